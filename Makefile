@@ -1,0 +1,91 @@
+# `make help` lists the targets. Each prepares what it needs, .venv first.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup demo profile profile-lucid profile-torch report test lint format bench clean lock
+
+PRESET ?= quick
+DEVICE ?= auto
+DATA ?= auto
+RUNS ?= runs
+OUT ?= reports/out
+
+PYTHON := .venv/bin/python
+READY := .venv/.ready
+PROFILER := $(PYTHON) -m profiler
+STORES := --runs-dir "$(RUNS)" --out "$(OUT)"
+WORK := --preset $(PRESET) --device $(DEVICE) --data "$(DATA)" \
+  $(if $(BATCH),--batch-size $(BATCH)) $(if $(STEPS),--steps $(STEPS)) $(if $(EPOCHS),--epochs $(EPOCHS)) \
+  $(if $(REPEATS),--repeats $(REPEATS)) $(if $(SEED),--seed $(SEED)) $(STORES)
+
+help: ## this list
+	@echo "make TARGET [PRESET=smoke|quick|epoch|article] [DEVICE=auto|cpu|gpu|mps|cuda] [DATA=auto|synthetic|PATH]"
+	@echo "            [BATCH=] [STEPS=] [EPOCHS=] [REPEATS=] [SEED=] [RUNS=runs] [OUT=reports/out]"
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' Makefile | while IFS='|' read -r name text; do \
+	  printf '  %-16s %s\n' "$$name" "$$text"; done
+
+setup: $(READY) ## make .venv with the pinned packages; nothing when it is up to date
+
+profile: $(READY) ## the main job: both frameworks, then the report
+	@$(PROFILER) profile --frameworks torch,lucid $(WORK)
+
+profile-lucid: $(READY) ## Lucid alone, then the report with the newest run of the others
+	@$(PROFILER) profile --frameworks lucid $(WORK)
+
+profile-torch: $(READY) ## PyTorch alone, then the report with the newest run of the others
+	@$(PROFILER) profile --frameworks torch $(WORK)
+
+report: $(READY) ## the report again, from the newest stored runs
+	@$(PROFILER) report $(STORES)
+
+DEMO := $(PROFILER) run --framework fake --data synthetic --train-limit 12800 --test-limit 1280 --steps 80 \
+  --runs-dir "$(RUNS)/demo" --quiet
+demo: $(READY) ## two scripted frameworks with known costs, about 20 s, no deep-learning library
+	@$(DEMO) --label fast --fake-costs fetch=1,collate=2,to_device=1,forward=12,backward=24,step=5,metrics=1,evaluate=10
+	@$(DEMO) --label slow --fake-lazy \
+	  --fake-costs fetch=1,collate=6,to_device=2,forward=30,backward=80,step=12,metrics=1,evaluate=28
+	@$(PROFILER) report --runs-dir "$(RUNS)/demo" --out "$(OUT)/demo"
+
+test: $(READY) ## the tests
+	@$(PYTHON) -m pytest
+
+lint: $(READY) ## ruff (lint and format) and mypy strict
+	@$(PYTHON) -m ruff check .
+	@$(PYTHON) -m ruff format --check .
+	@$(PYTHON) -m mypy
+
+format: $(READY) ## rewrite the sources as `make lint` wants them
+	@$(PYTHON) -m ruff check --fix .
+	@$(PYTHON) -m ruff format .
+
+bench: $(READY) ## slow and statistical checks, with their figures
+	@$(PYTHON) -m pytest -s -m bench
+
+clean: ## remove reports and caches; keeps runs/ and .venv
+	rm -rf reports/out .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find profiler workloads reports tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+lock: $(READY) ## pin all packages anew from pyproject.toml
+	@$(PYTHON) -m pip install --quiet uv
+	@$(PYTHON) -m uv pip compile pyproject.toml --extra dev --universal --python-version 3.12 --quiet \
+	  --custom-compile-command "make lock" -o requirements.txt
+
+# The newest Python that works: a candidate counts only when it runs and has what the program needs.
+CHECK := import sys, ensurepip, sqlite3, venv; sys.exit(not (3, 12) <= sys.version_info[:2] <= (3, 14))
+PYENV := $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions
+$(READY): requirements.txt
+	@if ! $(PYTHON) -c '$(CHECK)' 2>/dev/null; then \
+	  for minor in 14 13 12; do \
+	    for candidate in python3.$$minor "$(PYENV)"/3.$$minor.*/bin/python python3; do \
+	      if "$$candidate" -c '$(CHECK)' 2>/dev/null; then found=$$candidate; break 2; fi; \
+	    done; \
+	  done; \
+	  if [ -z "$$found" ]; then \
+	    echo "error: Python 3.12, 3.13 or 3.14 is needed and none was found on PATH or below $(PYENV);" \
+	      "install one and run make again" >&2; exit 2; \
+	  fi; \
+	  echo "making .venv with $$("$$found" --version)"; \
+	  "$$found" -m venv --clear .venv; \
+	fi
+	@echo "installing the pinned packages (about 6 GB on Linux, a few minutes)"
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $(READY)

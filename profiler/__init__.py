@@ -1,0 +1,1 @@
+"""Measuring: recorder, phases, run store, statistics, comparison, commands."""

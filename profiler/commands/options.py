@@ -1,0 +1,70 @@
+"""Options that several verbs share, and their checks."""
+
+import argparse
+from pathlib import Path
+
+from workloads.presets import PRESETS
+from workloads.registry import FRAMEWORKS
+
+
+def positive(text: str) -> int:
+    """An integer of at least 1, for argparse."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is not at least 1")
+    return value
+
+
+positive.__name__ = "whole number"
+
+
+def add_runs_dir(parser: argparse.ArgumentParser) -> None:
+    """`--runs-dir`"""
+    parser.add_argument("--runs-dir", type=Path, default=Path("runs"), help="where runs are stored (default: runs)")
+
+
+def add_workload(parser: argparse.ArgumentParser) -> None:
+    """What a run does; `workload_arguments` turns it back into a command line."""
+    parser.add_argument("--preset", choices=PRESETS, default="quick", help="amount of work (default: quick)")
+    parser.add_argument("--device", default="auto", metavar="auto|cpu|gpu|mps|cuda", help="default: auto")
+    parser.add_argument("--data", default="auto", metavar="auto|synthetic|PATH", help="default: auto")
+    parser.add_argument("--batch-size", type=positive, metavar="N", help="images per step")
+    parser.add_argument("--steps", type=positive, metavar="N", help="training steps per epoch at the most")
+    parser.add_argument("--epochs", type=positive, metavar="N")
+    parser.add_argument("--train-limit", type=positive, metavar="N", help="training images")
+    parser.add_argument("--test-limit", type=positive, metavar="N", help="test images")
+    parser.add_argument("--seed", type=int, default=42, metavar="N", help="default: 42")
+    parser.add_argument(
+        "--checkpoint",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help="save the model after each epoch",
+    )
+    parser.add_argument("--mmap", action=argparse.BooleanOptionalAction, default=False, help="memory-map the data")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar and no notes")
+    add_runs_dir(parser)
+
+
+_PASSED_ON = (
+    "preset", "device", "data", "batch_size", "steps", "epochs", "train_limit", "test_limit", "seed", "runs_dir",
+)  # fmt: skip
+_SWITCHES = ("checkpoint", "mmap", "quiet")
+
+
+def workload_arguments(args: argparse.Namespace) -> list[str]:
+    """The command line that `add_workload` parsed."""
+    words = []
+    for name in _PASSED_ON:
+        value = getattr(args, name)
+        if value is not None:
+            words += [f"--{name.replace('_', '-')}", str(value)]
+    return words + [f"--{name}" for name in _SWITCHES if getattr(args, name)]
+
+
+def framework_names(text: str) -> list[str]:
+    """Comma-separated registry names, for argparse."""
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    unknown = [name for name in names if name not in FRAMEWORKS]
+    if unknown or not names:
+        raise argparse.ArgumentTypeError(f"choose from {', '.join(FRAMEWORKS)}, not {text!r}")
+    return names

@@ -1,0 +1,54 @@
+"""Run each framework in fresh processes, in an order fixed in advance, then report; the main job."""
+
+import argparse
+import secrets
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from profiler.commands import report
+from profiler.commands.options import add_workload, framework_names, positive, workload_arguments
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("--frameworks", type=framework_names, default=["torch", "lucid"], metavar="A,B")
+    parser.add_argument("--repeats", type=positive, default=1, metavar="N", help="processes each (default: 1)")
+    parser.add_argument("--out", type=Path, default=report.DEFAULT_OUT, metavar="DIR")
+    add_workload(parser)
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Run, then report on these runs together with the newest comparable ones of other frameworks."""
+    session = secrets.token_hex(4)
+    order = alternating(args.frameworks, args.repeats)
+    common = [*workload_arguments(args), "--session", session]
+    paths = []
+    for number, framework in enumerate(order, start=1):
+        print(f"[{number}/{len(order)}] {framework}", file=sys.stderr, flush=True)
+        status, path = _run_process(["--framework", framework, *common])
+        if path is not None:
+            paths.append(path)
+        if status:
+            print(f"{framework} ended with status {status}; not reported", file=sys.stderr)
+            return status
+    return report.write(report.with_latest_others(paths, args.runs_dir), args.out)
+
+
+def alternating(frameworks: Sequence[str], repeats: int) -> list[str]:
+    """A B B A A B ...: a slow change of the machine falls on all alike."""
+    forth, back = list(frameworks), list(reversed(frameworks))
+    return [name for repeat in range(repeats) for name in (forth if repeat % 2 == 0 else back)]
+
+
+def _run_process(words: Sequence[str]) -> tuple[int, Path | None]:
+    """Exit status of `run` in a process of its own, and the run's directory where it made one."""
+    command = [sys.executable, "-m", "profiler", "run", *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            output, _ = process.communicate()
+        except KeyboardInterrupt:
+            output, _ = process.communicate()
+    lines = output.splitlines()
+    return process.returncode, Path(lines[-1]) if lines else None

@@ -1,0 +1,150 @@
+"""Train one framework in this process and store every step; the last line of stdout is the run's directory."""
+
+import argparse
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, fields, replace
+from typing import Any
+
+from profiler import environment, store
+from profiler.commands.options import add_workload
+from profiler.errors import UserError
+from profiler.recorder import Recorder, mark_cost_ns
+from workloads import loop, progress, registry, resnet18
+from workloads.cifar10 import Cifar10, load_cifar10
+from workloads.fake import DEFAULT_COSTS
+from workloads.framework import Framework
+from workloads.presets import PRESETS, Preset, Sample
+
+MODEL = "model"
+SIGNAL_STATUS = 128
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: like Ctrl-C, with the exit status of its own."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("--framework", choices=registry.FRAMEWORKS, required=True)
+    add_workload(parser)
+    parser.add_argument("--label", default="", help="a name for this configuration, shown beside the framework's")
+    parser.add_argument("--session", default="", help=argparse.SUPPRESS)
+    script = parser.add_argument_group("the scripted framework, --framework fake")
+    script.add_argument("--fake-costs", default=DEFAULT_COSTS, metavar="PHASE=MS,...", help="default: %(default)s")
+    script.add_argument("--fake-lazy", action="store_true", help="forward and backward are done at the next wait")
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Check everything that can be checked, then create the run and train."""
+    preset = _preset(args)
+    framework = registry.build(
+        args.framework, args.device, args.seed,
+        batch_size=preset.batch_size, costs=args.fake_costs, lazy=args.fake_lazy,
+    )  # fmt: skip
+    data = _load(args, preset)
+    stream_name, stream = progress.stream(args.quiet)
+    manifest = _manifest(args, preset, framework, data) | {"progress": stream_name}
+    writer = store.create(args.runs_dir, framework.name, framework.device, manifest)
+    if data.warning:
+        writer.event("data", data.warning)
+        print(f"warning: {data.warning}", file=sys.stderr)
+    status, code = "failed", 1
+    try:
+        with _terminate_as_interrupt():
+            _train(args, preset, framework, data, writer, stream)
+        status, code = "complete", 0
+    except KeyboardInterrupt as stop:
+        status = "interrupted"
+        code = SIGNAL_STATUS + (signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT)
+    finally:
+        writer.update({"load_end": environment.load(), "peak_rss_bytes": environment.peak_rss_bytes()})
+        writer.finish(status)
+    print(writer.path)
+    return code
+
+
+def _train(
+    args: argparse.Namespace,
+    preset: Preset,
+    framework: Framework,
+    data: Cifar10,
+    writer: store.RunWriter,
+    stream: Any,
+) -> None:
+    recorder = Recorder(framework.phases, writer)
+    around = loop.timed_collate(recorder)
+    size = preset.batch_size
+    full_steps = resnet18.FULL_TRAIN_IMAGES / size
+    steps = -(-len(data.y_train) // size)
+    planned = min(steps, preset.steps or steps)
+    bar = progress.Progress(framework.name, None if preset.seconds else planned, full_steps, stream)
+    try:
+        loop.train(
+            framework,
+            framework.loader(data.x_train, data.y_train, size, True, around),
+            framework.loader(data.x_test, data.y_test, size, False, lambda collate: collate),
+            recorder,
+            bar,
+            epochs=preset.epochs,
+            enough=Sample(preset.steps, preset.seconds),
+            checkpoint=writer.path / MODEL if args.checkpoint else None,
+        )
+    finally:
+        recorder.flush()
+
+
+def _preset(args: argparse.Namespace) -> Preset:
+    """The preset with what the command line says differently; asking for steps lifts the time limit."""
+    preset = PRESETS[args.preset]
+    given = {f.name: getattr(args, f.name, None) for f in fields(Preset)}
+    changes = {name: value for name, value in given.items() if value is not None}
+    if "steps" in changes:
+        changes["seconds"] = None
+    return replace(preset, **changes)
+
+
+def _load(args: argparse.Namespace, preset: Preset) -> Cifar10:
+    data = load_cifar10(args.data, train_limit=preset.train_limit, test_limit=preset.test_limit, mmap=args.mmap)
+    if preset.batch_size > len(data.y_train):
+        raise UserError(f"--batch-size {preset.batch_size} is more than the {len(data.y_train)} training images")
+    return data
+
+
+def _manifest(args: argparse.Namespace, preset: Preset, framework: Framework, data: Cifar10) -> dict[str, Any]:
+    return {
+        "config": {
+            "framework": args.framework, "label": args.label, "preset": args.preset, "seed": args.seed,
+            "checkpoint": args.checkpoint, "mmap": args.mmap, **asdict(preset),
+        },
+        "session": args.session,
+        "framework": {
+            "name": framework.name, "title": framework.title, "version": framework.version,
+            "device": framework.device, "phases": sorted(framework.phases), "parameters": framework.parameter_count(),
+            "optimizer": str(resnet18.ADAM), **framework.describe(),
+        },
+        "data": {
+            "kind": data.kind, "source": data.source, "sha256": data.sha256,
+            "train_images": len(data.y_train), "test_images": len(data.y_test),
+        },
+        "full_epoch": {
+            "train_images": resnet18.FULL_TRAIN_IMAGES, "test_images": resnet18.FULL_TEST_IMAGES,
+        },
+        "mark_cost_ns": mark_cost_ns(),
+        "environment": environment.collect(),
+        "load_start": environment.load(),
+    }  # fmt: skip
+
+
+@contextmanager
+def _terminate_as_interrupt() -> Iterator[None]:
+    def terminate(signum: int, frame: object) -> None:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,22 @@
+"""Show one stored run: its conditions, its epoch by phase, its losses."""
+
+import argparse
+
+from profiler import store
+from profiler.commands.options import add_runs_dir
+from profiler.subject import group
+from reports import text
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("run", metavar="RUN", help="a run's directory, its id, or a part of it that no other has")
+    add_runs_dir(parser)
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Print the run."""
+    run = store.read(store.locate(args.run, args.runs_dir))
+    print(text.conditions(run))
+    print(text.phase_table(group([run])))
+    return 0

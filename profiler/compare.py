@@ -1,0 +1,112 @@
+"""Two subjects: the gap by phase, the ratio, and what may be said of them."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from profiler.estimate import EpochEstimate
+from profiler.phases import Phase
+from profiler.stats import Estimate, Interval, between, total
+from profiler.subject import Subject
+
+EQUAL_WITHIN = 0.02
+"""Two subjects whose ratio's interval lies inside 1 +- this are called equal."""
+
+
+@dataclass(frozen=True)
+class Gap:
+    """How much longer `slow`'s epoch is than `fast`'s, in seconds. The phases sum to the whole."""
+
+    slow: Subject
+    fast: Subject
+    seconds: Estimate
+    ratio: Interval
+    by_phase: dict[Phase, Estimate]
+    left_out: tuple[Phase, ...]
+    """phases that one side did not get to measure; in neither side's sum"""
+    paired: bool
+    """over pairs of processes; otherwise the interval is within one process of each"""
+
+    @property
+    def verdict(self) -> str:
+        """slower | equal | undecided: `slower` only if the interval excludes 1."""
+        low, high = self.ratio.low, self.ratio.high
+        if low is None or high is None:
+            return "undecided"
+        if low > 1 - EQUAL_WITHIN and high < 1 + EQUAL_WITHIN:
+            return "equal"
+        return "slower" if low > 1 else "undecided"
+
+
+def gaps(subjects: Sequence[Subject]) -> list[Gap]:
+    """Every pair, the largest gap first."""
+    pairs = (sorted(pair, key=lambda s: -s.epoch.total.value) for pair in combinations(subjects, 2))
+    return sorted((gap(slow, fast) for slow, fast in pairs), key=lambda g: -g.seconds.value)
+
+
+def gap(slow: Subject, fast: Subject) -> Gap:
+    """The gap between two subjects, over pairs of processes where both have as many, at least two."""
+    left_out = tuple(phase for phase in (Phase.EVALUATE,) if _unmeasured(slow, phase) or _unmeasured(fast, phase))
+    paired = len(slow.general) == len(fast.general) >= 2
+    sides = [[_without(e, left_out) for e in subject.general] for subject in (slow, fast)]
+    by_phase = {
+        phase: difference
+        for phase in Phase
+        if phase not in left_out and (difference := _difference(sides, phase, paired)) is not None
+    }
+    totals = [[e.total for e in side] for side in sides]
+    seconds = _subtract(totals[0], totals[1], paired)
+    return Gap(slow, fast, seconds, _ratio(totals[0], totals[1], paired), by_phase, left_out, paired)
+
+
+def _unmeasured(subject: Subject, phase: Phase) -> bool:
+    return any(e.phases[phase] is None for e in subject.general)
+
+
+def _without(estimate: EpochEstimate, phases: Sequence[Phase]) -> EpochEstimate:
+    gone = [part for phase in phases if (part := estimate.phases[phase]) is not None]
+    if not gone:
+        return estimate
+    rest = Estimate(
+        estimate.total.value - math.fsum(part.value for part in gone),
+        max(0.0, estimate.total.variance - sum(part.variance for part in gone)),
+        estimate.total.dof,
+    )
+    return EpochEstimate(estimate.phases, rest, estimate.measured)
+
+
+def _difference(sides: Sequence[Sequence[EpochEstimate]], phase: Phase, paired: bool) -> Estimate | None:
+    """None where neither side has the phase; a side without it adds nothing."""
+    parts = [[e.phases[phase] for e in side] for side in sides]
+    if all(part is None for side in parts for part in side):
+        return None
+    slow, fast = ([part or Estimate(0.0) for part in side] for side in parts)
+    return _subtract(slow, fast, paired)
+
+
+def _subtract(slow: Sequence[Estimate], fast: Sequence[Estimate], paired: bool) -> Estimate:
+    if paired:
+        return between(a.value - b.value for a, b in zip(slow, fast, strict=True))
+    return total([_pooled(slow), _pooled(fast).scaled(-1)])
+
+
+def _ratio(slow: Sequence[Estimate], fast: Sequence[Estimate], paired: bool) -> Interval:
+    """exp of the mean log ratio over pairs, or of the log ratio with its first-order variance."""
+    if paired:
+        log = between(math.log(a.value / b.value) for a, b in zip(slow, fast, strict=True))
+    else:
+        a, b = _pooled(slow), _pooled(fast)
+        log = total([_log(a), _log(b).scaled(-1)])
+    interval = log.interval()
+    low = None if interval.low is None else math.exp(interval.low)
+    high = None if interval.high is None else math.exp(interval.high)
+    return Interval(math.exp(interval.value), low, high)
+
+
+def _log(e: Estimate) -> Estimate:
+    return Estimate(math.log(e.value), e.variance / e.value**2, e.dof)
+
+
+def _pooled(estimates: Sequence[Estimate]) -> Estimate:
+    return estimates[0] if len(estimates) == 1 else between(e.value for e in estimates)

@@ -1,0 +1,109 @@
+"""Whatever differs between two subjects and can move their time or their accuracy."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from profiler.subject import Subject
+
+Manifest = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Item:
+    """One condition of every subject."""
+
+    name: str
+    values: dict[str, str]
+    """by subject id"""
+    matters: str
+    """time | accuracy | both"""
+
+    @property
+    def differs(self) -> bool:
+        """Whether the subjects were not alike in this."""
+        return len(set(self.values.values())) > 1
+
+
+def _framework(key: str) -> Callable[[Manifest], Any]:
+    return lambda manifest: manifest["framework"].get(key)
+
+
+def _config(key: str) -> Callable[[Manifest], Any]:
+    return lambda manifest: manifest["config"].get(key)
+
+
+def _environment(key: str) -> Callable[[Manifest], Any]:
+    return lambda manifest: manifest["environment"].get(key)
+
+
+def _machine(key: str) -> Callable[[Manifest], Any]:
+    return lambda manifest: manifest["environment"]["machine"].get(key)
+
+
+def _pools(manifest: Manifest) -> str:
+    """Each loaded pool's library, kernel and threads."""
+    pools = manifest["environment"]["thread_pools"]
+    return "; ".join(
+        " ".join(
+            str(part) for part in (p.get("internal_api"), p.get("architecture"), f"x{p.get('num_threads')}") if part
+        )
+        for p in pools
+    )
+
+
+def _variables(manifest: Manifest) -> str:
+    return ", ".join(f"{k}={v}" for k, v in manifest["environment"]["variables"].items()) or "none set"
+
+
+def _package(name: str) -> Callable[[Manifest], Any]:
+    return lambda manifest: manifest["environment"]["packages"].get(name)
+
+
+AUDIT: tuple[tuple[str, Callable[[Manifest], Any], str], ...] = (
+    ("device", _framework("device"), "time"),
+    ("execution", _framework("execution"), "time"),
+    ("kernels", _framework("kernels"), "time"),
+    ("thread pools and BLAS kernels", _pools, "time"),
+    ("framework threads", _framework("threads"), "time"),
+    ("BLAS and OpenMP variables", _variables, "time"),
+    ("dtype", _framework("dtype"), "both"),
+    ("layout", _framework("layout"), "time"),
+    ("TF32", _framework("tf32"), "both"),
+    ("automatic mixed precision", _framework("autocast"), "both"),
+    ("loader", _framework("loader"), "time"),
+    ("data order", _framework("data_order"), "accuracy"),
+    ("initialisation", _framework("initialisation"), "accuracy"),
+    ("optimizer", _framework("optimizer"), "accuracy"),
+    ("learning-rate schedule", _framework("schedule"), "accuracy"),
+    ("seed", _config("seed"), "accuracy"),
+    ("checkpoint per epoch", _config("checkpoint"), "time"),
+    ("memory-mapped data", _config("mmap"), "time"),
+    ("test images", lambda m: m["data"]["test_images"], "accuracy"),
+    ("training images", lambda m: m["data"]["train_images"], "both"),
+    ("progress bar", lambda m: m.get("progress"), "time"),
+    ("CPU", _machine("cpu"), "time"),
+    ("usable cores", _machine("cores_usable"), "time"),
+    ("governor", _machine("governor"), "time"),
+    ("power", _machine("power"), "time"),
+    ("Python", _environment("python"), "time"),
+    ("NumPy", _package("numpy"), "time"),
+    ("project commit", lambda m: m["environment"]["git"], "both"),
+)
+"""(item, where it stands in a run's manifest, what it can move)"""
+
+
+def audit(subjects: Sequence[Subject]) -> list[Item]:
+    """Every condition, those that differ first; a subject without one reads "n/a"."""
+    items = [
+        Item(name, {s.id: _text(read(s.first.manifest)) for s in subjects}, matters) for name, read, matters in AUDIT
+    ]
+    return sorted(items, key=lambda item: not item.differs)
+
+
+def _text(value: Any) -> str:
+    if value is None or value == "":
+        return "n/a"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_text(v)}" for key, v in value.items())
+    return {True: "yes", False: "no"}.get(value, str(value)) if isinstance(value, bool) else str(value)

@@ -1,0 +1,201 @@
+"""The hot path: marks on one clock. Standard library only; nothing here formats, prints or writes.
+
+A mark names the phase that has just ended. Following marks share their boundary, so the phases of a step sum
+to its wall time exactly, in integer nanoseconds, by construction.
+"""
+
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from profiler.phases import Phase
+
+Clock = Callable[[], int]
+Durations = dict[Phase, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One batch, trained on or evaluated. Times in nanoseconds of the run's clock."""
+
+    stage: str
+    """train | evaluate"""
+    epoch: int
+    index: int
+    images: int
+    loss: float
+    """mean over the batch"""
+    correct: int
+    start_ns: int
+    durations: Durations
+    """sums to the step's wall time"""
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """What one epoch took outside its training steps, and how long the recorder itself held it up."""
+
+    epoch: int
+    wall_ns: int
+    """training steps + `durations`; without `paused_ns`"""
+    paused_ns: int
+    """the recorder's own work between steps, writing to disk included; part of no phase"""
+    durations: Durations
+    """outside the training steps"""
+    lr: float
+    train_loss: float
+    train_acc: float
+    test_loss: float | None
+    test_acc: float | None
+    """None where nothing was evaluated"""
+
+
+class Sink(Protocol):
+    """Where finished steps and epochs go. Called off the measured path only."""
+
+    def steps(self, steps: list[Step]) -> None:
+        """Keep these steps, durably; a step that was kept before is not kept twice."""
+
+    def epoch(self, epoch: Epoch) -> None:
+        """Keep this epoch, durably."""
+
+
+@dataclass(slots=True)
+class _Open:
+    """The running epoch's totals."""
+
+    index: int = 0
+    wall_ns: int = 0
+    paused_ns: int = 0
+    outside: Durations = field(default_factory=dict)
+    steps: dict[str, int] = field(default_factory=dict)
+
+
+class Recorder:
+    """Takes marks, closes them into steps and epochs, and hands these to a sink every few seconds.
+
+    `mark(phase)` is two list appends and one clock read. A phase outside `phases` (one that the framework does
+    not have) is charged to `other`, so that a step's sum closes whatever the framework.
+    """
+
+    mark: Callable[[Phase], None]
+
+    def __init__(
+        self,
+        phases: Collection[Phase],
+        sink: Sink,
+        clock: Clock = time.perf_counter_ns,
+        flush_after_ns: int = 2_000_000_000,
+    ) -> None:
+        self._phases = frozenset(phases)
+        self._sink = sink
+        self._clock = clock
+        self._flush_after_ns = flush_after_ns
+        self._steps: list[Step] = []
+        self._epoch = _Open()
+        self._marks: list[Any] = []
+        append = self._marks.append
+
+        def mark(phase: Phase) -> None:
+            append(phase)
+            append(clock())
+
+        self.mark = mark
+        self._origin = self._flushed = clock()
+
+    def start_epoch(self, index: int) -> None:
+        """Begin an epoch here: what came before belongs to no phase."""
+        self._marks.clear()
+        self._epoch = _Open(index)
+        self._origin = self._clock()
+
+    def close_step(self, stage: str, images: int, loss: float, correct: int) -> None:
+        """End a batch at its last mark. Flushes, outside every phase, when the last flush is old enough."""
+        start, durations, wall = self._close()
+        index = self._epoch.steps.get(stage, 0)
+        self._epoch.steps[stage] = index + 1
+        if stage != "train":
+            self._add_outside(durations)
+        self._steps.append(Step(stage, self._epoch.index, index, images, loss, correct, start, durations))
+        self._epoch.wall_ns += wall
+        if self._origin - self._flushed > self._flush_after_ns:
+            self.flush()
+        else:
+            self._resume()
+
+    def close_outside(self) -> None:
+        """End a stretch that belongs to the epoch but to no batch (epoch_start, checkpoint) at its last mark."""
+        _, durations, wall = self._close()
+        self._add_outside(durations)
+        self._epoch.wall_ns += wall
+        self._resume()
+
+    def close_epoch(
+        self,
+        lr: float,
+        train_loss: float,
+        train_acc: float,
+        test_loss: float | None = None,
+        test_acc: float | None = None,
+    ) -> None:
+        """End the epoch at the last mark and write everything."""
+        self.flush()
+        e = self._epoch
+        self._sink.epoch(
+            Epoch(e.index, e.wall_ns, e.paused_ns, e.outside, lr, train_loss, train_acc, test_loss, test_acc)
+        )
+
+    def flush(self) -> None:
+        """Hand finished steps to the sink. May be called again after an interruption: a sink keeps a step once."""
+        if self._steps:
+            self._sink.steps(self._steps)
+            self._steps = []
+        self._flushed = self._resume()
+
+    def _resume(self) -> int:
+        """Start the next stretch now: what passed since the last mark was the recorder's own work."""
+        now = self._clock()
+        self._epoch.paused_ns += now - self._origin
+        self._origin = now
+        return now
+
+    def _close(self) -> tuple[int, Durations, int]:
+        start = previous = self._origin
+        durations: Durations = {}
+        marks = iter(self._marks)
+        for phase, now in zip(marks, marks, strict=True):
+            charged = phase if phase in self._phases else Phase.OTHER
+            durations[charged] = durations.get(charged, 0) + now - previous
+            previous = now
+        self._marks.clear()
+        self._origin = previous
+        return start, durations, previous - start
+
+    def _add_outside(self, durations: Durations) -> None:
+        outside = self._epoch.outside
+        for phase, ns in durations.items():
+            outside[phase] = outside.get(phase, 0) + ns
+
+
+class Discard:
+    """A sink that keeps nothing."""
+
+    def steps(self, steps: list[Step]) -> None:
+        """Forget them."""
+
+    def epoch(self, epoch: Epoch) -> None:
+        """Forget it."""
+
+
+def mark_cost_ns(marks: int = 20_000) -> float:
+    """What one mark costs here, ns: the fastest of five rounds of `marks` marks, the loop's own cost included."""
+    rounds = []
+    for _ in range(5):
+        recorder = Recorder(Phase, Discard())
+        mark = recorder.mark
+        start = time.perf_counter_ns()
+        for _ in range(marks):
+            mark(Phase.OTHER)
+        rounds.append((time.perf_counter_ns() - start) / marks)
+    return min(rounds)

@@ -1,0 +1,77 @@
+"""A stored run, immutable: what was asked for, where it ran, and every step that it took.
+
+Schema version of a stored run, and what each version changed:
+  1  the first: manifest, steps, epochs, events.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from profiler.phases import Phase
+from profiler.recorder import Epoch
+
+SCHEMA_VERSION = 1
+
+STATUSES = ("running", "complete", "interrupted", "failed")
+
+
+@dataclass(frozen=True)
+class StepTable:
+    """One stage's steps as columns, each of shape (n,); times in ns."""
+
+    epoch: NDArray[np.int64]
+    index: NDArray[np.int64]
+    images: NDArray[np.int64]
+    loss: NDArray[np.float64]
+    correct: NDArray[np.int64]
+    start_ns: NDArray[np.int64]
+    wall_ns: NDArray[np.int64]
+    phase_ns: Mapping[Phase, NDArray[np.int64]]
+    """only the phases that the framework has"""
+
+    def __len__(self) -> int:
+        return len(self.wall_ns)
+
+    def where(self, keep: NDArray[np.bool_]) -> "StepTable":
+        """The steps for which `keep`, of shape (n,), is true."""
+        return StepTable(
+            self.epoch[keep],
+            self.index[keep],
+            self.images[keep],
+            self.loss[keep],
+            self.correct[keep],
+            self.start_ns[keep],
+            self.wall_ns[keep],
+            {phase: ns[keep] for phase, ns in self.phase_ns.items()},
+        )
+
+
+@dataclass(frozen=True)
+class Run:
+    """One process's run. `manifest` holds JSON values: see docs/run-store.md."""
+
+    id: str
+    path: Path
+    status: str
+    """running | complete | interrupted | failed; a run whose process is gone is never `running`"""
+    manifest: Mapping[str, Any]
+    train: StepTable
+    evaluate: StepTable
+    epochs: tuple[Epoch, ...]
+    events: tuple[tuple[str, str], ...]
+    """(kind, text), in order"""
+
+    @property
+    def framework(self) -> str:
+        """The framework's registry name."""
+        return str(self.manifest["config"]["framework"])
+
+    @property
+    def batch_size(self) -> int:
+        """Images per full training step."""
+        return int(self.manifest["config"]["batch_size"])

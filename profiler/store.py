@@ -1,0 +1,236 @@
+"""The only module that reads or writes run files. One directory per run, one SQLite file in it.
+
+A run's directory is created exclusively and locked for as long as its process lives, so that a reader can tell
+a running process from one that was killed.
+"""
+
+import fcntl
+import json
+import os
+import secrets
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from profiler.errors import UserError
+from profiler.phases import Phase
+from profiler.recorder import Durations, Epoch, Step
+from profiler.run import SCHEMA_VERSION, Run, StepTable
+
+DATABASE = "run.sqlite"
+HISTORY = "history.json"
+
+_PHASE_COLUMNS = [f"{phase}_ns" for phase in Phase]
+_STEP_COLUMNS = ["stage", "epoch", "step", "ledger", "images", "loss", "correct", "start_ns", "wall_ns"]
+_EPOCH_COLUMNS = ["epoch", "wall_ns", "paused_ns", "lr", "train_loss", "train_acc", "test_loss", "test_acc"]
+_PHASES_SQL = ", ".join(f"{column} INTEGER" for column in _PHASE_COLUMNS)
+_SCHEMA = f"""
+CREATE TABLE manifest (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE steps (
+  stage TEXT NOT NULL, epoch INTEGER NOT NULL, step INTEGER NOT NULL, ledger TEXT NOT NULL,
+  images INTEGER NOT NULL, loss REAL, correct INTEGER NOT NULL,
+  start_ns INTEGER NOT NULL, wall_ns INTEGER NOT NULL, {_PHASES_SQL},
+  PRIMARY KEY (stage, epoch, step)) WITHOUT ROWID;
+CREATE TABLE epochs (
+  epoch INTEGER PRIMARY KEY, wall_ns INTEGER NOT NULL, paused_ns INTEGER NOT NULL, lr REAL NOT NULL,
+  train_loss REAL, train_acc REAL, test_loss REAL, test_acc REAL, {_PHASES_SQL});
+CREATE TABLE events (at TEXT NOT NULL, kind TEXT NOT NULL, text TEXT NOT NULL);
+PRAGMA user_version = {SCHEMA_VERSION};
+"""
+
+
+class RunWriter:
+    """The open run of this process; a `Sink` for the recorder. Every call is one committed transaction."""
+
+    def __init__(self, path: Path, manifest: Mapping[str, Any]) -> None:
+        self.path = path
+        self._lock = os.open(path, os.O_RDONLY)
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        self._db = sqlite3.connect(path / DATABASE, isolation_level=None)
+        self._db.execute("PRAGMA synchronous = NORMAL")
+        with self._transaction():
+            for statement in filter(None, map(str.strip, _SCHEMA.split(";"))):
+                self._db.execute(statement)
+            self._put({**manifest, "status": "running"})
+
+    def steps(self, steps: list[Step]) -> None:
+        """Append finished steps."""
+        rows = [
+            (s.stage, s.epoch, s.index, "asrun", s.images, s.loss, s.correct, s.start_ns,
+             sum(s.durations.values()), *_phase_values(s.durations))
+            for s in steps
+        ]  # fmt: skip
+        self._insert("steps", _STEP_COLUMNS, rows)
+
+    def epoch(self, epoch: Epoch) -> None:
+        """Append a finished epoch and bring the history file up to date."""
+        row = [getattr(epoch, name) for name in _EPOCH_COLUMNS]
+        self._insert("epochs", _EPOCH_COLUMNS, [(*row, *_phase_values(epoch.durations))])
+        self._write_history()
+
+    def event(self, kind: str, text: str) -> None:
+        """Note something that a reader of the run should know."""
+        with self._transaction():
+            self._db.execute("INSERT INTO events VALUES (?, ?, ?)", (_now(), kind, text))
+
+    def update(self, values: Mapping[str, Any]) -> None:
+        """Add or replace manifest entries."""
+        with self._transaction():
+            self._put(values)
+
+    def finish(self, status: str) -> None:
+        """Write the final status and the history, and let go of the run."""
+        self.update({"status": status, "finished": _now()})
+        self._write_history()
+        self._db.close()
+        os.close(self._lock)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    def _put(self, values: Mapping[str, Any]) -> None:
+        rows = [(key, json.dumps(value)) for key, value in values.items()]
+        self._db.executemany("INSERT OR REPLACE INTO manifest VALUES (?, ?)", rows)
+
+    def _insert(self, table: str, columns: list[str], rows: list[tuple[Any, ...]]) -> None:
+        names = [*columns, *_PHASE_COLUMNS]
+        slots = ", ".join("?" * len(names))
+        with self._transaction():
+            self._db.executemany(f"INSERT OR REPLACE INTO {table} ({', '.join(names)}) VALUES ({slots})", rows)
+
+    def _write_history(self) -> None:
+        text = json.dumps(_history(self._db), indent=1)
+        partial = self.path / f"{HISTORY}.partial"
+        partial.write_text(text + "\n")
+        partial.replace(self.path / HISTORY)
+
+
+def create(runs_dir: Path, framework: str, device: str, manifest: Mapping[str, Any]) -> RunWriter:
+    """Make a new run directory `<utc>-<framework>-<device>-<random>` and open it for writing.
+
+    Raises UserError where `runs_dir` cannot be written to.
+    """
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    path = runs_dir / f"{stamp}-{framework}-{device}-{secrets.token_hex(3)}"
+    try:
+        runs_dir.mkdir(parents=True, exist_ok=True)
+        path.mkdir()
+    except OSError as error:
+        raise UserError(f"cannot write runs to {runs_dir}: {error.strerror}; choose another --runs-dir") from None
+    return RunWriter(path, {**manifest, "created": _now()})
+
+
+def find(runs_dir: Path) -> list[Path]:
+    """The run directories below `runs_dir`, oldest first."""
+    return sorted(path.parent for path in runs_dir.glob(f"*/{DATABASE}"))
+
+
+def locate(name: str, runs_dir: Path) -> Path:
+    """The one run that `name` means: a directory, a run id, or a part of one. Raises UserError."""
+    if (Path(name) / DATABASE).is_file():
+        return Path(name)
+    matches = [path for path in find(runs_dir) if name in path.name]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        raise UserError(f"{name!r} names {len(matches)} runs in {runs_dir}; give more of the id")
+    raise UserError(f"no run {name!r} in {runs_dir}; `python -m profiler list` shows what is there")
+
+
+def read(path: Path) -> Run:
+    """Read a run, finished or not. Raises UserError for a file that is no run of a version known here."""
+    file = path / DATABASE
+    try:
+        with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=rw", uri=True)) as db:
+            return _read(path, db)
+    except sqlite3.DatabaseError as error:
+        raise UserError(f"{file} cannot be read as a run: {error}") from None
+
+
+def _read(path: Path, db: sqlite3.Connection) -> Run:
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    if version != SCHEMA_VERSION:
+        raise UserError(f"{path / DATABASE} has schema version {version}; this program reads {SCHEMA_VERSION}")
+    manifest = {key: json.loads(value) for key, value in db.execute("SELECT key, value FROM manifest")}
+    events = tuple(db.execute("SELECT kind, text FROM events ORDER BY rowid").fetchall())
+    run = Run(
+        path.resolve().name, path, manifest["status"], manifest,
+        _steps(db, "train"), _steps(db, "evaluate"), _epochs(db), events,
+    )  # fmt: skip
+    alive = run.status != "running" or _locked(path)
+    return run if alive else replace(run, status="interrupted")
+
+
+def _steps(db: sqlite3.Connection, stage: str) -> StepTable:
+    present = _present_phases(db, stage)
+    columns = ["epoch", "step", "images", "correct", "start_ns", "wall_ns", *(f"{p}_ns" for p in present)]
+    query = f"SELECT loss, {', '.join(columns)} FROM steps WHERE stage = ? ORDER BY epoch, step"
+    cursor = db.execute(query, (stage,))
+    losses, chunks = [np.empty(0)], [np.empty((0, len(columns)), np.int64)]
+    while rows := cursor.fetchmany(20_000):
+        losses.append(np.array([row[0] for row in rows], np.float64))
+        chunks.append(np.array([row[1:] for row in rows], np.int64))
+    epoch, index, images, correct, start, wall, *phases = np.concatenate(chunks).T
+    by_phase = dict(zip(present, phases, strict=True))
+    return StepTable(epoch, index, images, np.concatenate(losses), correct, start, wall, by_phase)
+
+
+def _present_phases(db: sqlite3.Connection, stage: str) -> list[Phase]:
+    """A phase is there in every step of a stage or in none: the first step tells."""
+    query = f"SELECT {', '.join(_PHASE_COLUMNS)} FROM steps WHERE stage = ? ORDER BY epoch, step LIMIT 1"
+    first = db.execute(query, (stage,)).fetchone() or ()
+    return [phase for phase, ns in zip(Phase, first, strict=False) if ns is not None]
+
+
+def _epochs(db: sqlite3.Connection) -> tuple[Epoch, ...]:
+    query = f"SELECT {', '.join([*_EPOCH_COLUMNS, *_PHASE_COLUMNS])} FROM epochs ORDER BY epoch"
+    return tuple(_epoch(row) for row in db.execute(query))
+
+
+def _epoch(row: tuple[Any, ...]) -> Epoch:
+    fields = dict(zip(_EPOCH_COLUMNS, row, strict=False))
+    phases = zip(Phase, row[len(_EPOCH_COLUMNS) :], strict=True)
+    return Epoch(**fields, durations={phase: ns for phase, ns in phases if ns is not None})
+
+
+def _phase_values(durations: Durations) -> list[int | None]:
+    return [durations.get(phase) for phase in Phase]
+
+
+def _locked(path: Path) -> bool:
+    """Whether the process that writes this run is still there."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
+def _history(db: sqlite3.Connection) -> dict[str, list[float | None]]:
+    """The article's history: one value per epoch, and every training batch's loss."""
+    columns = ["train_loss", "train_acc", "test_loss", "test_acc", "lr", "wall_ns"]
+    rows = db.execute(f"SELECT {', '.join(columns)} FROM epochs ORDER BY epoch").fetchall()
+    history = {name: [row[i] for row in rows] for i, name in enumerate(columns)}
+    history["epoch_time"] = [ns / 1e9 for ns in cast(list[int], history.pop("wall_ns"))]
+    losses = db.execute("SELECT loss FROM steps WHERE stage = 'train' ORDER BY epoch, step")
+    return {**history, "batch_losses": [row[0] for row in losses]}
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,80 @@
+"""A subject: one configuration, with the runs (processes) that repeated it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from profiler.errors import UserError
+from profiler.estimate import EpochEstimate, estimate_epoch
+from profiler.phases import Phase
+from profiler.run import Run
+from profiler.stats import Estimate, between
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Runs of one framework, version, device and label."""
+
+    id: str
+    runs: tuple[Run, ...]
+    epoch: EpochEstimate
+    """of this subject's own epochs; over several runs, with an interval between processes"""
+    general: tuple[EpochEstimate, ...]
+    """per run, of an epoch as such: what a comparison is made of"""
+
+    @property
+    def first(self) -> Run:
+        """The run whose conditions stand for the subject's."""
+        return self.runs[0]
+
+    @property
+    def title(self) -> str:
+        """For people: name, version, device, label."""
+        framework = self.first.manifest["framework"]
+        label = self.first.manifest["config"]["label"]
+        return f"{label or framework['title']} {framework['version']} ({framework['device']})"
+
+
+def subject_id(run: Run) -> str:
+    """What makes two runs repeats of each other."""
+    framework, label = run.manifest["framework"], run.manifest["config"]["label"]
+    return "-".join(filter(None, [framework["name"], label, framework["version"], framework["device"]]))
+
+
+def group(runs: Sequence[Run]) -> list[Subject]:
+    """Runs by subject, in order of appearance. Raises UserError where they cannot be compared."""
+    check_comparable(runs)
+    ids = dict.fromkeys(subject_id(run) for run in runs)
+    return [_subject(name, tuple(run for run in runs if subject_id(run) == name)) for name in ids]
+
+
+def check_comparable(runs: Sequence[Run]) -> None:
+    """Raise UserError unless all runs used one batch size and the same data."""
+    for run in runs[1:]:
+        if reason := incomparable(runs[0], run):
+            raise UserError(f"{runs[0].id} and {run.id} cannot be compared: {reason}")
+
+
+def incomparable(a: Run, b: Run) -> str | None:
+    """Why two runs cannot be compared, or None."""
+    if a.batch_size != b.batch_size:
+        return f"batch size {a.batch_size} and {b.batch_size}"
+    if a.manifest["data"]["sha256"] != b.manifest["data"]["sha256"]:
+        return f"data {a.manifest['data']['source']} and {b.manifest['data']['source']} differ"
+    return None
+
+
+def _subject(name: str, runs: tuple[Run, ...]) -> Subject:
+    own = [estimate_epoch(run) for run in runs]
+    general = tuple(estimate_epoch(run, finite=False) for run in runs)
+    return Subject(name, runs, own[0] if len(own) == 1 else _over_processes(own), general)
+
+
+def _over_processes(estimates: Sequence[EpochEstimate]) -> EpochEstimate:
+    phases = {phase: _over_values([e.phases[phase] for e in estimates]) for phase in Phase}
+    totals = between(e.total.value for e in estimates)
+    return replace(estimates[0], phases=phases, total=totals, measured=all(e.measured for e in estimates))
+
+
+def _over_values(values: Sequence[Estimate | None]) -> Estimate | None:
+    known = [value.value for value in values if value is not None]
+    return between(known) if len(known) == len(values) else None

@@ -1,0 +1,111 @@
+"""summary.json: what a report says, for programs. Contract: docs/summary.md."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from profiler.compare import Gap
+from profiler.estimate import steady_steps, warmup_steps
+from profiler.fairness import Item
+from profiler.phases import Phase
+from profiler.run import Run
+from profiler.stats import Estimate, Interval
+from profiler.subject import Subject
+
+SCHEMA_VERSION = 1
+
+
+def summarise(subjects: Sequence[Subject], gaps: Sequence[Gap], fairness: Sequence[Item]) -> dict[str, Any]:
+    """The contract's object, ready for JSON; what is unknown is None."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "subjects": [_subject(subject) for subject in subjects],
+        "gaps": [_gap(gap) for gap in gaps],
+        "fairness": [
+            {"item": item.name, "values": item.values, "differs": item.differs, "matters": item.matters}
+            for item in fairness
+        ],
+    }
+
+
+def _subject(subject: Subject) -> dict[str, Any]:
+    manifest, epoch = subject.first.manifest, subject.epoch
+    return {
+        "id": subject.id,
+        "framework": manifest["framework"]["name"],
+        "framework_version": manifest["framework"]["version"],
+        "device": manifest["framework"]["device"],
+        "data": manifest["data"]["kind"],
+        "batch_size": subject.first.batch_size,
+        "runs": [run.id for run in subject.runs],
+        "status": [run.status for run in subject.runs],
+        "steps": _steps(subject.runs),
+        "epoch_seconds": {**_interval(epoch.total), "kind": "measured" if epoch.measured else "estimated"},
+        "phases": {"asrun": _phases(epoch.phases, epoch.total.value), "fenced": None},
+        "perturbation": None,
+        "marks_share": max(marks_share(run) for run in subject.runs),
+        "peak_rss_bytes": max(run.manifest.get("peak_rss_bytes", 0) for run in subject.runs) or None,
+        "drifted": None,
+        "accuracy": _accuracy(subject.first),
+    }
+
+
+def _steps(runs: Sequence[Run]) -> dict[str, int]:
+    warmup = sum(warmup_steps(run) for run in runs)
+    return {"warmup": warmup, "asrun": sum(len(run.train) for run in runs) - warmup, "fenced": 0}
+
+
+def _phases(phases: Mapping[Phase, Estimate | None], epoch: float) -> dict[str, Any]:
+    return {phase: None if e is None else _phase(e, epoch) for phase, e in phases.items()}
+
+
+def _phase(estimate: Estimate, epoch: float) -> dict[str, Any]:
+    interval = estimate.interval()
+    return {
+        "seconds": interval.value,
+        "low": interval.low,
+        "high": interval.high,
+        "share": interval.value / epoch,
+    }
+
+
+def marks_share(run: Run) -> float:
+    """The part of a steady step that its marks cost: marks per step x cost of one / step."""
+    steady = steady_steps(run)
+    return float(len(steady.phase_ns) * run.manifest["mark_cost_ns"] / steady.wall_ns.mean())
+
+
+def _accuracy(run: Run) -> dict[str, Any]:
+    return {
+        "first_batch_loss": float(run.train.loss[0]) if len(run.train) else None,
+        "epochs": [
+            {
+                "epoch": e.epoch, "train_loss": e.train_loss, "train_acc": e.train_acc, "test_loss": e.test_loss,
+                "test_acc": e.test_acc, "lr": e.lr, "seconds": e.wall_ns * 1e-9,
+            }
+            for e in run.epochs
+        ],
+    }  # fmt: skip
+
+
+def _gap(gap: Gap) -> dict[str, Any]:
+    return {
+        "slow": gap.slow.id,
+        "fast": gap.fast.id,
+        "seconds": _interval(gap.seconds),
+        "ratio": _as_dict(gap.ratio),
+        "verdict": gap.verdict,
+        "interval": "between processes" if gap.paired else "within one process of each",
+        "left_out": list(gap.left_out),
+        "by_phase": {
+            "asrun": {phase: _interval(e) for phase, e in gap.by_phase.items()},
+            "fenced": None,
+        },
+    }
+
+
+def _interval(estimate: Estimate) -> dict[str, float | None]:
+    return _as_dict(estimate.interval())
+
+
+def _as_dict(interval: Interval) -> dict[str, float | None]:
+    return {"value": interval.value, "low": interval.low, "high": interval.high}

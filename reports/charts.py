@@ -1,0 +1,174 @@
+"""The pictures, drawn by matplotlib. Each function takes the view and returns a figure; `png` makes it bytes."""
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from profiler.compare import Gap
+from profiler.phases import Phase
+from profiler.stats import Estimate
+from profiler.subject import Subject
+from reports import theme
+from reports.view import View, accuracy_is_comparable
+
+WIDTH, DPI = 9.0, 160
+LABEL_FROM = 0.045
+"""a segment gets a label inside from this share of the longest bar"""
+GAP_FROM = 0.002
+"""a phase gets a column of its own in the waterfall from this share of the slower epoch; the rest are one column"""
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as PNG, the same bytes for the same figure."""
+    FigureCanvasAgg(figure)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=DPI, facecolor=theme.PAPER, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def breakdown(view: View) -> Figure:
+    """Seconds per epoch by phase, one stacked bar per subject, the article's epochs beside them."""
+    rows = len(view.subjects) + len(view.article)
+    figure, axes = _figure(view, "Where an epoch goes", height=1.9 + 0.72 * rows)
+    longest = max(s.epoch.total.value for s in view.subjects)
+    labels = []
+    for row, subject in enumerate(view.subjects):
+        _stack(axes, row, subject, longest)
+        labels.append(subject.title)
+    for row, run in enumerate(view.article, start=len(view.subjects)):
+        axes.barh(row, run.epoch_seconds, 0.55, facecolor="none", edgecolor=theme.MUTED, linestyle="--")
+        axes.text(
+            run.epoch_seconds,
+            row,
+            f"  {run.epoch_seconds:.0f} s, not measured here",
+            va="center",
+            color=theme.MUTED,
+        )
+        labels.append(run.title)
+    axes.set_yticks(range(rows), labels)
+    axes.invert_yaxis()
+    axes.set_xlim(0, longest * 1.2)
+    axes.set_xlabel("seconds per epoch (50000 training images, then the test set), as charged by the clock")
+    _phase_legend(figure, axes, view.phases)
+    return figure
+
+
+def gap(view: View) -> Figure:
+    """The headline gap by phase, as a waterfall from the faster epoch to the slower one."""
+    headline = view.gaps[0]
+    title = f"{headline.slow.title} minus {headline.fast.title}: {theme.seconds(headline.seconds.value)} per epoch"
+    figure, axes = _figure(view, title, height=4.6)
+    columns = _waterfall(headline)
+    level = headline.slow.epoch.total.value - headline.seconds.value
+    names = [f"{headline.fast.title}"]
+    axes.bar(0, level, 0.7, color=theme.GRID, edgecolor=theme.MUTED)
+    axes.text(0, level, theme.seconds(level), ha="center", va="bottom")
+    for x, (name, colour, part) in enumerate(columns, start=1):
+        axes.bar(x, part.value, 0.7, bottom=level, color=colour, edgecolor=theme.INK, linewidth=0.5)
+        level += part.value
+        _whisker(axes, x, level, part)
+        sign = "+" if part.value >= 0 else ""
+        axes.annotate(
+            f"{sign}{theme.seconds(part.value)}", (x, max(level, level - part.value)), (0, 5),
+            textcoords="offset points", ha="center", va="bottom", fontsize=8.5,
+        )  # fmt: skip
+        names.append(name)
+    axes.bar(len(columns) + 1, level, 0.7, color=theme.GRID, edgecolor=theme.MUTED)
+    axes.text(len(columns) + 1, level, theme.seconds(level), ha="center", va="bottom")
+    names.append(headline.slow.title)
+    axes.set_xticks(range(len(names)), [name.replace(" ", "\n", 1) for name in names], fontsize=8.5)
+    axes.set_ylabel("seconds per epoch")
+    axes.margins(y=0.12)
+    return figure
+
+
+def accuracy(view: View) -> Figure:
+    """The article's two curves: every batch's loss, and train and test loss per epoch."""
+    figure = Figure(figsize=(WIDTH, 6.4), layout="constrained")
+    batches, epochs = figure.subplots(2, 1)
+    _dress(figure, view, "Loss of the very runs that were timed")
+    for subject, colour in zip(view.subjects, theme.SUBJECT_COLOURS * 9, strict=False):
+        run = subject.first
+        batches.plot(np.arange(1, len(run.train) + 1), run.train.loss, color=colour, lw=1.2, label=subject.title)
+        x = [e.epoch + 1 for e in run.epochs]
+        axes_style = {"color": colour, "marker": "o", "ms": 3.5}
+        epochs.plot(x, [e.train_loss for e in run.epochs], ls="-", label=f"{subject.title}, train", **axes_style)
+        epochs.plot(x, [e.test_loss for e in run.epochs], ls="--", label=f"{subject.title}, test", **axes_style)
+    _label_losses(batches, "training step", view.subjects)
+    _label_losses(epochs, "epoch", view.subjects)
+    epochs.xaxis.get_major_locator().set_params(integer=True)
+    if not accuracy_is_comparable(view.subjects):
+        for axes in (batches, epochs):
+            axes.set_title("not enough steps to compare accuracy", loc="right", fontsize=9, color=theme.MUTED)
+    return figure
+
+
+def _label_losses(axes: Axes, x: str, subjects: Sequence[Subject]) -> None:
+    axes.set_xlabel(x)
+    axes.set_ylabel("cross-entropy loss")
+    axes.set_ylim(bottom=0)
+    axes.grid(color=theme.GRID)
+    if any(len(s.first.train) for s in subjects):
+        axes.legend(frameon=False, fontsize=8.5)
+
+
+def _stack(axes: Axes, row: int, subject: Subject, longest: float) -> None:
+    left = 0.0
+    for phase, part in subject.epoch.phases.items():
+        if part is None:
+            continue
+        colour = theme.PHASE_COLOURS[phase]
+        axes.barh(row, part.value, 0.55, left=left, color=colour, edgecolor=theme.PAPER, linewidth=0.4)
+        if part.value >= LABEL_FROM * longest:
+            label = f"{phase}\n{theme.percent(part.value / subject.epoch.total.value)}"
+            middle = left + part.value / 2
+            axes.text(middle, row, label, ha="center", va="center", color=theme.ink_on(colour), fontsize=7.5)
+        left += part.value
+    interval = subject.epoch.total.interval()
+    if interval.low is not None and interval.high is not None:
+        spread = [[interval.value - interval.low], [interval.high - interval.value]]
+        axes.errorbar(interval.value, row, xerr=spread, color=theme.INK, capsize=3, lw=1)
+    how = "measured" if subject.epoch.measured else "estimated"
+    axes.text((interval.high or left), row, f"  {theme.seconds(left)}, {how}", va="center", weight="bold")
+
+
+def _waterfall(headline: Gap) -> list[tuple[str, str, Estimate]]:
+    """(name, colour, difference) per column; small differences together, so that the columns sum to the gap."""
+    least = GAP_FROM * headline.slow.epoch.total.value
+    large = [(p, e) for p, e in headline.by_phase.items() if abs(e.value) >= least]
+    small = [e for _, e in headline.by_phase.items() if abs(e.value) < least]
+    columns = [(str(p), theme.PHASE_COLOURS[p], e) for p, e in sorted(large, key=lambda item: -item[1].value)]
+    if small:
+        rest = Estimate(sum(e.value for e in small), 0.0, 0.0)
+        columns.append((f"{len(small)} smaller phases", theme.PHASE_COLOURS[Phase.OTHER], rest))
+    return columns
+
+
+def _whisker(axes: Axes, x: float, top: float, part: Estimate) -> None:
+    interval = part.interval()
+    if interval.low is not None and interval.high is not None:
+        spread = [[interval.value - interval.low], [interval.high - interval.value]]
+        axes.errorbar(x, top, yerr=spread, color=theme.INK, capsize=3, lw=1)
+
+
+def _phase_legend(figure: Figure, axes: Axes, phases: Sequence[Phase]) -> None:
+    handles = [axes.barh([0], [0], color=theme.PHASE_COLOURS[phase], label=phase) for phase in phases]
+    figure.legend(handles=handles, loc="outside lower center", ncols=7, frameon=False, fontsize=8)
+
+
+def _figure(view: View, title: str, height: float) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    axes = figure.subplots()
+    _dress(figure, view, title)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _dress(figure: Figure, view: View, title: str) -> None:
+    data = " [synthetic data]" if view.synthetic else ""
+    figure.suptitle(f"{title}{data}", x=0.01, ha="left", weight="bold", fontsize=12)
+    figure.supxlabel(view.source, x=0.01, ha="left", fontsize=6.5, color=theme.MUTED)

@@ -1,0 +1,100 @@
+"""The page: one file, no network, escaped by the template engine."""
+
+import base64
+from collections.abc import Mapping
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from profiler.compare import Gap
+from profiler.phases import MEANING, Phase
+from profiler.subject import Subject
+from profiler.summary import marks_share
+from reports import article, theme
+from reports.text import conditions
+from reports.view import View, accuracy_is_comparable
+
+_TEMPLATES = Environment(
+    loader=PackageLoader("reports"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+def render(view: View, pictures: Mapping[str, bytes]) -> str:
+    """The page as HTML, with the PNGs inside."""
+    return _TEMPLATES.get_template("page.html").render(
+        view=view,
+        pictures={name.partition(".")[0]: _data_uri(data) for name, data in pictures.items()},
+        phase_rows=[_phase_row(view, phase) for phase in view.phases],
+        accuracy_rows=_accuracy_rows(view),
+        accuracy_comparable=accuracy_is_comparable(view.subjects),
+        article_epoch=article.EPOCH,
+        fairness=view.fairness,
+        own_cost=[(s.title, f"{max(marks_share(r) for r in s.runs):.1e}") for s in view.subjects],
+        conditions=[(run.id, conditions(run)) for s in view.subjects for run in s.runs],
+        meaning=MEANING,
+        colours=theme.PHASE_COLOURS,
+        theme=theme,
+    )
+
+
+def _data_uri(png: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(png).decode()
+
+
+def _phase_row(view: View, phase: Phase) -> dict[str, Any]:
+    return {
+        "phase": phase,
+        "cells": [_cell(subject, phase) for subject in view.subjects],
+        "gap": _gap_cell(view.gaps[0], phase) if view.gaps else None,
+    }
+
+
+def _cell(subject: Subject, phase: Phase) -> dict[str, str]:
+    part = subject.epoch.phases[phase]
+    if part is None:
+        return {"seconds": "n/a", "range": "", "share": ""}
+    i = part.interval()
+    share = theme.percent(i.value / subject.epoch.total.value)
+    return {"seconds": theme.seconds(i.value), "range": theme.within(i.low, i.high), "share": share}
+
+
+def _gap_cell(gap: Gap, phase: Phase) -> dict[str, str]:
+    part = gap.by_phase.get(phase)
+    if part is None:
+        return {"seconds": "not compared", "range": "", "share": ""}
+    i = part.interval()
+    share = theme.percent(i.value / gap.seconds.value) if gap.seconds.value else ""
+    return {"seconds": theme.seconds(i.value), "range": theme.within(i.low, i.high), "share": share}
+
+
+def _accuracy_rows(view: View) -> list[tuple[str, list[str]]]:
+    """The article's table of metrics: measured columns first, then the article's own."""
+    measured = [_measured(subject) for subject in view.subjects]
+    names = [
+        ("first batch loss", "first_batch_loss"), ("train loss", "train_loss"), ("test loss", "test_loss"),
+        ("train accuracy", "train_acc"), ("test accuracy", "test_acc"), ("epoch time", "epoch_time"),
+    ]  # fmt: skip
+    return [(title, [column[key] for column in (*measured, *map(_article, view.article))]) for title, key in names]
+
+
+def _measured(subject: Subject) -> dict[str, str]:
+    run = subject.first
+    last = run.epochs[-1] if run.epochs else None
+    names = ("train_loss", "test_loss", "train_acc", "test_acc")
+    return {
+        "first_batch_loss": f"{run.train.loss[0]:.3f}",
+        **{name: _number(getattr(last, name, None)) for name in names},
+        "epoch_time": theme.seconds(subject.epoch.total.value),
+    }
+
+
+def _article(column: article.ArticleRun) -> dict[str, str]:
+    return {**column._asdict(), "epoch_time": theme.seconds(column.epoch_seconds)}
+
+
+def _number(value: float | None) -> str:
+    return "n/a" if value is None else f"{value:.3f}"

@@ -1,0 +1,69 @@
+"""Colours and number formats that every picture, page and table shares."""
+
+from profiler.phases import Phase
+from profiler.stats import Interval
+
+INK, MUTED, GRID, PAPER = "#1b1f24", "#5d6670", "#e3e6ea", "#ffffff"
+
+# Data path in blues, the model's work in strong distinct hues, bookkeeping in greens and greys; told apart in the
+# common colour-blindnesses by lightness too (after Okabe and Ito, and Tol). Labels never rely on colour alone.
+PHASE_COLOURS: dict[Phase, str] = {
+    Phase.EPOCH_START: "#0b3c6f",
+    Phase.FETCH: "#1f77b4",
+    Phase.COLLATE: "#56b4e9",
+    Phase.TO_DEVICE: "#a6d8f5",
+    Phase.ZERO_GRAD: "#6b6b6b",
+    Phase.FORWARD: "#e69f00",
+    Phase.MATERIALIZE: "#f0e442",
+    Phase.BACKWARD: "#d55e00",
+    Phase.STEP: "#8e4585",
+    Phase.METRICS: "#66c2a5",
+    Phase.LOGGING: "#a0a0a0",
+    Phase.EVALUATE: "#009e73",
+    Phase.CHECKPOINT: "#004d40",
+    Phase.OTHER: "#d9d9d9",
+}
+SUBJECT_COLOURS = ("#d55e00", "#0072b2", "#009e73", "#8e4585", "#e69f00", "#56b4e9")
+
+
+def ink_on(colour: str) -> str:
+    """Black or white, whichever reads better on `colour` (#rrggbb)."""
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return INK if 0.299 * red + 0.587 * green + 0.114 * blue > 140 else PAPER
+
+
+def seconds(value: float | None) -> str:
+    """`4438 s`, `53.6 s`, `0.021 s`; `n/a` for None."""
+    if value is None:
+        return "n/a"
+    magnitude = abs(value)
+    digits = 0 if magnitude >= 100 else 1 if magnitude >= 10 else 2 if magnitude >= 1 else 3
+    return f"{value:.{digits}f} s".replace("-", "\N{MINUS SIGN}")
+
+
+def within(low: float | None, high: float | None, form: str = "s") -> str:
+    """An interval in words: `4310 s to 4560 s`; `interval unknown` where there is none."""
+    if low is None or high is None:
+        return "interval unknown"
+    if form == "s":
+        return f"{seconds(low)} to {seconds(high)}"
+    return f"{times(low)} to {times(high)}"
+
+
+def times(value: float) -> str:
+    """A ratio: `6.23`, `0.998`, `12.4`."""
+    return f"{value:.3g}" if value >= 1.1 or value < 0.9 else f"{value:.3f}"
+
+
+def interval(i: Interval) -> str:
+    """A value in seconds with its interval."""
+    return f"{seconds(i.value)} ({within(i.low, i.high)})"
+
+
+def percent(share: float | None) -> str:
+    """`61.2 %`; small shares as `< 0.1 %`; `n/a` for None."""
+    if share is None:
+        return "n/a"
+    if 0 < abs(share) < 0.001:
+        return "< 0.1 %"
+    return f"{share * 100:.1f} %".replace("-", "\N{MINUS SIGN}")

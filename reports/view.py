@@ -1,0 +1,159 @@
+"""From stored runs to everything that a report says, computed once and before anything is drawn."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from profiler.compare import EQUAL_WITHIN, Gap, gaps
+from profiler.fairness import Item, audit
+from profiler.phases import Phase
+from profiler.run import Run
+from profiler.subject import Subject, group
+from profiler.summary import summarise
+from reports import theme
+from reports.article import ARTICLE, ArticleRun
+
+OTHER_FLAG = 0.02
+"""a larger share of `other` means that the marks miss something"""
+ENOUGH_EPOCHS = 1
+TOP = 3
+
+
+@dataclass(frozen=True)
+class View:
+    """What a report shows. Subjects slowest first."""
+
+    subjects: tuple[Subject, ...]
+    gaps: tuple[Gap, ...]
+    fairness: tuple[Item, ...]
+    phases: tuple[Phase, ...]
+    """those that took any time in any subject, in display order"""
+    verdict: str
+    why: tuple[str, ...]
+    cautions: tuple[str, ...]
+    next: str
+    article: tuple[ArticleRun, ...]
+    """the article's runs of the frameworks shown"""
+    summary: dict[str, Any]
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether the images were made up."""
+        return bool(self.subjects[0].first.manifest["data"]["kind"] == "synthetic")
+
+    @property
+    def source(self) -> str:
+        """The line under every picture: data, machine, day, runs."""
+        run = self.subjects[0].first
+        machine = run.manifest["environment"]["machine"]
+        data = "SYNTHETIC DATA" if self.synthetic else "CIFAR-10"
+        ids = ", ".join(short_id(r) for s in self.subjects for r in s.runs)
+        return (
+            f"{data}, batch {run.batch_size} | {machine['cpu']}, {machine['cores_usable']} cores, "
+            f"{machine['system'].split()[0]} | {run.manifest['created'][:10]} | runs {ids}"
+        )
+
+
+def build(runs: Sequence[Run]) -> View:
+    """Analyse runs. Raises UserError where they cannot be compared or hold no full step."""
+    subjects = tuple(sorted(group(runs), key=lambda s: -s.epoch.total.value))
+    pairs = tuple(gaps(subjects))
+    fairness = tuple(audit(subjects))
+    return View(
+        subjects,
+        pairs,
+        fairness,
+        _phases_shown(subjects),
+        _verdict(subjects, pairs),
+        _why(pairs),
+        tuple(_cautions(subjects, pairs, fairness)),
+        _next(subjects, pairs),
+        tuple(ARTICLE[s.first.framework] for s in subjects if s.first.framework in ARTICLE),
+        summarise(subjects, pairs, fairness),
+    )
+
+
+def short_id(run: Run) -> str:
+    """The random end of a run's id."""
+    return run.id.rpartition("-")[2]
+
+
+def accuracy_is_comparable(subjects: Sequence[Subject]) -> bool:
+    """Whether every subject trained on all images for at least one epoch."""
+    return all(s.epoch.measured and len(s.first.epochs) >= ENOUGH_EPOCHS for s in subjects)
+
+
+def _phases_shown(subjects: Sequence[Subject]) -> tuple[Phase, ...]:
+    parts = {phase: [s.epoch.phases[phase] for s in subjects] for phase in Phase}
+    return tuple(phase for phase in Phase if any(part is not None for part in parts[phase]))
+
+
+def _verdict(subjects: Sequence[Subject], pairs: Sequence[Gap]) -> str:
+    if not pairs:
+        only = subjects[0]
+        how = "measured" if only.epoch.measured else "estimated"
+        return f"{only.title} takes {theme.interval(only.epoch.total.interval())} per epoch, {how}{_on(subjects)}."
+    gap = pairs[0]
+    slow, fast = (theme.seconds(s.epoch.total.value) for s in (gap.slow, gap.fast))
+    sides = f"{gap.slow.title} takes {slow} per epoch{_on(subjects)}, {gap.fast.title} {fast}"
+    ratio = f"{theme.times(gap.ratio.value)} times as long, 95 % {theme.within(gap.ratio.low, gap.ratio.high, 'x')}"
+    kind = "between processes" if gap.paired else "within one process of each"
+    words = {
+        "slower": f"{sides}: {ratio} ({kind}).",
+        "equal": f"{sides}: equal within {EQUAL_WITHIN:.0%} ({ratio}, {kind}).",
+        "undecided": f"{sides}: undecided ({ratio}, {kind}).",
+    }
+    return words[gap.verdict]
+
+
+def _on(subjects: Sequence[Subject]) -> str:
+    return " on synthetic data" if subjects[0].first.manifest["data"]["kind"] == "synthetic" else ""
+
+
+def _why(pairs: Sequence[Gap]) -> tuple[str, ...]:
+    if not pairs:
+        return ()
+    gap = pairs[0]
+    largest = sorted(gap.by_phase.items(), key=lambda item: -abs(item[1].value))[:TOP]
+    return tuple(
+        f"{phase}: {theme.interval(part.interval())}, {theme.percent(part.value / gap.seconds.value)} of the gap"
+        for phase, part in largest
+        if gap.seconds.value
+    )
+
+
+def _cautions(subjects: Sequence[Subject], pairs: Sequence[Gap], fairness: Sequence[Item]) -> list[str]:
+    notes = []
+    if subjects[0].first.manifest["data"]["kind"] == "synthetic":
+        notes.append("The images are synthetic: times are comparable, losses and accuracies say nothing of CIFAR-10.")
+    for subject in subjects:
+        notes += [
+            f"{subject.title}: run {short_id(r)} is {r.status}." for r in subject.runs if r.status != "complete"
+        ]
+        notes += _other_note(subject)
+        notes += [f"{subject.title}: {text}" for run in subject.runs for kind, text in run.events if kind != "data"]
+    notes += [
+        f"{phase} is left out of the gap: not measured on both sides." for g in pairs[:1] for phase in g.left_out
+    ]
+    if pairs and not pairs[0].paired:
+        notes.append("One process each: the interval does not know how much one process differs from the next.")
+    differing = [item.name for item in fairness if item.differs and item.matters in ("time", "both")]
+    if differing:
+        notes.append(f"The two sides differ in what can move time: {', '.join(differing)}. See the fairness list.")
+    return notes
+
+
+def _other_note(subject: Subject) -> list[str]:
+    other = subject.epoch.phases[Phase.OTHER]
+    share = other.value / subject.epoch.total.value if other else 0.0
+    return [f"{subject.title}: {theme.percent(share)} of the time is in no phase."] if share > OTHER_FLAG else []
+
+
+def _next(subjects: Sequence[Subject], pairs: Sequence[Gap]) -> str:
+    if not pairs:
+        return "Run `make profile` for the other framework beside this one."
+    if not pairs[0].paired:
+        return "Run `make profile REPEATS=3` for an interval between processes."
+    if not accuracy_is_comparable(subjects):
+        return "Run `make profile PRESET=epoch` for whole epochs and an accuracy comparison."
+    return "Run `make profile PRESET=article` for the article's 20 epochs."

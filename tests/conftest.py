@@ -1,0 +1,92 @@
+"""What many tests share: runs made from known numbers, and a clock that only moves when told."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from profiler import store
+from profiler.phases import Phase
+from profiler.recorder import Recorder
+from profiler.run import Run
+
+
+class ScriptedClock:
+    """Nanoseconds that pass only when `advance` is called."""
+
+    def __init__(self) -> None:
+        self.now = 1_000
+
+    def __call__(self) -> int:
+        return self.now
+
+    def advance(self, ns: int) -> None:
+        self.now += ns
+
+
+@pytest.fixture
+def clock() -> ScriptedClock:
+    return ScriptedClock()
+
+
+def manifest(**changes: Any) -> dict[str, Any]:
+    """A small manifest; `changes` by top-level key are merged into it."""
+    base: dict[str, Any] = {
+        "config": {"framework": "fake", "label": "", "preset": "quick", "seed": 42, "checkpoint": False,
+                   "mmap": False, "batch_size": 10, "epochs": 1},
+        "session": "",
+        "framework": {"name": "fake", "title": "Fake", "version": "1", "device": "cpu"},
+        "data": {"kind": "cifar10", "source": "test.npz", "sha256": "0" * 64, "train_images": 100, "test_images": 20},
+        "full_epoch": {"train_images": 104, "test_images": 20},
+        "mark_cost_ns": 100.0,
+        "environment": {"machine": {"cpu": "test CPU", "cores_usable": 2, "system": "Test 1"}, "python": "CPython 3",
+                        "packages": {}, "thread_pools": [], "variables": {}, "git": {}},
+    }  # fmt: skip
+    for key, value in changes.items():
+        base[key] = {**base[key], **value} if isinstance(value, dict) else value
+    return base
+
+
+MakeRun = Callable[..., Run]
+
+
+@pytest.fixture
+def make_run(tmp_path: Path, clock: ScriptedClock) -> MakeRun:
+    """Store and read back a run whose steps take the given seconds, split over forward and backward 1:3."""
+
+    def make(
+        steps: Iterable[float],
+        *,
+        images: Iterable[int] | None = None,
+        evaluation: Iterable[float] = (),
+        epochs: int = 1,
+        losses: Iterable[float] | None = None,
+        status: str = "complete",
+        **changes: Any,
+    ) -> Run:
+        steps, evaluation = list(steps), list(evaluation)
+        sizes = list(images) if images is not None else [10] * len(steps)
+        writer = store.create(tmp_path / "runs", "fake", "cpu", manifest(**changes))
+        recorder = Recorder(frozenset(Phase) - {Phase.MATERIALIZE}, writer, clock)
+        for epoch in range(epochs):
+            recorder.start_epoch(epoch)
+            _mark(recorder, clock, Phase.EPOCH_START, 0.5)
+            recorder.close_outside()
+            for index, (seconds, size) in enumerate(zip(steps, sizes, strict=True)):
+                _mark(recorder, clock, Phase.FORWARD, seconds / 4)
+                _mark(recorder, clock, Phase.BACKWARD, seconds * 3 / 4)
+                recorder.close_step("train", size, 2.0 - 0.01 * index, size // 2)
+            for seconds in evaluation:
+                _mark(recorder, clock, Phase.EVALUATE, seconds)
+                recorder.close_step("evaluate", 10, 1.5, 6)
+            recorder.close_epoch(1e-3, 1.9, 0.4, 1.5 if evaluation else None, 0.6 if evaluation else None)
+        writer.finish(status)
+        return store.read(writer.path)
+
+    return make
+
+
+def _mark(recorder: Recorder, clock: ScriptedClock, phase: Phase, seconds: float) -> None:
+    clock.advance(round(seconds * 1e9))
+    recorder.mark(phase)

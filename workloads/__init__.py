@@ -1,0 +1,1 @@
+"""What is measured: data, the training loop, one adapter per framework, a scripted fake."""

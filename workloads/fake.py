@@ -1,0 +1,178 @@
+"""A scripted framework with known costs: busy-waits, so that every report can be checked against the truth."""
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from profiler.errors import UserError
+from profiler.phases import Phase
+from profiler.recorder import Clock
+from workloads import resnet18
+from workloads.framework import Batch, Collate, Images, Labels, seed_python
+
+DEFAULT_COSTS = "fetch=1,collate=2,to_device=1,forward=10,backward=20,step=5,metrics=1,evaluate=8"
+_DEFERRED = (Phase.FORWARD, Phase.BACKWARD)
+_SCRIPTABLE = frozenset(Phase) - {Phase.LOGGING, Phase.OTHER}
+
+
+class Fake:
+    """Spends `costs` milliseconds per full batch in each phase; a smaller batch costs in proportion.
+
+    A lazy fake only notes the work of forward and backward, and does it at the next wait: in `materialize`,
+    `step` or `metrics`.
+    """
+
+    name = "fake"
+    title = "scripted fake"
+    version = "1"
+    device = "cpu"
+
+    def __init__(
+        self,
+        seed: int,
+        batch_size: int,
+        costs: str = DEFAULT_COSTS,
+        lazy: bool = False,
+        clock: Clock | None = None,
+    ) -> None:
+        seed_python(seed)
+        self.costs = parse_costs(costs)
+        self.phases = frozenset(Phase) - (frozenset() if lazy else {Phase.MATERIALIZE})
+        self.lr = resnet18.ADAM.lr
+        self._lazy, self._batch_size = lazy, batch_size
+        self._clock = clock or time.perf_counter_ns
+        self._owed_ms = 0.0
+        self._images = batch_size
+        self._steps = 0
+        self._training = True
+
+    def parameter_count(self) -> int:
+        return resnet18.parameter_count()
+
+    def loader(
+        self,
+        images: Images,
+        labels: Labels,
+        batch_size: int,
+        shuffle: bool,
+        around: Callable[[Collate], Collate],
+    ) -> Iterable[Batch]:
+        return _Loader(self, len(labels), batch_size, around(self._collate))
+
+    def train(self) -> None:
+        self._training = True
+
+    def to_device(self, batch: Batch) -> tuple[int, int]:
+        self._images = int(batch)
+        self.spend(Phase.TO_DEVICE)
+        return self._images, self._images
+
+    def zero_grad(self) -> None:
+        self.spend(Phase.ZERO_GRAD)
+
+    def forward(self, inputs: int, targets: int) -> tuple[float, float]:
+        if self._training:
+            self._ask(Phase.FORWARD)
+        else:
+            self.spend(Phase.EVALUATE)
+        loss = 0.2 + 2.1 * math.exp(-self._steps / 40)
+        return loss, loss
+
+    def materialize(self, loss: float) -> None:
+        self.wait()
+        self.spend(Phase.MATERIALIZE)
+
+    def backward(self, loss: float) -> None:
+        self._ask(Phase.BACKWARD)
+
+    def step(self) -> None:
+        self.wait()
+        self.spend(Phase.STEP)
+        self._steps += 1
+
+    def metrics(self, logits: float, loss: float, targets: int) -> tuple[float, float, int, int]:
+        self.wait()
+        if self._training:
+            self.spend(Phase.METRICS)
+        correct = round(targets * max(0.1, 1 - loss / 2.4))
+        return loss, loss * targets, correct, targets
+
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        self._training = False
+        yield
+
+    def end_epoch(self) -> None:
+        pass
+
+    def save(self, path: Path) -> None:
+        self.spend(Phase.CHECKPOINT)
+        path.with_suffix(".fake").write_text(f"{self._steps}\n")
+
+    def describe(self) -> dict[str, Any]:
+        script = ",".join(f"{phase}={ms:g}" for phase, ms in self.costs.items())
+        return {"script": script, "execution": "lazy" if self._lazy else "eager", "schedule": "none"}
+
+    def wait(self) -> None:
+        """Do the work that was asked for and not done."""
+        owed, self._owed_ms = self._owed_ms, 0.0
+        self._spin(owed)
+
+    def spend(self, phase: Phase) -> None:
+        """Busy-wait what the script says for `phase`, in proportion to the batch."""
+        share = 1.0 if phase in (Phase.EPOCH_START, Phase.CHECKPOINT) else self._images / self._batch_size
+        self._spin(self.costs.get(phase, 0.0) * share)
+
+    def _ask(self, phase: Phase) -> None:
+        if self._lazy and phase in _DEFERRED:
+            self._owed_ms += self.costs.get(phase, 0.0) * self._images / self._batch_size
+        else:
+            self.spend(phase)
+
+    def _spin(self, ms: float) -> None:
+        end = self._clock() + round(ms * 1e6)
+        while self._clock() < end:
+            pass
+
+    def _collate(self, images: int) -> int:
+        if self._training:
+            self.spend(Phase.COLLATE)
+        return images
+
+
+class _Loader:
+    """Yields the number of images in each batch."""
+
+    def __init__(self, fake: Fake, images: int, batch_size: int, collate: Collate) -> None:
+        self._fake, self._images, self._batch_size, self._collate = fake, images, batch_size, collate
+
+    def __iter__(self) -> Iterator[int]:
+        if self._fake._training:
+            self._fake.spend(Phase.EPOCH_START)
+        return self._batches()
+
+    def _batches(self) -> Iterator[int]:
+        for start in range(0, self._images, self._batch_size):
+            images = min(self._batch_size, self._images - start)
+            self._fake._images = images
+            if self._fake._training:
+                self._fake.spend(Phase.FETCH)
+            yield self._collate(images)
+
+
+def parse_costs(text: str) -> Mapping[Phase, float]:
+    """Parse `forward=10,backward=20` (milliseconds per full batch). Raises UserError."""
+    costs: dict[Phase, float] = {}
+    for item in filter(None, text.split(",")):
+        name, _, value = item.partition("=")
+        try:
+            phase, ms = Phase(name.strip()), float(value)
+        except ValueError:
+            raise UserError(f"--fake-costs: {item!r} is not PHASE=MILLISECONDS") from None
+        if phase not in _SCRIPTABLE or not 0 <= ms <= 60_000:
+            raise UserError(f"--fake-costs: {item!r}: the phase cannot be scripted, or not 0 to 60000 ms")
+        costs[phase] = ms
+    return costs

@@ -1,0 +1,115 @@
+"""The one training loop, the article's: the only place where the recorder and a framework meet."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Protocol
+
+from profiler.phases import Phase
+from profiler.recorder import Recorder
+from workloads.framework import Batch, Collate, Framework
+from workloads.progress import Progress
+
+
+class Enough(Protocol):
+    """Says after each training step whether the epoch's sample is large enough."""
+
+    def __call__(self, steps: int) -> bool:
+        """Whether to stop after `steps` steps of this epoch."""
+
+
+def timed_collate(recorder: Recorder) -> Callable[[Collate], Collate]:
+    """Mark where a loader's item reads end and where its collation ends."""
+    mark = recorder.mark
+
+    def around(collate: Collate) -> Collate:
+        def timed(samples: object) -> Batch:
+            mark(Phase.FETCH)
+            batch = collate(samples)
+            mark(Phase.COLLATE)
+            return batch
+
+        return timed
+
+    return around
+
+
+def train(
+    framework: Framework,
+    train_loader: Iterable[Batch],
+    test_loader: Iterable[Batch],
+    recorder: Recorder,
+    progress: Progress,
+    *,
+    epochs: int,
+    enough: Enough,
+    checkpoint: Path | None = None,
+) -> None:
+    """Train and evaluate for `epochs` epochs, each cut short when `enough` says so."""
+    for epoch in range(epochs):
+        recorder.start_epoch(epoch)
+        train_loss, train_acc = _train_epoch(framework, train_loader, recorder, progress, enough)
+        test_loss, test_acc = _evaluate(framework, test_loader, recorder)
+        lr = framework.lr
+        framework.end_epoch()
+        recorder.mark(Phase.OTHER)
+        if checkpoint is not None:
+            framework.save(checkpoint)
+            recorder.mark(Phase.CHECKPOINT)
+        recorder.close_outside()
+        recorder.close_epoch(lr, train_loss, train_acc, test_loss, test_acc)
+
+
+def _train_epoch(
+    framework: Framework, loader: Iterable[Batch], recorder: Recorder, progress: Progress, enough: Enough
+) -> tuple[float, float]:
+    mark = recorder.mark
+    framework.train()
+    batches = iter(loader)
+    mark(Phase.EPOCH_START)
+    progress.start(framework.lr)
+    mark(Phase.LOGGING)
+    recorder.close_outside()
+    total_loss, correct, total = 0.0, 0, 0
+    for steps, batch in enumerate(batches, start=1):
+        mark(Phase.OTHER)
+        inputs, targets = framework.to_device(batch)
+        mark(Phase.TO_DEVICE)
+        framework.zero_grad()
+        mark(Phase.ZERO_GRAD)
+        logits, loss = framework.forward(inputs, targets)
+        mark(Phase.FORWARD)
+        framework.materialize(loss)
+        mark(Phase.MATERIALIZE)
+        framework.backward(loss)
+        mark(Phase.BACKWARD)
+        framework.step()
+        mark(Phase.STEP)
+        batch_loss, loss_sum, hits, images = framework.metrics(logits, loss, targets)
+        total_loss += loss_sum
+        correct += hits
+        total += images
+        mark(Phase.METRICS)
+        progress.update(total_loss / total, correct / total)
+        mark(Phase.LOGGING)
+        recorder.close_step("train", images, batch_loss, hits)
+        if enough(steps):
+            break
+    progress.close()
+    mark(Phase.LOGGING)
+    recorder.close_outside()
+    return total_loss / total, correct / total
+
+
+def _evaluate(framework: Framework, loader: Iterable[Batch], recorder: Recorder) -> tuple[float, float]:
+    total_loss, correct, total = 0.0, 0, 0
+    with framework.evaluating():
+        for batch in loader:
+            inputs, targets = framework.to_device(batch)
+            logits, loss = framework.forward(inputs, targets)
+            batch_loss, loss_sum, hits, images = framework.metrics(logits, loss, targets)
+            total_loss += loss_sum
+            correct += hits
+            total += images
+            recorder.mark(Phase.EVALUATE)
+            recorder.close_step("evaluate", images, batch_loss, hits)
+    return total_loss / total, correct / total

@@ -1,0 +1,139 @@
+"""Lucid: its resnet_18 with the article's stem, its DataLoader over NumPy arrays, its loop body."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from profiler.errors import UserError
+from profiler.phases import Phase
+from workloads import resnet18
+from workloads.framework import Batch, Collate, Images, Labels, Tensor, seed_python
+from workloads.lucid_import import DISTRIBUTION, prepare
+from workloads.numpy_dataset import NumpyDataset, numpy_collate
+
+prepare()
+
+import lucid  # noqa: E402
+import lucid.models  # noqa: E402
+import lucid.nn.functional as F  # noqa: E402
+import lucid.optim.lr_scheduler  # noqa: E402
+import mlx.core as mx  # noqa: E402
+from lucid import nn  # noqa: E402
+
+
+class LucidResNet:
+    """The article's Lucid side on `cpu` (NumPy) or `gpu` (MLX: Metal, or its CPU backend elsewhere)."""
+
+    name = "lucid"
+    title = "Lucid"
+    version = version(DISTRIBUTION)
+    phases = frozenset(Phase)
+
+    def __init__(self, device: str, seed: int) -> None:
+        self.device = _choose(device)
+        seed_python(seed)
+        lucid.random.seed(seed)
+        self.model = lucid.models.resnet_18(num_classes=resnet18.CLASSES)
+        stem = next(resnet18.convolutions())
+        self.model.stem = nn.Sequential(
+            nn.Conv2d(stem.inputs, stem.out, kernel_size=stem.kernel, stride=stem.stride, padding=1, bias=False),
+            nn.BatchNorm2d(stem.out),
+            nn.ReLU(),
+        )
+        self.model.maxpool = nn.Identity()
+        self.model.to(self.device)
+        adam = resnet18.ADAM
+        self._optimizer = lucid.optim.Adam(
+            self.model.parameters(), lr=adam.lr, betas=adam.betas, weight_decay=adam.weight_decay
+        )
+        self._schedule = lucid.optim.lr_scheduler.StepLR(
+            self._optimizer, resnet18.LUCID_SCHEDULE.step_size, resnet18.LUCID_SCHEDULE.gamma
+        )
+
+    @property
+    def lr(self) -> float:
+        return float(self._optimizer.param_groups[0]["lr"])
+
+    def parameter_count(self) -> int:
+        return int(self.model.count_parameters())
+
+    def loader(
+        self,
+        images: Images,
+        labels: Labels,
+        batch_size: int,
+        shuffle: bool,
+        around: Callable[[Collate], Collate],
+    ) -> Iterable[Batch]:
+        dataset = NumpyDataset(images, labels)
+        loader: Iterable[Batch] = lucid.data.DataLoader(
+            dataset, batch_size, shuffle=shuffle, collate_fn=around(numpy_collate)
+        )
+        return loader
+
+    def train(self) -> None:
+        self.model.train()
+
+    def to_device(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        inputs, targets = batch
+        return (
+            lucid.tensor(inputs, dtype=lucid.Float32, device=self.device),
+            lucid.tensor(targets, dtype=lucid.Int64, device=self.device),
+        )
+
+    def zero_grad(self) -> None:
+        self._optimizer.zero_grad()
+
+    def forward(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        logits = self.model(inputs)
+        return logits, F.cross_entropy(logits, targets)
+
+    def materialize(self, loss: Tensor) -> None:
+        loss.eval()
+
+    def backward(self, loss: Tensor) -> None:
+        loss.backward()
+
+    def step(self) -> None:
+        self._optimizer.step()
+
+    def metrics(self, logits: Tensor, loss: Tensor, targets: Tensor) -> tuple[float, float, int, int]:
+        with lucid.no_grad():
+            correct = int((lucid.argmax(logits, axis=1) == targets).sum().data)
+        return float(loss.data), float(loss.data) * targets.size, correct, targets.size
+
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        self.model.eval()
+        with lucid.no_grad():
+            yield
+
+    def end_epoch(self) -> None:
+        self._schedule.step()
+
+    def save(self, path: Path) -> None:
+        lucid.save(self.model.state_dict(), path.with_suffix(".lcd"))
+
+    def describe(self) -> dict[str, Any]:
+        backend = "NumPy" if self.device == "cpu" else f"MLX {version('mlx')}, {mx.default_device()}"
+        return {
+            "kernels": backend,
+            "dtype": "float32",
+            "layout": "NCHW",
+            "autocast": False,
+            "initialisation": "lucid resnet_18: kaiming_uniform convolutions and linear",
+            "data_order": "lucid DataLoader(shuffle=True), Python's random",
+            "loader": "lucid.data.DataLoader, NumpyDataset, np.stack",
+            "schedule": str(resnet18.LUCID_SCHEDULE),
+            "execution": "eager" if self.device == "cpu" else "lazy",
+        }
+
+
+def _choose(device: str) -> str:
+    if device == "auto":
+        return "gpu" if mx.metal.is_available() else "cpu"
+    if device not in ("cpu", "gpu"):
+        raise UserError(f"lucid has no device {device!r}; choose auto, cpu or gpu")
+    return device

@@ -1,0 +1,45 @@
+"""Framework names and what each stands for; an adapter, and with it its framework, is imported when asked for."""
+
+from collections.abc import Callable
+from typing import Any
+
+from profiler.errors import UserError
+from workloads import resnet18
+from workloads.framework import Framework
+
+
+def _torch(device: str, seed: int, **_: Any) -> Framework:
+    from workloads.torch_resnet import TorchResNet
+
+    return TorchResNet(device, seed)
+
+
+def _lucid(device: str, seed: int, **_: Any) -> Framework:
+    from workloads.lucid_resnet import LucidResNet
+
+    return LucidResNet(device, seed)
+
+
+def _fake(device: str, seed: int, *, batch_size: int, costs: str, lazy: bool, **_: Any) -> Framework:
+    from workloads.fake import Fake
+
+    if device not in ("auto", "cpu"):
+        raise UserError(f"fake has no device {device!r}; choose auto or cpu")
+    return Fake(seed, batch_size, costs, lazy)
+
+
+FRAMEWORKS: dict[str, Callable[..., Framework]] = {"lucid": _lucid, "torch": _torch, "fake": _fake}
+
+
+def build(name: str, device: str, seed: int, **script: Any) -> Framework:
+    """Set up a framework; `script` (batch_size, costs, lazy) is for those that are scripted.
+
+    Raises UserError for an unknown name, device or version, or a network that is not the one compared.
+    """
+    if name not in FRAMEWORKS:
+        raise UserError(f"no framework {name!r}; choose one of: {', '.join(FRAMEWORKS)}")
+    framework = FRAMEWORKS[name](device, seed, **script)
+    found, expected = framework.parameter_count(), resnet18.parameter_count()
+    if found != expected:
+        raise UserError(f"{name} built {found} parameters where ResNet-18 has {expected}: not the same network")
+    return framework

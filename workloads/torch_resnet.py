@@ -1,0 +1,131 @@
+"""PyTorch: torchvision's resnet18 with the article's stem, its DataLoader, its loop body."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset, default_collate
+from torchvision import models
+
+from profiler.errors import UserError
+from profiler.phases import Phase
+from workloads import resnet18
+from workloads.framework import Batch, Collate, Images, Labels, seed_python
+
+
+class TorchResNet:
+    """The article's PyTorch side on `cpu`, `mps` or `cuda`; eager, so without `materialize`."""
+
+    name = "torch"
+    title = "PyTorch"
+    version = torch.__version__
+    phases = frozenset(Phase) - {Phase.MATERIALIZE}
+
+    def __init__(self, device: str, seed: int) -> None:
+        self.device = _choose(device)
+        seed_python(seed)
+        torch.manual_seed(seed)
+        self.model = models.resnet18(num_classes=resnet18.CLASSES)
+        stem = next(resnet18.convolutions())
+        self.model.conv1 = nn.Conv2d(stem.inputs, stem.out, stem.kernel, stem.stride, padding=1, bias=False)
+        self.model.maxpool = nn.Identity()
+        self.model.to(self.device)
+        self._criterion = nn.CrossEntropyLoss()
+        adam = resnet18.ADAM
+        self._optimizer = torch.optim.Adam(
+            self.model.parameters(), lr=adam.lr, betas=adam.betas, weight_decay=adam.weight_decay
+        )
+        self._schedule = torch.optim.lr_scheduler.StepLR(
+            self._optimizer, resnet18.TORCH_SCHEDULE.step_size, resnet18.TORCH_SCHEDULE.gamma
+        )
+
+    @property
+    def lr(self) -> float:
+        return float(self._optimizer.param_groups[0]["lr"])
+
+    def parameter_count(self) -> int:
+        return sum(p.numel() for p in self.model.parameters())
+
+    def loader(
+        self,
+        images: Images,
+        labels: Labels,
+        batch_size: int,
+        shuffle: bool,
+        around: Callable[[Collate], Collate],
+    ) -> Iterable[Batch]:
+        dataset = TensorDataset(torch.from_numpy(images), torch.from_numpy(labels))
+        return DataLoader(dataset, batch_size, shuffle=shuffle, collate_fn=around(default_collate))
+
+    def train(self) -> None:
+        self.model.train()
+
+    def to_device(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        inputs, targets = batch
+        return inputs.to(self.device), targets.to(self.device)
+
+    def zero_grad(self) -> None:
+        self._optimizer.zero_grad()
+
+    def forward(self, inputs: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        logits = self.model(inputs)
+        return logits, self._criterion(logits, targets)
+
+    def materialize(self, loss: torch.Tensor) -> None:
+        pass
+
+    def backward(self, loss: torch.Tensor) -> None:
+        loss.backward()  # type: ignore[no-untyped-call]
+
+    def step(self) -> None:
+        self._optimizer.step()
+
+    def metrics(
+        self, logits: torch.Tensor, loss: torch.Tensor, targets: torch.Tensor
+    ) -> tuple[float, float, int, int]:
+        images = targets.size(0)
+        correct = (logits.argmax(dim=1) == targets).sum().item()
+        return loss.item(), loss.item() * images, int(correct), images
+
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        self.model.eval()
+        with torch.no_grad():
+            yield
+
+    def end_epoch(self) -> None:
+        self._schedule.step()
+
+    def save(self, path: Path) -> None:
+        torch.save(self.model.state_dict(), path.with_suffix(".pt"))
+
+    def describe(self) -> dict[str, Any]:
+        cpu = torch.backends.cpu.get_cpu_capability()
+        return {
+            "threads": torch.get_num_threads(),
+            "interop_threads": torch.get_num_interop_threads(),
+            "kernels": f"oneDNN {torch._C._has_mkldnn}, {cpu}",
+            "dtype": "float32",
+            "layout": "NCHW",
+            "matmul_precision": torch.get_float32_matmul_precision(),
+            "tf32": self.device == "cuda" and torch.backends.cudnn.allow_tf32,
+            "autocast": False,
+            "initialisation": "torchvision resnet18: kaiming_normal fan_out convolutions, default linear",
+            "data_order": "DataLoader(shuffle=True), torch generator",
+            "loader": "torch.utils.data.DataLoader, 0 workers, TensorDataset, default_collate (torch.stack)",
+            "schedule": str(resnet18.TORCH_SCHEDULE),
+            "execution": "eager",
+        }
+
+
+def _choose(device: str) -> str:
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if device == "auto":
+        return next(name for name, there in available.items() if there)
+    if not available.get(device, False):
+        there = ", ".join(name for name, is_there in available.items() if is_there)
+        raise UserError(f"torch has no device {device!r} on this machine; choose auto or one of: {there}")
+    return device
