@@ -1,6 +1,7 @@
 """The one training loop, the article's: the only place where the recorder and a framework meet."""
 
-from collections.abc import Callable, Iterable
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -70,7 +71,7 @@ def _train_epoch(
     mark(Phase.LOGGING)
     recorder.close_outside()
     total_loss, correct, total = 0.0, 0, 0
-    for steps, batch in enumerate(batches, start=1):
+    for steps, batch in enumerate(_rest(batches), start=1):
         mark(Phase.OTHER)
         inputs, targets = framework.to_device(batch)
         mark(Phase.TO_DEVICE)
@@ -98,6 +99,13 @@ def _train_epoch(
     mark(Phase.LOGGING)
     recorder.close_outside()
     return total_loss / total, correct / total
+
+
+def _rest(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """What `batches` yields, without calling iter() on it again: an iterator may take that for a new epoch."""
+    with contextlib.suppress(StopIteration):
+        while True:
+            yield next(batches)
 
 
 def _evaluate(framework: Framework, loader: Iterable[Batch], recorder: Recorder) -> tuple[float, float]:

@@ -21,8 +21,9 @@ PACKAGE, DISTRIBUTION, MAJOR = "lucid", "lucid-dl", "2"
 
 
 class _LazyAnnotations(SourceFileLoader):
+    # The bases disagree on this method's signature, so no override pleases both.
     @staticmethod
-    def source_to_code(data: Any, path: Any = "<string>") -> CodeType:
+    def source_to_code(data: Any, path: Any = "<string>") -> CodeType:  # type: ignore[override]
         flag = __future__.annotations.compiler_flag
         code: CodeType = compile(data, path, "exec", flags=flag, dont_inherit=True)
         return code

@@ -1,0 +1,33 @@
+import numpy as np
+import pytest
+
+from workloads.synthetic import make_synthetic, sha256_of, templates
+
+
+def test_shapes_types_and_balance() -> None:
+    images = make_synthetic(103, 20, seed=1)
+    assert [a.shape for a in images] == [(103, 3, 32, 32), (103,), (20, 3, 32, 32), (20,)]
+    assert all(a.dtype == np.uint8 for a in images)
+    counts = np.bincount(images.y_train, minlength=10)
+    assert counts.max() - counts.min() == 1
+    assert np.bincount(images.y_test).tolist() == [2] * 10
+
+
+def test_one_seed_gives_one_set() -> None:
+    assert sha256_of(make_synthetic(30, 10, 7)) == sha256_of(make_synthetic(30, 10, 7))
+    assert sha256_of(make_synthetic(30, 10, 7)) != sha256_of(make_synthetic(30, 10, 8))
+
+
+def test_train_and_test_images_differ() -> None:
+    images = make_synthetic(100, 100, 7)
+    assert not np.array_equal(images.x_train, images.x_test)
+
+
+@pytest.mark.parametrize("train", [10, 2000])
+def test_the_task_is_learnable_but_not_trivial(train: int) -> None:
+    """The classifier's templates come from the seed alone, whatever the size of the set."""
+    images = make_synthetic(train, 2000, seed=42)
+    known = templates(np.random.default_rng([42, 0])).reshape(10, -1) + 120
+    pixels = images.x_test.reshape(2000, -1).astype(np.float32)
+    nearest = (np.square(known).sum(axis=1) - 2 * pixels @ known.T).argmin(axis=1)
+    assert 0.6 < (nearest == images.y_test).mean() < 0.95
