@@ -1,0 +1,241 @@
+"""One contract for every adapter, the fake included; and where a delay from outside shows up."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from profiler.errors import UserError
+from profiler.phases import Phase
+from profiler.recorder import Recorder, Step
+from tests.conftest import ScriptedClock
+from tests.test_recorder import Kept
+from workloads import loop, registry, resnet18
+from workloads.framework import Framework
+from workloads.presets import Sample
+from workloads.progress import Progress
+from workloads.synthetic import make_synthetic
+
+BATCH, STEPS, SEED = 2, 3, 7
+SIDES = [("fake", "cpu"), ("torch", "cpu"), ("lucid", "cpu"), ("lucid", "gpu")]
+SCRIPT = {"batch_size": BATCH, "costs": "", "lazy": False}
+
+side = pytest.mark.parametrize(("name", "device"), SIDES, ids=map("-".join, SIDES))
+
+
+def images(count: int) -> tuple[Any, Any]:
+    made = make_synthetic(count, 10, SEED)
+    return (made[0][:count] / np.float32(255)).astype(np.float32), made[1][:count].astype(np.int64)
+
+
+def build(name: str, device: str) -> Framework:
+    return registry.build(name, device, SEED, **SCRIPT)
+
+
+def train(framework: Framework, clock: Any = None, **options: Any) -> Kept:
+    sink = Kept(ScriptedClock())
+    recorder = Recorder(framework.phases, sink, clock or ScriptedClock())
+    x, y = images(BATCH * STEPS + 1)
+    around = loop.timed_collate(recorder)
+    with Path("/dev/null").open("w") as nowhere:
+        loop.train(
+            framework,
+            framework.loader(x, y, BATCH, True, around),
+            framework.loader(x[:BATCH], y[:BATCH], BATCH, False, lambda collate: collate),
+            recorder,
+            Progress(framework.name, STEPS, STEPS, nowhere),
+            epochs=options.get("epochs", 1),
+            enough=Sample(options.get("steps"), None),
+            checkpoint=options.get("checkpoint"),
+        )
+    return sink
+
+
+def training(sink: Kept) -> list[Step]:
+    return [step for step in sink.kept if step.stage == "train"]
+
+
+@side
+def test_an_adapter_trains_every_image_once_and_marks_every_phase_it_has(
+    name: str, device: str, tmp_path: Path
+) -> None:
+    framework = build(name, device)
+    assert framework.parameter_count() == resnet18.parameter_count()
+    before = framework.lr
+
+    sink = train(framework, checkpoint=tmp_path / "model")
+
+    steps = training(sink)
+    assert [step.images for step in steps] == [BATCH] * STEPS + [1]
+    assert all(np.isfinite(step.loss) and 0 <= step.correct <= step.images for step in steps)
+    per_step = framework.phases - {Phase.EPOCH_START, Phase.EVALUATE, Phase.CHECKPOINT}
+    assert all(step.durations.keys() == per_step for step in steps)
+    assert sink.ended[0].lr == before == resnet18.ADAM.lr
+    assert {Phase.EPOCH_START, Phase.EVALUATE, Phase.CHECKPOINT} <= sink.ended[0].durations.keys()
+    assert [path.stem for path in tmp_path.iterdir()] == ["model"]
+    assert framework.describe()["execution"] in ("eager", "lazy")
+
+
+@pytest.mark.parametrize("name", ["torch", "lucid"])
+def test_a_network_learns_a_handful_of_images(name: str) -> None:
+    epochs = train(build(name, "cpu"), epochs=4).ended
+    assert epochs[-1].train_loss < epochs[0].train_loss
+
+
+@pytest.mark.parametrize(
+    ("name", "decays_at", "gamma"), [("torch", 10, 0.1), ("lucid", 5, 0.5)], ids=["torch", "lucid"]
+)
+def test_the_learning_rate_falls_as_in_the_article(name: str, decays_at: int, gamma: float) -> None:
+    framework = build(name, "cpu")
+    rates = []
+    for _ in range(2 * decays_at + 1):
+        rates.append(framework.lr)
+        framework.end_epoch()
+    assert rates == pytest.approx([1e-3 * gamma ** (epoch // decays_at) for epoch in range(2 * decays_at + 1)])
+
+
+def lucid_patches() -> dict[str, tuple[Any, str, Phase, int]]:
+    import lucid
+    import lucid.optim
+
+    return {
+        "np.stack": (np, "stack", Phase.COLLATE, 2),
+        "lucid.tensor": (lucid, "tensor", Phase.TO_DEVICE, 2),
+        "Adam.step": (lucid.optim.Adam, "step", Phase.STEP, 1),
+        "Tensor.backward": (lucid.Tensor, "backward", Phase.BACKWARD, 1),
+        "Tensor.eval": (lucid.Tensor, "eval", Phase.MATERIALIZE, 1),
+    }
+
+
+def torch_patches() -> dict[str, tuple[Any, str, Phase, int]]:
+    import torch
+
+    return {
+        "torch.stack": (torch, "stack", Phase.COLLATE, 2),
+        "Tensor.to": (torch.Tensor, "to", Phase.TO_DEVICE, 2),
+        "Adam.step": (torch.optim.Adam, "step", Phase.STEP, 1),
+        "Tensor.backward": (torch.Tensor, "backward", Phase.BACKWARD, 1),
+    }
+
+
+DELAY_NS = 1_000_000_000
+
+
+def delayed(function: Callable[..., Any], clock: ScriptedClock) -> Callable[..., Any]:
+    def slow(*args: Any, **kwargs: Any) -> Any:
+        clock.advance(DELAY_NS)
+        return function(*args, **kwargs)
+
+    return slow
+
+
+@pytest.mark.parametrize("what", ["np.stack", "lucid.tensor", "Adam.step", "Tensor.backward", "Tensor.eval"])
+@pytest.mark.parametrize("device", ["cpu", "gpu"])
+def test_a_delay_in_lucid_is_charged_to_its_phase_and_nowhere_else(
+    what: str, device: str, clock: ScriptedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _check_delay("lucid", device, *lucid_patches()[what], clock, monkeypatch)
+
+
+@pytest.mark.parametrize("what", ["torch.stack", "Tensor.to", "Adam.step", "Tensor.backward"])
+def test_a_delay_in_torch_is_charged_to_its_phase_and_nowhere_else(
+    what: str, clock: ScriptedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _check_delay("torch", "cpu", *torch_patches()[what], clock, monkeypatch)
+
+
+def test_torchs_item_is_charged_where_it_is_called(clock: ScriptedClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.Tensor, "item", delayed(torch.Tensor.item, clock))
+    framework = build("torch", "cpu")
+    second = training(train(framework, clock, steps=2))[1]
+    charged = {phase: ns / DELAY_NS for phase, ns in second.durations.items() if ns}
+    # The loop reads the loss twice and the right answers once; Adam reads each parameter's step counter.
+    parameters = len(list(framework.model.parameters()))  # type: ignore[attr-defined]
+    assert charged == {Phase.METRICS: 3, Phase.STEP: parameters}
+
+
+def _check_delay(
+    framework: str,
+    device: str,
+    owner: Any,
+    name: str,
+    phase: Phase,
+    calls: int,
+    clock: ScriptedClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(owner, name, delayed(getattr(owner, name), clock))
+    steps = training(train(build(framework, device), clock, steps=2))
+    assert len(steps) == 2
+    for step in steps:
+        charged = {phase: ns for phase, ns in step.durations.items() if ns}
+        assert charged == {phase: calls * DELAY_NS}
+
+
+def test_the_recorder_does_not_change_what_torch_learns() -> None:
+    import torch
+
+    framework = build("torch", "cpu")
+    measured = [step.loss for step in training(train(framework))]
+
+    plain = build("torch", "cpu")
+    losses = []
+    x, y = images(BATCH * STEPS + 1)
+    plain.train()
+    for inputs, targets in torch.utils.data.DataLoader(
+        torch.utils.data.TensorDataset(torch.from_numpy(x), torch.from_numpy(y)), BATCH, shuffle=True
+    ):
+        plain.zero_grad()
+        outputs = plain.model(inputs)  # type: ignore[attr-defined]
+        loss = torch.nn.functional.cross_entropy(outputs, targets)
+        loss.backward()
+        plain.step()
+        losses.append(loss.item())
+    assert measured == losses
+
+
+def test_the_recorder_does_not_change_what_lucid_learns() -> None:
+    framework = build("lucid", "cpu")
+    measured = [step.loss for step in training(train(framework))]
+
+    import lucid
+    from lucid.nn import functional
+
+    from workloads.numpy_dataset import NumpyDataset, numpy_collate
+
+    plain: Any = build("lucid", "cpu")
+    losses = []
+    x, y = images(BATCH * STEPS + 1)
+    plain.train()
+    for inputs, targets in lucid.data.DataLoader(NumpyDataset(x, y), BATCH, shuffle=True, collate_fn=numpy_collate):
+        plain.zero_grad()
+        logits = plain.model(lucid.tensor(inputs, dtype=lucid.Float32))
+        loss = functional.cross_entropy(logits, lucid.tensor(targets, dtype=lucid.Int64))
+        loss.eval()
+        loss.backward()
+        plain.step()
+        losses.append(float(loss.data))
+    assert measured == losses
+
+
+@pytest.mark.parametrize(("name", "device"), [("torch", "gpu2"), ("lucid", "mps"), ("fake", "cuda")])
+def test_a_device_that_is_not_there_is_one_line(name: str, device: str) -> None:
+    with pytest.raises(UserError, match=f"has no device '{device}'.*choose auto"):
+        build(name, device)
+
+
+def test_a_network_of_another_size_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    from workloads.fake import Fake
+
+    monkeypatch.setattr(Fake, "parameter_count", lambda self: 5)
+    with pytest.raises(UserError, match="5 parameters where ResNet-18 has 11173962"):
+        build("fake", "cpu")
+
+
+def test_an_unknown_framework_is_one_line() -> None:
+    with pytest.raises(UserError, match="no framework 'jax'; choose one of"):
+        build("jax", "cpu")

@@ -1,0 +1,53 @@
+"""Slow and statistical checks: `make bench` runs them and shows their figures."""
+
+import time
+
+import numpy as np
+import pytest
+
+from profiler import stats
+from profiler.recorder import mark_cost_ns
+
+pytestmark = pytest.mark.bench
+
+MARK_BUDGET = 2.0
+"""clock reads"""
+
+
+def clock_cost_ns(reads: int = 20_000) -> float:
+    clock = time.perf_counter_ns
+    rounds = []
+    for _ in range(5):
+        start = clock()
+        for _ in range(reads):
+            clock()
+        rounds.append((clock() - start) / reads)
+    return min(rounds)
+
+
+def test_a_mark_costs_at_most_two_clock_reads() -> None:
+    ratios = [mark_cost_ns() / clock_cost_ns() for _ in range(21)]
+    ratio = float(np.median(ratios))
+    print(
+        f"\none mark: {mark_cost_ns():.0f} ns; clock read: {clock_cost_ns():.0f} ns; ratio, median of 21: {ratio:.2f}"
+    )
+    assert ratio <= MARK_BUDGET
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.5])
+@pytest.mark.parametrize("n", [15, 60])
+def test_coverage_of_the_mean_of_a_whole_epoch(rho: float, n: int) -> None:
+    rng, size, trials = np.random.default_rng(20261123), 391, 1000
+    hits = 0
+    for _ in range(trials):
+        noise = rng.standard_normal(size) * np.sqrt(1 - rho**2)
+        series = np.empty(size)
+        series[0] = rng.standard_normal()
+        for i in range(1, size):
+            series[i] = rho * series[i - 1] + noise[i]
+        interval = stats.mean(series[:n], size).interval()
+        assert interval.low is not None
+        assert interval.high is not None
+        hits += interval.low <= series.mean() <= interval.high
+    print(f"\ncoverage, rho {rho}, {n} of {size} steps: {hits / trials:.1%}")
+    assert hits / trials >= 0.88

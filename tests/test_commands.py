@@ -1,0 +1,189 @@
+"""The command line, in this process with the scripted fake; and two whole programs in processes of their own."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from profiler import store
+from profiler.commands.main import main
+from profiler.commands.profile import alternating
+from profiler.phases import Phase
+
+ROOT = Path(__file__).parent.parent
+SMALL = ["--data", "synthetic", "--train-limit", "40", "--test-limit", "20", "--batch-size", "10", "--steps", "3"]
+QUICK_SCRIPT = ["--fake-costs", "forward=1,backward=2,step=1", "--quiet"]
+
+
+@pytest.fixture
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("EPOCH_GAP_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("CIFAR10_DATA", raising=False)
+    return tmp_path / "runs"
+
+
+def fake_run(runs: Path, *more: str) -> int:
+    return main(["run", "--framework", "fake", *SMALL, *QUICK_SCRIPT, "--runs-dir", str(runs), *more])
+
+
+def test_a_runs_last_line_is_its_directory_and_its_steps_add_up(
+    runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert fake_run(runs, "--epochs", "2") == 0
+    path = Path(capsys.readouterr().out.splitlines()[-1])
+    run = store.read(path)
+    assert run.status == "complete"
+    assert len(run.train) == 6
+    for stage in (run.train, run.evaluate):
+        assert (sum(stage.phase_ns.values()) == stage.wall_ns).all()
+    for epoch in run.epochs:
+        trained = int(run.train.wall_ns[run.train.epoch == epoch.epoch].sum())
+        evaluated = int(run.evaluate.wall_ns[run.evaluate.epoch == epoch.epoch].sum())
+        assert trained + sum(epoch.durations.values()) == epoch.wall_ns
+        assert epoch.durations[Phase.EVALUATE] == evaluated
+
+
+def test_two_labels_make_a_report_of_two_subjects(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = runs.parent / "out"
+    assert fake_run(runs, "--label", "quick one") == 0
+    assert fake_run(runs, "--label", "slow one", "--fake-costs", "forward=4,backward=6") == 0
+    assert main(["report", "--runs-dir", str(runs), "--out", str(out)]) == 0
+    printed = capsys.readouterr().out
+    assert "slow one" in printed
+    assert str(out / "index.html") in printed
+    summary = json.loads((out / "summary.json").read_text())
+    assert [gap["slow"].split("-")[1] for gap in summary["gaps"]] == ["slow one"]
+    names = {path.name for path in out.iterdir()}
+    assert names == {"index.html", "breakdown.png", "gap.png", "accuracy.png", "summary.json", "phases.csv"}
+
+    first = store.find(runs)[0].name
+    assert main(["report", first, "--runs-dir", str(runs), "--out", str(out)]) == 0
+    assert not (out / "gap.png").exists(), "a picture of an earlier report must not stay"
+
+
+def test_list_and_show_name_the_run(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fake_run(runs)
+    run_id = store.find(runs)[0].name
+    capsys.readouterr()
+    assert main(["list", "--runs-dir", str(runs)]) == 0
+    assert run_id in capsys.readouterr().out
+    assert main(["show", run_id[-6:], "--runs-dir", str(runs)]) == 0
+    shown = capsys.readouterr().out
+    assert "backward" in shown
+    assert "config.batch_size: 10" in shown
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["run", "--framework", "jax"],
+        ["run", "--framework", "fake", "--batch-size", "0"],
+        ["run", "--framework", "fake", "--steps", "many"],
+        ["run", "--framework", "fake", "--preset", "huge"],
+        ["profile", "--frameworks", "lucid,jax"],
+        ["nonsense"],
+        [],
+    ],
+    ids=" ".join,
+)
+def test_words_that_mean_nothing_are_refused(words: list[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(words)
+    assert stop.value.code == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["run", "--framework", "fake", "--data", "nowhere.npz"], "nowhere.npz"),
+        (["run", "--framework", "fake", "--data", "synthetic", "--device", "tpu"], "no device 'tpu'"),
+        (["run", "--framework", "fake", *SMALL, "--fake-costs", "forward"], "--fake-costs"),
+        (["run", "--framework", "fake", *SMALL, "--batch-size", "41"], "--batch-size 41"),
+        (["report"], "no run"),
+        (["report", "20260101"], "no run '20260101'"),
+        (["show", "20260101"], "no run '20260101'"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_bad_input_is_one_line_with_status_2_and_touches_no_file(
+    words: list[str], says: str, runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*words, "--runs-dir", str(runs)]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("error: ")
+    assert captured.err.count("\n") == 1
+    assert says in captured.err
+    assert not runs.exists()
+
+
+def test_runs_of_different_batch_size_are_not_compared(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fake_run(runs, "--label", "a")
+    fake_run(runs, "--label", "b", "--batch-size", "5")
+    ids = [path.name for path in store.find(runs)]
+    out = runs.parent / "out"
+    assert main(["report", *ids, "--runs-dir", str(runs), "--out", str(out)]) == 2
+    assert "batch size" in capsys.readouterr().err
+    assert not out.exists()
+    assert main(["report", "--runs-dir", str(runs), "--out", str(out)]) == 0, "the newest alone is a report"
+
+
+def test_order_alternates() -> None:
+    assert alternating(["a", "b"], 3) == ["a", "b", "b", "a", "a", "b"]
+
+
+def start(runs: Path, *more: str) -> "subprocess.Popen[str]":
+    words = ["run", "--framework", "fake", *SMALL, "--steps", "100000", "--train-limit", "50000"]
+    costs = ["--fake-costs", "forward=20,backward=20", "--runs-dir", str(runs)]
+    return subprocess.Popen(
+        [sys.executable, "-m", "profiler", *words, *costs, *more],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )  # fmt: skip
+
+
+def wait_for_steps(runs: Path, process: "subprocess.Popen[str]") -> Path:
+    """The run's directory as soon as its first steps are on disk."""
+    while process.poll() is None:
+        for path in store.find(runs):
+            with closing(sqlite3.connect(path / store.DATABASE, timeout=5)) as db:
+                tables = db.execute("SELECT count(*) FROM sqlite_master WHERE name = 'events'").fetchone()[0]
+                if tables and db.execute("SELECT count(*) FROM steps").fetchone()[0]:
+                    return path
+    raise AssertionError(process.communicate())
+
+
+@pytest.mark.parametrize(
+    ("signum", "code", "status"),
+    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "interrupted"), (signal.SIGKILL, -9, "interrupted")],
+    ids=["ctrl-c", "sigterm", "kill-9"],
+)
+def test_a_stopped_run_is_readable_and_marked(signum: int, code: int, status: str, runs: Path) -> None:
+    process = start(runs)
+    path = wait_for_steps(runs, process)
+    assert store.read(path).status == "running"
+    process.send_signal(signum)
+    _, errors = process.communicate()
+    assert process.returncode == code
+    assert "Traceback" not in errors
+    run = store.read(path)
+    assert run.status == status
+    assert len(run.train)
+    assert (sum(run.train.phase_ns.values()) == run.train.wall_ns).all()
+    assert main(["report", str(path), "--runs-dir", str(runs), "--out", str(runs.parent / "out")]) == 0
+
+
+def test_the_demo_imports_no_deep_learning_library(runs: Path) -> None:
+    code = (
+        "import sys; from profiler.commands.main import main; code = main(sys.argv[1:]);"
+        "print(sorted({'torch', 'lucid', 'mlx'} & set(sys.modules))); sys.exit(code)"
+    )
+    words = ["run", "--framework", "fake", *SMALL, *QUICK_SCRIPT, "--runs-dir", str(runs)]
+    result = subprocess.run([sys.executable, "-c", code, *words], cwd=ROOT, capture_output=True, text=True)
+    assert (result.returncode, result.stdout.splitlines()[-1]) == (0, "[]")

@@ -1,0 +1,63 @@
+"""The main job as users run it: both real frameworks, fresh processes, a report."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from profiler import store
+from workloads.synthetic import make_synthetic
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def profiled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, str]:
+    """(runs, report, stdout) of `profile --preset smoke` on an .npz file."""
+    folder = tmp_path_factory.mktemp("profile")
+    data = folder / "cifar10.npz"
+    np.savez(data, **make_synthetic(200, 50, 3)._asdict())
+    runs, out = folder / "runs", folder / "out"
+    words = ["profile", "--preset", "smoke", "--data", str(data), "--runs-dir", str(runs), "--out", str(out)]
+    result = subprocess.run(
+        [sys.executable, "-m", "profiler", *words],
+        cwd=ROOT, capture_output=True, text=True, env={**os.environ, "EPOCH_GAP_CACHE": str(folder / "cache")},
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    return runs, out, result.stdout
+
+
+def test_both_frameworks_run_to_the_end_in_processes_of_their_own(profiled: tuple[Path, Path, str]) -> None:
+    stored = [store.read(path) for path in store.find(profiled[0])]
+    assert {run.framework for run in stored} == {"torch", "lucid"}
+    for run in stored:
+        assert run.status == "complete"
+        assert (sum(run.train.phase_ns.values()) == run.train.wall_ns).all()
+        assert run.manifest["framework"]["parameters"] == 11_173_962
+        assert run.manifest["data"]["kind"] == "cifar10"
+
+
+def test_the_report_says_who_is_slower_and_why(profiled: tuple[Path, Path, str]) -> None:
+    _, out, printed = profiled
+    summary = json.loads((out / "summary.json").read_text())
+    assert {s["framework"] for s in summary["subjects"]} == {"torch", "lucid"}
+    phases = {s["framework"]: s["phases"]["asrun"] for s in summary["subjects"]}
+    assert phases["torch"]["materialize"] is None
+    assert phases["lucid"]["materialize"]["share"] < 0.001, "loss.eval() does nothing on a NumPy device"
+    gap = summary["gaps"][0]
+    assert sum(e["value"] for e in gap["by_phase"]["asrun"].values()) == pytest.approx(gap["seconds"]["value"])
+    page = (out / "index.html").read_text()
+    assert printed.splitlines()[0].startswith(("Lucid", "PyTorch"))
+    assert "54 s" in page
+    assert "136 s" in page
+
+
+def test_the_fairness_list_names_the_blas_of_each_side(profiled: tuple[Path, Path, str]) -> None:
+    summary = json.loads((profiled[1] / "summary.json").read_text())
+    pools = next(item for item in summary["fairness"] if item["item"].startswith("thread pools"))
+    libraries = ("openblas", "mkl", "accelerate")
+    assert all(any(name in text.lower() for name in libraries) for text in pools["values"].values())

@@ -1,0 +1,33 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from profiler import environment
+
+
+def test_only_what_is_allowed_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET_TOKEN", "do-not-store-me")
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
+    text = json.dumps({**environment.collect(), **environment.load()})
+    assert "do-not-store-me" not in text
+    assert str(Path.home()) not in text
+    assert '"OPENBLAS_CORETYPE": "Haswell"' in text
+
+
+def test_the_blas_that_numpy_really_uses_is_named() -> None:
+    np.ones((8, 8)) @ np.ones((8, 8))
+    pools = environment.collect()["thread_pools"]
+    assert any(pool["user_api"] == "blas" and pool["num_threads"] >= 1 for pool in pools)
+
+
+def test_what_cannot_be_read_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environment, "_read", lambda path: None)
+    machine = environment.collect()["machine"]
+    assert machine["governor"] == machine["cgroup_cpu_max"] == machine["throttled"] == "unknown"
+
+
+def test_peak_memory_is_in_bytes() -> None:
+    block = np.ones(200_000_000, np.uint8)
+    assert block.nbytes < environment.peak_rss_bytes() < environment.load()["memory_available_bytes"] * 100

@@ -1,0 +1,84 @@
+import pytest
+
+from profiler.errors import UserError
+from profiler.phases import Phase
+from profiler.recorder import Recorder, Step
+from tests.conftest import ScriptedClock
+from tests.test_recorder import Kept
+from workloads import loop
+from workloads.fake import Fake, parse_costs
+from workloads.presets import Sample
+from workloads.progress import Progress
+from workloads.synthetic import make_synthetic
+
+COSTS = "epoch_start=3,fetch=1,collate=2,to_device=4,zero_grad=5,forward=10,backward=20,step=6,metrics=7,evaluate=9"
+MS = 1_000_000
+
+
+class TickingClock(ScriptedClock):
+    """A clock that moves a little at every look, so that a busy-wait ends."""
+
+    TICK_NS = 1_000
+
+    def __call__(self) -> int:
+        self.advance(self.TICK_NS)
+        return self.now
+
+
+def train(lazy: bool, costs: str = COSTS) -> Kept:
+    clock = TickingClock()
+    fake = Fake(42, 10, costs, lazy, clock)
+    sink = Kept(clock)
+    recorder = Recorder(fake.phases, sink, clock)
+    images = make_synthetic(25, 10, 1)
+    x, y = images.x_train, images.y_train
+    with open("/dev/null", "w") as nowhere:  # noqa: PTH123
+        loop.train(
+            fake,
+            fake.loader(x, y, 10, True, loop.timed_collate(recorder)),  # type: ignore[arg-type]
+            fake.loader(x[:10], y[:10], 10, False, lambda collate: collate),  # type: ignore[arg-type]
+            recorder,
+            Progress("fake", None, 3, nowhere),
+            epochs=1,
+            enough=Sample(None, None),
+        )
+    return sink
+
+
+def milliseconds(step: Step) -> dict[str, float]:
+    return {str(phase): round(ns / MS, 1) for phase, ns in step.durations.items() if ns > 0.1 * MS}
+
+
+def test_an_eager_fake_spends_what_its_script_says_where_it_says() -> None:
+    sink = train(lazy=False)
+    full, _, ragged, evaluated = sink.kept
+    script = {"fetch": 1, "collate": 2, "to_device": 4, "zero_grad": 5, "forward": 10, "backward": 20, "step": 6}
+    assert milliseconds(full) == {**script, "metrics": 7}
+    assert ragged.images == 5
+    assert milliseconds(ragged) == {name: ms / 2 for name, ms in {**script, "metrics": 7}.items()}
+    assert milliseconds(evaluated) == {"evaluate": 9}
+    assert sink.ended[0].durations[Phase.EPOCH_START] == pytest.approx(3 * MS, rel=0.01)
+
+
+def test_a_lazy_fake_does_the_work_where_it_waits() -> None:
+    step = train(lazy=True).kept[0]
+    assert milliseconds(step) == {
+        "fetch": 1, "collate": 2, "to_device": 4, "zero_grad": 5, "materialize": 10, "step": 26, "metrics": 7,
+    }  # fmt: skip
+
+
+def test_an_eager_fake_has_no_materialize_and_a_lazy_one_has() -> None:
+    assert Phase.MATERIALIZE not in train(lazy=False).kept[0].durations
+    assert Phase.MATERIALIZE in train(lazy=True).kept[0].durations
+
+
+def test_a_script_is_read() -> None:
+    assert parse_costs("forward=10, step=0.5") == {Phase.FORWARD: 10.0, Phase.STEP: 0.5}
+    assert parse_costs("") == {}
+
+
+@pytest.mark.parametrize("text", ["forward", "forward=", "forwards=1", "forward=-1", "forward=nan", "other=1", "=3"])
+def test_a_bad_script_is_one_line_that_quotes_it(text: str) -> None:
+    with pytest.raises(UserError, match="--fake-costs") as error:
+        parse_costs(text)
+    assert text in str(error.value)

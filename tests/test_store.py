@@ -1,0 +1,150 @@
+import json
+import signal
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from profiler import store
+from profiler.errors import UserError
+from profiler.phases import Phase
+from profiler.recorder import Epoch, Step
+from tests.conftest import MakeRun, manifest
+
+
+def a_step(index: int, stage: str = "train") -> Step:
+    return Step(stage, 0, index, 10, 2.5 - index, 4, 1000 * index, {Phase.FETCH: 300, Phase.FORWARD: 700 - index})
+
+
+AN_EPOCH = Epoch(0, 9_000, 50, {Phase.EPOCH_START: 7}, 1e-3, 2.0, 0.3, 1.9, 0.35)
+
+
+def test_what_is_written_is_read_back(tmp_path: Path) -> None:
+    writer = store.create(tmp_path, "fake", "cpu", manifest())
+    writer.steps([a_step(0), a_step(1)])
+    writer.steps([a_step(0, "evaluate")])
+    writer.epoch(AN_EPOCH)
+    writer.event("note", "something happened")
+    writer.update({"peak_rss_bytes": 5})
+    writer.finish("complete")
+
+    run = store.read(writer.path)
+
+    assert (run.status, run.id) == ("complete", writer.path.name)
+    assert run.manifest["data"] == manifest()["data"]
+    assert run.manifest["peak_rss_bytes"] == 5
+    assert run.train.wall_ns.tolist() == [1000, 999]
+    assert run.train.phase_ns[Phase.FORWARD].tolist() == [700, 699]
+    assert run.train.loss.tolist() == [2.5, 1.5]
+    assert run.train.start_ns.tolist() == [0, 1000]
+    assert len(run.evaluate) == 1
+    assert run.epochs == (AN_EPOCH,)
+    assert run.events == (("note", "something happened"),)
+
+
+def test_a_phase_that_was_never_marked_is_absent_not_zero(tmp_path: Path) -> None:
+    writer = store.create(tmp_path, "fake", "cpu", manifest())
+    writer.steps([a_step(0)])
+    writer.finish("complete")
+    assert set(store.read(writer.path).train.phase_ns) == {Phase.FETCH, Phase.FORWARD}
+    with closing(sqlite3.connect(writer.path / store.DATABASE)) as db:
+        assert db.execute("SELECT materialize_ns FROM steps").fetchall() == [(None,)]
+
+
+def test_history_has_the_articles_lists(tmp_path: Path) -> None:
+    writer = store.create(tmp_path, "fake", "cpu", manifest())
+    writer.steps([a_step(0), a_step(1)])
+    writer.epoch(AN_EPOCH)
+    writer.finish("complete")
+    history = json.loads((writer.path / store.HISTORY).read_text())
+    assert history == {
+        "train_loss": [2.0],
+        "train_acc": [0.3],
+        "test_loss": [1.9],
+        "test_acc": [0.35],
+        "lr": [1e-3],
+        "epoch_time": [9e-6],
+        "batch_losses": [2.5, 1.5],
+    }
+    assert sorted(path.name for path in writer.path.iterdir()) == [store.HISTORY, store.DATABASE]
+
+
+def test_keeping_a_step_twice_keeps_it_once(tmp_path: Path) -> None:
+    writer = store.create(tmp_path, "fake", "cpu", manifest())
+    writer.steps([a_step(0)])
+    writer.steps([a_step(0), a_step(1)])
+    writer.finish("interrupted")
+    assert store.read(writer.path).train.index.tolist() == [0, 1]
+
+
+def test_every_run_gets_a_directory_of_its_own(tmp_path: Path) -> None:
+    writers = [store.create(tmp_path, "fake", "cpu", manifest()) for _ in range(20)]
+    assert len({writer.path for writer in writers}) == 20
+    for writer in writers:
+        writer.finish("complete")
+    assert store.find(tmp_path) == sorted(writer.path for writer in writers)
+
+
+def test_an_open_run_reads_as_running_and_a_closed_one_as_it_ended(tmp_path: Path) -> None:
+    writer = store.create(tmp_path, "fake", "cpu", manifest())
+    assert store.read(writer.path).status == "running"
+    writer.finish("failed")
+    assert store.read(writer.path).status == "failed"
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from profiler import store
+from tests.test_store import a_step
+from tests.conftest import manifest
+writer = store.create(Path(sys.argv[1]), "fake", "cpu", manifest())
+writer.steps([a_step(0), a_step(1)])
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_killed_run_keeps_its_steps_and_reads_as_interrupted(tmp_path: Path) -> None:
+    result = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], cwd=Path(__file__).parent.parent)
+    assert result.returncode == -signal.SIGKILL
+    run = store.read(store.find(tmp_path)[0])
+    assert run.status == "interrupted"
+    assert len(run.train) == 2
+
+
+def test_a_newer_schema_is_refused_with_its_number(tmp_path: Path, make_run: MakeRun) -> None:
+    run = make_run([1.0])
+    with closing(sqlite3.connect(run.path / store.DATABASE)) as db:
+        db.execute("PRAGMA user_version = 99")
+    with pytest.raises(UserError, match="schema version 99"):
+        store.read(run.path)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a database at all, but some text" * 100])
+def test_a_file_that_is_no_run_is_refused_in_one_line(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / store.DATABASE).write_bytes(content)
+    with pytest.raises(UserError) as error:
+        store.read(tmp_path)
+    assert "\n" not in str(error.value)
+    assert (tmp_path / store.DATABASE).read_bytes() == content
+
+
+def test_a_run_is_found_by_any_part_of_its_id_that_no_other_has(make_run: MakeRun) -> None:
+    first, second = make_run([1.0]), make_run([1.0])
+    runs = first.path.parent
+    assert store.locate(first.id[-6:], runs) == first.path
+    assert store.locate(str(second.path), runs) == second.path
+    with pytest.raises(UserError, match="names 2 runs"):
+        store.locate("fake", runs)
+    with pytest.raises(UserError, match="no run 'xyz'"):
+        store.locate("xyz", runs)
+
+
+def test_a_place_that_cannot_be_written_to_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(UserError, match="cannot write runs"):
+        store.create(tmp_path / "file", "fake", "cpu", manifest())
+    assert list(tmp_path.iterdir()) == [tmp_path / "file"]
