@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from profiler.estimate import EpochEstimate
-from profiler.phases import Phase
+from profiler.phases import EPOCH_PHASES, Phase
 from profiler.stats import Estimate, Interval, between, total
 from profiler.subject import Subject
 
@@ -20,13 +20,18 @@ class Gap:
 
     slow: Subject
     fast: Subject
+    fast_seconds: float
+    """of `fast`'s epoch, without what is left out: what `seconds` is on top of"""
     seconds: Estimate
     ratio: Interval
     by_phase: dict[Phase, Estimate]
     left_out: tuple[Phase, ...]
     """phases that one side did not get to measure; in neither side's sum"""
-    paired: bool
-    """over pairs of processes; otherwise the interval is within one process of each"""
+
+    @property
+    def between_processes(self) -> bool:
+        """Whether the intervals know how much one process differs from the next, on both sides."""
+        return min(len(self.slow.runs), len(self.fast.runs)) >= 2
 
     @property
     def verdict(self) -> str:
@@ -41,15 +46,15 @@ class Gap:
 
 def gaps(subjects: Sequence[Subject]) -> list[Gap]:
     """Every pair, the largest gap first."""
-    pairs = (sorted(pair, key=lambda s: -s.epoch.total.value) for pair in combinations(subjects, 2))
-    return sorted((gap(slow, fast) for slow, fast in pairs), key=lambda g: -g.seconds.value)
+    pairs = (max(gap(a, b), gap(b, a), key=_seconds) for a, b in combinations(subjects, 2))
+    return sorted(pairs, key=_seconds, reverse=True)
 
 
 def gap(slow: Subject, fast: Subject) -> Gap:
     """The gap between two subjects, over pairs of processes where both have as many, at least two."""
-    left_out = tuple(phase for phase in (Phase.EVALUATE,) if _unmeasured(slow, phase) or _unmeasured(fast, phase))
+    left_out = _left_out(slow, fast)
     paired = len(slow.general) == len(fast.general) >= 2
-    sides = [[_without(e, left_out) for e in subject.general] for subject in (slow, fast)]
+    sides = [[e.without(left_out) for e in subject.general] for subject in (slow, fast)]
     by_phase = {
         phase: difference
         for phase in Phase
@@ -57,23 +62,20 @@ def gap(slow: Subject, fast: Subject) -> Gap:
     }
     totals = [[e.total for e in side] for side in sides]
     seconds = _subtract(totals[0], totals[1], paired)
-    return Gap(slow, fast, seconds, _ratio(totals[0], totals[1], paired), by_phase, left_out, paired)
+    fast_seconds = _pooled(totals[1]).value
+    return Gap(slow, fast, fast_seconds, seconds, _ratio(totals[0], totals[1], paired), by_phase, left_out)
 
 
-def _unmeasured(subject: Subject, phase: Phase) -> bool:
-    return any(e.phases[phase] is None for e in subject.general)
+def _seconds(gap: Gap) -> float:
+    return gap.seconds.value
 
 
-def _without(estimate: EpochEstimate, phases: Sequence[Phase]) -> EpochEstimate:
-    gone = [part for phase in phases if (part := estimate.phases[phase]) is not None]
-    if not gone:
-        return estimate
-    rest = Estimate(
-        estimate.total.value - math.fsum(part.value for part in gone),
-        max(0.0, estimate.total.variance - sum(part.variance for part in gone)),
-        estimate.total.dof,
-    )
-    return EpochEstimate(estimate.phases, rest, estimate.measured)
+def _left_out(*subjects: Subject) -> tuple[Phase, ...]:
+    """What happens once per epoch and was not reached by every run: evaluate, or all where no epoch was ended."""
+    estimates = [e for subject in subjects for e in subject.general]
+    unfinished = not all(run.epochs for subject in subjects for run in subject.runs)
+    suspects = EPOCH_PHASES if unfinished else (Phase.EVALUATE,)
+    return tuple(p for p in suspects if len({e.phases[p] is None for e in estimates}) > 1)
 
 
 def _difference(sides: Sequence[Sequence[EpochEstimate]], phase: Phase, paired: bool) -> Estimate | None:
@@ -88,7 +90,13 @@ def _difference(sides: Sequence[Sequence[EpochEstimate]], phase: Phase, paired: 
 def _subtract(slow: Sequence[Estimate], fast: Sequence[Estimate], paired: bool) -> Estimate:
     if paired:
         return between(a.value - b.value for a, b in zip(slow, fast, strict=True))
-    return total([_pooled(slow), _pooled(fast).scaled(-1)])
+    return _minus(_pooled(slow), _pooled(fast))
+
+
+def _minus(a: Estimate, b: Estimate) -> Estimate:
+    """The difference of independent estimates; of unknown spread where one of them is."""
+    difference = total([a, b.scaled(-1)])
+    return difference if a.dof > 0 and b.dof > 0 else Estimate(difference.value, 0.0, 0.0)
 
 
 def _ratio(slow: Sequence[Estimate], fast: Sequence[Estimate], paired: bool) -> Interval:
@@ -97,7 +105,7 @@ def _ratio(slow: Sequence[Estimate], fast: Sequence[Estimate], paired: bool) -> 
         log = between(math.log(a.value / b.value) for a, b in zip(slow, fast, strict=True))
     else:
         a, b = _pooled(slow), _pooled(fast)
-        log = total([_log(a), _log(b).scaled(-1)])
+        log = _minus(_log(a), _log(b))
     interval = log.interval()
     low = None if interval.low is None else math.exp(interval.low)
     high = None if interval.high is None else math.exp(interval.high)

@@ -7,8 +7,9 @@ of them is a sample: its steady full steps stand for all full steps, the ragged 
 Each term is linear in mean phase times, so that the phases' seconds sum to the epoch's.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import math
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from profiler.errors import UserError
 from profiler.phases import Phase
 from profiler.recorder import Epoch
 from profiler.run import Run, StepTable
-from profiler.stats import Estimate, between, mean, total
+from profiler.stats import Estimate, Interval, between, mean, total
 
 NS = 1e-9
 
@@ -31,6 +32,21 @@ class EpochEstimate:
     total: Estimate
     measured: bool
     """the run trained and evaluated on everything; otherwise it is a sample"""
+
+    def interval(self, phase: Phase) -> Interval | None:
+        """Seconds in `phase` with its interval; a duration's interval does not reach below 0."""
+        part = self.phases[phase]
+        return None if part is None else part.interval(least=0.0)
+
+    def without(self, phases: Collection[Phase]) -> "EpochEstimate":
+        """This epoch as if it had none of `phases`."""
+        gone = [part for phase in phases if (part := self.phases[phase]) is not None]
+        rest = Estimate(
+            self.total.value - math.fsum(part.value for part in gone),
+            max(0.0, self.total.variance - sum(part.variance for part in gone)),
+            self.total.dof,
+        )
+        return replace(self, phases={**self.phases, **dict.fromkeys(phases)}, total=rest)
 
 
 @dataclass(frozen=True)
@@ -79,9 +95,11 @@ def estimate_epoch(run: Run, *, finite: bool = True) -> EpochEstimate:
     phases: dict[Phase, Estimate | None] = {
         phase: total(parts) if (parts := list(_parts(run, phase, full_epochs, finite))) else None for phase in Phase
     }
-    walls = [*_training(run, None, full_epochs, finite)]
-    walls += [part for phase in Phase for part in _outside(run, phase, full_epochs, finite)]
-    return EpochEstimate(phases, total(walls), bool(full_epochs))
+    training = list(_training(run, None, full_epochs, finite))
+    whole = total([*training, *(part for phase in Phase for part in _outside(run, phase, full_epochs, finite))])
+    if training[0].dof <= 0:  # one steady step: what is known of the rest is no interval of the epoch
+        whole = Estimate(whole.value, 0.0, 0.0)
+    return EpochEstimate(phases, whole, bool(full_epochs))
 
 
 def _parts(run: Run, phase: Phase, full_epochs: list[Epoch], finite: bool) -> Iterable[Estimate]:
@@ -95,15 +113,15 @@ def _training(run: Run, phase: Phase | None, full_epochs: list[Epoch], finite: b
     images = int(run.manifest["full_epoch"]["train_images"])
     steps, ragged = divmod(images, run.batch_size)
     share = ragged / run.batch_size
-    per_step = _seconds(steady_steps(run), phase)
-    sample = mean(per_step, max(steps, len(per_step)) if finite else None).scaled(steps + share)
+    steady = steady_steps(run)
+    per_step = _seconds(steady, phase)
+    sample = mean(per_step, steps * _epoch_count(steady) if finite else None).scaled(steps + share)
     if full_epochs:
-        value = _exact(run, phase, full_epochs)
-        yield Estimate(value, 0.0 if finite else sample.variance / len(full_epochs), sample.dof)
+        yield _measured(_exact(run, phase, full_epochs), sample, finite)
         return
     yield sample
-    if ragged:
-        # It takes between its share of images and a whole step; uniform between the two.
+    if ragged and sample.dof > 0:
+        # It takes at least its share of images and at most a whole step: the error of a uniform spread between.
         yield Estimate(0.0, ((1 - share) * float(per_step.mean())) ** 2 / 12)
 
 
@@ -114,7 +132,8 @@ def _outside(run: Run, phase: Phase, full_epochs: list[Epoch], finite: bool) -> 
         return
     seconds = [epoch.durations.get(phase, 0) * NS for epoch in full_epochs or run.epochs]
     if any(seconds):
-        yield between(seconds)
+        sample = between(seconds)
+        yield _measured(sample.value, sample, finite) if full_epochs else sample
 
 
 def _evaluation(run: Run, full_epochs: list[Epoch], finite: bool) -> Iterable[Estimate]:
@@ -123,12 +142,20 @@ def _evaluation(run: Run, full_epochs: list[Epoch], finite: bool) -> Iterable[Es
         return
     full = run.evaluate.where(run.evaluate.images == size)
     batches = int(run.manifest["full_epoch"]["test_images"]) / size
-    population = max(int(batches), len(full)) if finite else None
-    sample = mean(full.wall_ns * NS, population).scaled(batches)
+    sample = mean(full.wall_ns * NS, int(batches) * _epoch_count(full) if finite else None).scaled(batches)
     if full_epochs:
         value = sum(epoch.durations[Phase.EVALUATE] for epoch in full_epochs) * NS / len(full_epochs)
-        sample = Estimate(value, 0.0 if finite else sample.variance / len(full_epochs), sample.dof)
+        sample = _measured(value, sample, finite)
     yield sample
+
+
+def _measured(value: float, sample: Estimate, finite: bool) -> Estimate:
+    """A point as this process's own; among epochs as such it keeps the spread of its sample."""
+    return Estimate(value) if finite else replace(sample, value=value)
+
+
+def _epoch_count(steps: StepTable) -> int:
+    return len(np.unique(steps.epoch))
 
 
 def _exact(run: Run, phase: Phase | None, full_epochs: list[Epoch]) -> float:

@@ -77,6 +77,7 @@ AUDIT: tuple[tuple[str, Callable[[Manifest], Any], str], ...] = (
     ("optimizer", _framework("optimizer"), "accuracy"),
     ("learning-rate schedule", _framework("schedule"), "accuracy"),
     ("seed", _config("seed"), "accuracy"),
+    ("epochs", _config("epochs"), "accuracy"),
     ("checkpoint per epoch", _config("checkpoint"), "time"),
     ("memory-mapped data", _config("mmap"), "time"),
     ("test images", lambda m: m["data"]["test_images"], "accuracy"),
@@ -84,6 +85,9 @@ AUDIT: tuple[tuple[str, Callable[[Manifest], Any], str], ...] = (
     ("progress bar", lambda m: m.get("progress"), "time"),
     ("CPU", _machine("cpu"), "time"),
     ("usable cores", _machine("cores_usable"), "time"),
+    ("CPU limit of the control group", _machine("cgroup_cpu_max"), "time"),
+    ("memory", _machine("memory_bytes"), "time"),
+    ("system", _machine("system"), "time"),
     ("governor", _machine("governor"), "time"),
     ("power", _machine("power"), "time"),
     ("Python", _environment("python"), "time"),
@@ -95,15 +99,20 @@ AUDIT: tuple[tuple[str, Callable[[Manifest], Any], str], ...] = (
 
 def audit(subjects: Sequence[Subject]) -> list[Item]:
     """Every condition, those that differ first; a subject without one reads "n/a"."""
-    items = [
-        Item(name, {s.id: _text(read(s.first.manifest)) for s in subjects}, matters) for name, read, matters in AUDIT
-    ]
+    items = [Item(name, {s.id: _values(s, read) for s in subjects}, matters) for name, read, matters in AUDIT]
     return sorted(items, key=lambda item: not item.differs)
 
 
+def _values(subject: Subject, read: Callable[[Manifest], Any]) -> str:
+    """The condition of every run of the subject; more than one where its repeats were not alike."""
+    return " | ".join(dict.fromkeys(_text(read(run.manifest)) for run in subject.runs))
+
+
 def _text(value: Any) -> str:
-    if value is None or value == "":
+    if value is None or value in ("", {}):
         return "n/a"
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {_text(v)}" for key, v in value.items())
-    return {True: "yes", False: "no"}.get(value, str(value)) if isinstance(value, bool) else str(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)

@@ -36,12 +36,12 @@ class Estimate:
         """`factor` times this."""
         return Estimate(self.value * factor, self.variance * factor**2, self.dof)
 
-    def interval(self) -> Interval:
-        """Student's t interval at 95 %."""
+    def interval(self, least: float = -math.inf) -> Interval:
+        """Student's t interval at 95 %, cut at `least` where the value cannot be smaller."""
         if self.dof <= 0:
             return Interval(self.value, None, None)
         half = float(student_t.ppf(0.5 + LEVEL / 2, self.dof)) * math.sqrt(self.variance)
-        return Interval(self.value, self.value - half, self.value + half)
+        return Interval(self.value, max(least, self.value - half), self.value + half)
 
 
 def total(parts: Iterable[Estimate]) -> Estimate:
@@ -55,7 +55,8 @@ def total(parts: Iterable[Estimate]) -> Estimate:
     value = math.fsum(part.value for part in parts)
     if not known:
         return Estimate(value, 0.0, math.inf if any(part.dof > 0 for part in parts) else 0.0)
-    return Estimate(value, variance, variance**2 / sum(part.variance**2 / part.dof for part in known))
+    spread = sum(part.variance**2 / part.dof for part in known)
+    return Estimate(value, variance, variance**2 / spread if spread else math.inf)
 
 
 def mean(series: Series, population: int | None = None) -> Estimate:

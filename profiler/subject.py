@@ -9,6 +9,9 @@ from profiler.phases import Phase
 from profiler.run import Run
 from profiler.stats import Estimate, between
 
+SETTINGS = ("checkpoint", "mmap")
+"""switches whose runs are not repeats of runs without them"""
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -29,15 +32,17 @@ class Subject:
     @property
     def title(self) -> str:
         """For people: name, version, device, label."""
-        framework = self.first.manifest["framework"]
-        label = self.first.manifest["config"]["label"]
-        return f"{label or framework['title']} {framework['version']} ({framework['device']})"
+        framework, config = self.first.manifest["framework"], self.first.manifest["config"]
+        settings = "".join(f", {name}" for name in SETTINGS if config[name])
+        return f"{config['label'] or framework['title']} {framework['version']} ({framework['device']}{settings})"
 
 
 def subject_id(run: Run) -> str:
-    """What makes two runs repeats of each other."""
-    framework, label = run.manifest["framework"], run.manifest["config"]["label"]
-    return "-".join(filter(None, [framework["name"], label, framework["version"], framework["device"]]))
+    """What makes two runs repeats of each other: framework, label, version, device, and settings that cost time."""
+    framework, config = run.manifest["framework"], run.manifest["config"]
+    settings = [name for name in SETTINGS if config[name]]
+    parts = [framework["name"], config["label"], framework["version"], framework["device"], *settings]
+    return "-".join(filter(None, parts))
 
 
 def group(runs: Sequence[Run]) -> list[Subject]:
@@ -59,7 +64,8 @@ def incomparable(a: Run, b: Run) -> str | None:
     if a.batch_size != b.batch_size:
         return f"batch size {a.batch_size} and {b.batch_size}"
     if a.manifest["data"]["sha256"] != b.manifest["data"]["sha256"]:
-        return f"data {a.manifest['data']['source']} and {b.manifest['data']['source']} differ"
+        names = (f"{run.manifest['data']['source']} ({run.manifest['data']['sha256'][:8]})" for run in (a, b))
+        return f"data {' and '.join(names)} differ"
     return None
 
 
@@ -70,8 +76,10 @@ def _subject(name: str, runs: tuple[Run, ...]) -> Subject:
 
 
 def _over_processes(estimates: Sequence[EpochEstimate]) -> EpochEstimate:
+    """Means over processes; a phase that one of them did not get to measure is in no sum."""
     phases = {phase: _over_values([e.phases[phase] for e in estimates]) for phase in Phase}
-    totals = between(e.total.value for e in estimates)
+    unknown = [phase for phase, part in phases.items() if part is None]
+    totals = between(e.without(unknown).total.value for e in estimates)
     return replace(estimates[0], phases=phases, total=totals, measured=all(e.measured for e in estimates))
 
 

@@ -1,12 +1,12 @@
 """summary.json: what a report says, for programs. Contract: docs/summary.md."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Sequence
 from typing import Any
 
 from profiler.compare import Gap
-from profiler.estimate import steady_steps, warmup_steps
+from profiler.estimate import EpochEstimate, steady_steps, warmup_steps
 from profiler.fairness import Item
-from profiler.phases import Phase
 from profiler.run import Run
 from profiler.stats import Estimate, Interval
 from profiler.subject import Subject
@@ -40,7 +40,7 @@ def _subject(subject: Subject) -> dict[str, Any]:
         "status": [run.status for run in subject.runs],
         "steps": _steps(subject.runs),
         "epoch_seconds": {**_interval(epoch.total), "kind": "measured" if epoch.measured else "estimated"},
-        "phases": {"asrun": _phases(epoch.phases, epoch.total.value), "fenced": None},
+        "phases": {"asrun": _phases(epoch), "fenced": None},
         "perturbation": None,
         "marks_share": max(marks_share(run) for run in subject.runs),
         "peak_rss_bytes": max(run.manifest.get("peak_rss_bytes", 0) for run in subject.runs) or None,
@@ -54,18 +54,15 @@ def _steps(runs: Sequence[Run]) -> dict[str, int]:
     return {"warmup": warmup, "asrun": sum(len(run.train) for run in runs) - warmup, "fenced": 0}
 
 
-def _phases(phases: Mapping[Phase, Estimate | None], epoch: float) -> dict[str, Any]:
-    return {phase: None if e is None else _phase(e, epoch) for phase, e in phases.items()}
+def _phases(epoch: EpochEstimate) -> dict[str, Any]:
+    return {phase: _phase(epoch.interval(phase), epoch.total.value) for phase in epoch.phases}
 
 
-def _phase(estimate: Estimate, epoch: float) -> dict[str, Any]:
-    interval = estimate.interval()
-    return {
-        "seconds": interval.value,
-        "low": interval.low,
-        "high": interval.high,
-        "share": interval.value / epoch,
-    }
+def _phase(interval: Interval | None, whole: float) -> dict[str, float | None] | None:
+    if interval is None:
+        return None
+    share = interval.value / whole
+    return {"seconds": interval.value, "low": interval.low, "high": interval.high, "share": share}
 
 
 def marks_share(run: Run) -> float:
@@ -76,15 +73,20 @@ def marks_share(run: Run) -> float:
 
 def _accuracy(run: Run) -> dict[str, Any]:
     return {
-        "first_batch_loss": float(run.train.loss[0]) if len(run.train) else None,
+        "first_batch_loss": _finite(run.train.loss[0]) if len(run.train) else None,
         "epochs": [
             {
-                "epoch": e.epoch, "train_loss": e.train_loss, "train_acc": e.train_acc, "test_loss": e.test_loss,
-                "test_acc": e.test_acc, "lr": e.lr, "seconds": e.wall_ns * 1e-9,
+                "epoch": e.epoch, "train_loss": _finite(e.train_loss), "train_acc": e.train_acc,
+                "test_loss": _finite(e.test_loss), "test_acc": e.test_acc, "lr": e.lr, "seconds": e.wall_ns * 1e-9,
             }
             for e in run.epochs
         ],
     }  # fmt: skip
+
+
+def _finite(loss: float | None) -> float | None:
+    """A loss as JSON can hold it: None where training diverged."""
+    return float(loss) if loss is not None and math.isfinite(loss) else None
 
 
 def _gap(gap: Gap) -> dict[str, Any]:
@@ -94,7 +96,7 @@ def _gap(gap: Gap) -> dict[str, Any]:
         "seconds": _interval(gap.seconds),
         "ratio": _as_dict(gap.ratio),
         "verdict": gap.verdict,
-        "interval": "between processes" if gap.paired else "within one process of each",
+        "interval": "between processes" if gap.between_processes else "within one process of each",
         "left_out": list(gap.left_out),
         "by_phase": {
             "asrun": {phase: _interval(e) for phase, e in gap.by_phase.items()},

@@ -3,20 +3,24 @@
 import io
 from collections.abc import Sequence
 
+import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
 from profiler.compare import Gap
 from profiler.phases import Phase
 from profiler.stats import Estimate
 from profiler.subject import Subject
 from reports import theme
-from reports.view import View, accuracy_is_comparable
+from reports.view import View, accuracy_is_comparable, largest
 
+matplotlib.rcParams["text.parse_math"] = False  # a label may hold any text, dollars too
 WIDTH, DPI = 9.0, 160
-LABEL_FROM = 0.045
+LABEL_FROM = 0.08
 """a segment gets a label inside from this share of the longest bar"""
 GAP_FROM = 0.002
 """a phase gets a column of its own in the waterfall from this share of the slower epoch; the rest are one column"""
@@ -33,8 +37,8 @@ def png(figure: Figure) -> bytes:
 def breakdown(view: View) -> Figure:
     """Seconds per epoch by phase, one stacked bar per subject, the article's epochs beside them."""
     rows = len(view.subjects) + len(view.article)
-    figure, axes = _figure(view, "Where an epoch goes", height=1.9 + 0.72 * rows)
-    longest = max(s.epoch.total.value for s in view.subjects)
+    figure, axes = _figure(view, _finding(view), height=1.9 + 0.72 * rows)
+    longest = max([s.epoch.total.value for s in view.subjects] + [run.epoch_seconds for run in view.article])
     labels = []
     for row, subject in enumerate(view.subjects):
         _stack(axes, row, subject, longest)
@@ -53,27 +57,26 @@ def breakdown(view: View) -> Figure:
     axes.invert_yaxis()
     axes.set_xlim(0, longest * 1.2)
     axes.set_xlabel("seconds per epoch (50000 training images, then the test set), as charged by the clock")
-    _phase_legend(figure, axes, view.phases)
+    _phase_legend(axes, view.phases)
     return figure
 
 
 def gap(view: View) -> Figure:
     """The headline gap by phase, as a waterfall from the faster epoch to the slower one."""
     headline = view.gaps[0]
-    title = f"{headline.slow.title} minus {headline.fast.title}: {theme.seconds(headline.seconds.value)} per epoch"
-    figure, axes = _figure(view, title, height=4.6)
+    figure, axes = _figure(view, _gap_finding(headline), height=4.6)
     columns = _waterfall(headline)
-    level = headline.slow.epoch.total.value - headline.seconds.value
+    level = headline.fast_seconds
     names = [f"{headline.fast.title}"]
     axes.bar(0, level, 0.7, color=theme.GRID, edgecolor=theme.MUTED)
     axes.text(0, level, theme.seconds(level), ha="center", va="bottom")
     for x, (name, colour, part) in enumerate(columns, start=1):
         axes.bar(x, part.value, 0.7, bottom=level, color=colour, edgecolor=theme.INK, linewidth=0.5)
         level += part.value
-        _whisker(axes, x, level, part)
+        top = max(level, level - part.value, _whisker(axes, x, level, part))
         sign = "+" if part.value >= 0 else ""
         axes.annotate(
-            f"{sign}{theme.seconds(part.value)}", (x, max(level, level - part.value)), (0, 5),
+            f"{sign}{theme.seconds(part.value)}", (x, top), (0, 3),
             textcoords="offset points", ha="center", va="bottom", fontsize=8.5,
         )  # fmt: skip
         names.append(name)
@@ -95,12 +98,14 @@ def accuracy(view: View) -> Figure:
         run = subject.first
         batches.plot(np.arange(1, len(run.train) + 1), run.train.loss, color=colour, lw=1.2, label=subject.title)
         x = [e.epoch + 1 for e in run.epochs]
-        axes_style = {"color": colour, "marker": "o", "ms": 3.5}
-        epochs.plot(x, [e.train_loss for e in run.epochs], ls="-", label=f"{subject.title}, train", **axes_style)
-        epochs.plot(x, [e.test_loss for e in run.epochs], ls="--", label=f"{subject.title}, test", **axes_style)
+        train, test = [e.train_loss for e in run.epochs], [e.test_loss for e in run.epochs]
+        epochs.plot(x, train, ls="-", marker="o", ms=5, color=colour, label=f"{subject.title}, train")
+        epochs.plot(x, test, ls="--", marker="o", ms=5, mfc="none", color=colour, label=f"{subject.title}, test")
     _label_losses(batches, "training step", view.subjects)
     _label_losses(epochs, "epoch", view.subjects)
-    epochs.xaxis.get_major_locator().set_params(integer=True)
+    last = max([len(subject.first.epochs) for subject in view.subjects] + [1])
+    epochs.set_xlim(0.5, last + 0.5)
+    epochs.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     if not accuracy_is_comparable(view.subjects):
         for axes in (batches, epochs):
             axes.set_title("not enough steps to compare accuracy", loc="right", fontsize=9, color=theme.MUTED)
@@ -148,16 +153,37 @@ def _waterfall(headline: Gap) -> list[tuple[str, str, Estimate]]:
     return columns
 
 
-def _whisker(axes: Axes, x: float, top: float, part: Estimate) -> None:
+def _whisker(axes: Axes, x: float, top: float, part: Estimate) -> float:
+    """Draw the part's interval about `top`; the height that it reaches."""
     interval = part.interval()
-    if interval.low is not None and interval.high is not None:
-        spread = [[interval.value - interval.low], [interval.high - interval.value]]
-        axes.errorbar(x, top, yerr=spread, color=theme.INK, capsize=3, lw=1)
+    if interval.low is None or interval.high is None:
+        return top
+    spread = [[interval.value - interval.low], [interval.high - interval.value]]
+    axes.errorbar(x, top, yerr=spread, color=theme.INK, capsize=3, lw=1)
+    return top + interval.high - interval.value
 
 
-def _phase_legend(figure: Figure, axes: Axes, phases: Sequence[Phase]) -> None:
-    handles = [axes.barh([0], [0], color=theme.PHASE_COLOURS[phase], label=phase) for phase in phases]
-    figure.legend(handles=handles, loc="outside lower center", ncols=7, frameon=False, fontsize=8)
+def _finding(view: View) -> str:
+    """What the stacked bars show, in one line."""
+    if not view.gaps or view.gaps[0].verdict != "slower":
+        return "Where an epoch goes"
+    headline = view.gaps[0]
+    return f"{headline.slow.title}: {theme.times(headline.ratio.value)} times the epoch of {headline.fast.title}"
+
+
+def _gap_finding(headline: Gap) -> str:
+    """What the waterfall shows, in one line."""
+    seconds = theme.seconds(headline.seconds.value)
+    if headline.verdict != "slower":
+        return f"{headline.slow.title} minus {headline.fast.title}: {seconds} per epoch"
+    phase, part = largest(headline)[0]
+    share = f"{part.value / headline.seconds.value:.0%}".replace("%", " %")
+    return f"{share} of the {seconds} that {headline.slow.title} takes longer is charged to {phase}"
+
+
+def _phase_legend(axes: Axes, phases: Sequence[Phase]) -> None:
+    handles = [Patch(color=theme.PHASE_COLOURS[phase], label=phase) for phase in phases]
+    axes.legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 1), ncols=7, frameon=False, fontsize=8)
 
 
 def _figure(view: View, title: str, height: float) -> tuple[Figure, Axes]:

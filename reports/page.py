@@ -7,6 +7,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from profiler.compare import Gap
+from profiler.estimate import warm_up
 from profiler.phases import MEANING, Phase
 from profiler.subject import Subject
 from profiler.summary import marks_share
@@ -33,6 +34,7 @@ def render(view: View, pictures: Mapping[str, bytes]) -> str:
         accuracy_comparable=accuracy_is_comparable(view.subjects),
         article_epoch=article.EPOCH,
         fairness=view.fairness,
+        warm_ups=[(s.title, warm_up(run)) for s in view.subjects for run in s.runs],
         own_cost=[(s.title, f"{max(marks_share(r) for r in s.runs):.1e}") for s in view.subjects],
         conditions=[(run.id, conditions(run)) for s in view.subjects for run in s.runs],
         meaning=MEANING,
@@ -54,10 +56,9 @@ def _phase_row(view: View, phase: Phase) -> dict[str, Any]:
 
 
 def _cell(subject: Subject, phase: Phase) -> dict[str, str]:
-    part = subject.epoch.phases[phase]
-    if part is None:
+    i = subject.epoch.interval(phase)
+    if i is None:
         return {"seconds": "n/a", "range": "", "share": ""}
-    i = part.interval()
     share = theme.percent(i.value / subject.epoch.total.value)
     return {"seconds": theme.seconds(i.value), "range": theme.within(i.low, i.high), "share": share}
 

@@ -33,7 +33,7 @@ def phase_table(subjects: Sequence[Subject]) -> str:
 def conditions(run: Run) -> str:
     """A run's conditions, one `key: value` a line."""
     lines = [f"run: {run.id}", f"status: {run.status}", f"training steps: {len(run.train)}"]
-    lines += [f"{key}: {value}" for key, value in _flat("", dict(run.manifest)) if key not in ("status",)]
+    lines += [f"{key}: {value}" for key, value in _flat("", dict(run.manifest)) if key != "status"]
     return "\n".join(lines) + "\n"
 
 

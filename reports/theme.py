@@ -38,7 +38,7 @@ def seconds(value: float | None) -> str:
         return "n/a"
     magnitude = abs(value)
     digits = 0 if magnitude >= 100 else 1 if magnitude >= 10 else 2 if magnitude >= 1 else 3
-    return f"{value:.{digits}f} s".replace("-", "\N{MINUS SIGN}")
+    return _minus(f"{value:.{digits}f} s")
 
 
 def within(low: float | None, high: float | None, form: str = "s") -> str:
@@ -52,6 +52,8 @@ def within(low: float | None, high: float | None, form: str = "s") -> str:
 
 def times(value: float) -> str:
     """A ratio: `6.23`, `0.998`, `12.4`."""
+    if value >= 100:
+        return f"{value:.0f}"
     return f"{value:.3g}" if value >= 1.1 or value < 0.9 else f"{value:.3f}"
 
 
@@ -64,6 +66,12 @@ def percent(share: float | None) -> str:
     """`61.2 %`; small shares as `< 0.1 %`; `n/a` for None."""
     if share is None:
         return "n/a"
-    if 0 < abs(share) < 0.001:
+    if 0 < share < 0.001:
         return "< 0.1 %"
-    return f"{share * 100:.1f} %".replace("-", "\N{MINUS SIGN}")
+    return _minus(f"{share * 100:.1f} %")
+
+
+def _minus(text: str) -> str:
+    """A real minus sign, and none before a zero."""
+    number = text.partition(" ")[0]
+    return text.removeprefix("-") if float(number) == 0 else text.replace("-", "\N{MINUS SIGN}")

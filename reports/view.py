@@ -8,6 +8,7 @@ from profiler.compare import EQUAL_WITHIN, Gap, gaps
 from profiler.fairness import Item, audit
 from profiler.phases import Phase
 from profiler.run import Run
+from profiler.stats import Estimate
 from profiler.subject import Subject, group
 from profiler.summary import summarise
 from reports import theme
@@ -94,10 +95,11 @@ def _verdict(subjects: Sequence[Subject], pairs: Sequence[Gap]) -> str:
         how = "measured" if only.epoch.measured else "estimated"
         return f"{only.title} takes {theme.interval(only.epoch.total.interval())} per epoch, {how}{_on(subjects)}."
     gap = pairs[0]
-    slow, fast = (theme.seconds(s.epoch.total.value) for s in (gap.slow, gap.fast))
-    sides = f"{gap.slow.title} takes {slow} per epoch{_on(subjects)}, {gap.fast.title} {fast}"
+    slow, fast = theme.seconds(gap.fast_seconds + gap.seconds.value), theme.seconds(gap.fast_seconds)
+    what = f"per epoch{''.join(f' without {phase}' for phase in gap.left_out)}"
+    sides = f"{gap.slow.title} takes {slow} {what}{_on(subjects)}, {gap.fast.title} {fast}"
     ratio = f"{theme.times(gap.ratio.value)} times as long, 95 % {theme.within(gap.ratio.low, gap.ratio.high, 'x')}"
-    kind = "between processes" if gap.paired else "within one process of each"
+    kind = "between processes" if gap.between_processes else "within one process of each"
     words = {
         "slower": f"{sides}: {ratio} ({kind}).",
         "equal": f"{sides}: equal within {EQUAL_WITHIN:.0%} ({ratio}, {kind}).",
@@ -114,12 +116,19 @@ def _why(pairs: Sequence[Gap]) -> tuple[str, ...]:
     if not pairs:
         return ()
     gap = pairs[0]
-    largest = sorted(gap.by_phase.items(), key=lambda item: -abs(item[1].value))[:TOP]
     return tuple(
-        f"{phase}: {theme.interval(part.interval())}, {theme.percent(part.value / gap.seconds.value)} of the gap"
-        for phase, part in largest
-        if gap.seconds.value
+        f"{phase}: {theme.interval(part.interval())}{_of_the_gap(gap, part.value)}" for phase, part in largest(gap)
     )
+
+
+def largest(gap: Gap) -> list[tuple[Phase, Estimate]]:
+    """The phases that the gap is mostly made of, at most three, the largest first."""
+    return sorted(gap.by_phase.items(), key=lambda item: -abs(item[1].value))[:TOP]
+
+
+def _of_the_gap(gap: Gap, seconds: float) -> str:
+    """A share is only said of a gap that is one."""
+    return f", {theme.percent(seconds / gap.seconds.value)} of the gap" if gap.verdict == "slower" else ""
 
 
 def _cautions(subjects: Sequence[Subject], pairs: Sequence[Gap], fairness: Sequence[Item]) -> list[str]:
@@ -135,8 +144,10 @@ def _cautions(subjects: Sequence[Subject], pairs: Sequence[Gap], fairness: Seque
     notes += [
         f"{phase} is left out of the gap: not measured on both sides." for g in pairs[:1] for phase in g.left_out
     ]
-    if pairs and not pairs[0].paired:
-        notes.append("One process each: the interval does not know how much one process differs from the next.")
+    if pairs and not pairs[0].between_processes:
+        notes.append("Not repeated on both sides: the interval does not know how one process differs from the next.")
+    if len({s.epoch.measured for s in subjects}) > 1:
+        notes.append("One epoch is measured, with its warm-up, and one estimated, without: a small bias in the gap.")
     differing = [item.name for item in fairness if item.differs and item.matters in ("time", "both")]
     if differing:
         notes.append(f"The two sides differ in what can move time: {', '.join(differing)}. See the fairness list.")
@@ -152,7 +163,7 @@ def _other_note(subject: Subject) -> list[str]:
 def _next(subjects: Sequence[Subject], pairs: Sequence[Gap]) -> str:
     if not pairs:
         return "Run `make profile` for the other framework beside this one."
-    if not pairs[0].paired:
+    if not pairs[0].between_processes:
         return "Run `make profile REPEATS=3` for an interval between processes."
     if not accuracy_is_comparable(subjects):
         return "Run `make profile PRESET=epoch` for whole epochs and an accuracy comparison."

@@ -1,10 +1,13 @@
 """What many tests share: runs made from known numbers, and a clock that only moves when told."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from profiler import store
 from profiler.phases import Phase
@@ -67,16 +70,17 @@ def make_run(tmp_path: Path, clock: ScriptedClock) -> MakeRun:
     ) -> Run:
         steps, evaluation = list(steps), list(evaluation)
         sizes = list(images) if images is not None else [10] * len(steps)
+        batch_losses = list(losses) if losses is not None else [2.0 - 0.01 * i for i in range(len(steps))]
         writer = store.create(tmp_path / "runs", "fake", "cpu", manifest(**changes))
         recorder = Recorder(frozenset(Phase) - {Phase.MATERIALIZE}, writer, clock)
         for epoch in range(epochs):
             recorder.start_epoch(epoch)
             _mark(recorder, clock, Phase.EPOCH_START, 0.5)
             recorder.close_outside()
-            for index, (seconds, size) in enumerate(zip(steps, sizes, strict=True)):
+            for seconds, size, loss in zip(steps, sizes, batch_losses, strict=True):
                 _mark(recorder, clock, Phase.FORWARD, seconds / 4)
                 _mark(recorder, clock, Phase.BACKWARD, seconds * 3 / 4)
-                recorder.close_step("train", size, 2.0 - 0.01 * index, size // 2)
+                recorder.close_step("train", size, loss, size // 2)
             for seconds in evaluation:
                 _mark(recorder, clock, Phase.EVALUATE, seconds)
                 recorder.close_step("evaluate", 10, 1.5, 6)
@@ -90,3 +94,19 @@ def make_run(tmp_path: Path, clock: ScriptedClock) -> MakeRun:
 def _mark(recorder: Recorder, clock: ScriptedClock, phase: Phase, seconds: float) -> None:
     clock.advance(round(seconds * 1e9))
     recorder.mark(phase)
+
+
+def retimed(run: Run, seconds: NDArray[np.float64]) -> Run:
+    """The run as if its training steps had taken `seconds`, of shape (n,): many runs from one, in memory."""
+    wall = np.round(seconds * 1e9).astype(np.int64)
+    forward = wall // 4
+    phases = {Phase.FORWARD: forward, Phase.BACKWARD: wall - forward}
+    return replace(run, train=replace(run.train, wall_ns=wall, phase_ns=phases))
+
+
+def with_materialize(run: Run) -> Run:
+    """The run as if a lazy framework had made it: all of forward but 1 ms a step is charged to materialize."""
+    phases = dict(run.train.phase_ns)
+    forward = np.full(len(run.train), 1_000_000)
+    phases |= {Phase.FORWARD: forward, Phase.MATERIALIZE: phases[Phase.FORWARD] - forward}
+    return replace(run, train=replace(run.train, phase_ns=phases))

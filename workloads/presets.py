@@ -23,7 +23,7 @@ MIN_STEPS = 8
 
 PRESETS = {
     "smoke": Preset(batch_size=4, steps=4, train_limit=160, test_limit=8),
-    "quick": Preset(steps=60, seconds=200.0, test_limit=512),
+    "quick": Preset(steps=60, seconds=200.0, test_limit=1024),
     "epoch": Preset(),
     "article": Preset(epochs=20),
 }

@@ -1,0 +1,131 @@
+from html.parser import HTMLParser
+
+from profiler.run import Run
+from reports import page
+from reports.view import build
+from tests.conftest import MakeRun, with_materialize
+
+HOSTILE = "</script><img src=x onerror=alert(1)>\"'&{{ 7 * 7 }}"
+PICTURES = {"breakdown.png": b"\x89PNG", "gap.png": b"\x89PNG", "accuracy.png": b"\x89PNG"}
+
+
+class Parsed(HTMLParser):
+    """The tags with their attributes, the text, and the rows of all tables."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.rows: list[list[str]] = []
+        self._in_cell = False
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
+            self._in_cell = True
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in ("td", "th"):
+            self._in_cell = False
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+        if self._in_cell:
+            self.rows[-1][-1] += data
+
+    def row(self, name: str) -> list[str]:
+        """The first row that begins with `name`, without it."""
+        return next(row[1:] for row in self.rows if row and row[0] == name)
+
+
+def parsed(*runs: Run) -> Parsed:
+    return Parsed(page.render(build(runs), PICTURES))
+
+
+def a_pair(make_run: MakeRun, slow_label: str = "slow") -> list[Run]:
+    return [make_run([s] * 6, config={"label": label}) for s, label in ((2.0, slow_label), (1.0, "fast"))]
+
+
+def test_the_page_is_self_contained(make_run: MakeRun) -> None:
+    html = parsed(*a_pair(make_run))
+    names = {tag for tag, _ in html.tags}
+    assert not names & {"script", "link", "iframe", "object", "embed", "base", "form"}
+    links = [value for _, attrs in html.tags for key, value in attrs.items() if key in ("src", "href", "srcset")]
+    assert len(links) == len(PICTURES)
+    assert all(link is not None and link.startswith("data:image/png;base64,") for link in links)
+    assert not [key for _, attrs in html.tags for key in attrs if key.startswith("on")]
+
+
+def test_a_hostile_label_is_text_and_nothing_else(make_run: MakeRun) -> None:
+    plain, hostile = parsed(*a_pair(make_run)), parsed(*a_pair(make_run, HOSTILE))
+    assert [tag for tag, _ in hostile.tags] == [tag for tag, _ in plain.tags]
+    assert not any("onerror" in attrs for _, attrs in hostile.tags)
+    assert HOSTILE in hostile.text
+
+
+def test_the_page_begins_with_the_verdict(make_run: MakeRun) -> None:
+    runs = a_pair(make_run)
+    html = page.render(build(runs), PICTURES)
+    assert f"<h1>{build(runs).verdict}</h1>" in html
+
+
+def test_a_phase_that_one_side_lacks_reads_na_and_never_0(make_run: MakeRun) -> None:
+    lazy, eager = a_pair(make_run)
+    materialize = parsed(with_materialize(lazy), eager).row("materialize")
+    assert materialize[2:4] == ["n/a", ""]
+    assert materialize[0].startswith("5.19 s")
+    assert materialize[4].startswith("5.19 s")
+
+
+def test_a_phase_that_nobody_has_is_not_listed(make_run: MakeRun) -> None:
+    rows = {row[0] for row in parsed(*a_pair(make_run)).rows if row}
+    assert "forward" in rows
+    assert not rows & {"materialize", "checkpoint", "evaluate"}
+
+
+def test_a_phase_left_out_of_the_gap_is_not_compared(make_run: MakeRun) -> None:
+    slow = make_run([2.0] * 6, config={"label": "slow"}, evaluation=[0.3, 0.3])
+    html = parsed(slow, make_run([1.0] * 6))
+    assert html.row("evaluate")[2:] == ["n/a", "", "not compared", ""]
+
+
+def test_the_articles_column_is_labelled_not_measured_here(make_run: MakeRun) -> None:
+    torch = make_run([1.0] * 6, config={"framework": "torch"}, framework={"name": "torch", "title": "PyTorch"})
+    html = parsed(torch)
+    assert html.row("last epoch of the run")[1] == "PyTorch, articleepoch 16, not measured here"
+    assert html.row("epoch time") == ["10.9 s", "54.0 s"]
+    assert "not measured here" not in parsed(make_run([1.0] * 6)).text
+
+
+def test_what_was_not_evaluated_reads_na(make_run: MakeRun) -> None:
+    html = parsed(make_run([1.0] * 6))
+    assert html.row("test loss") == ["n/a"]
+    assert html.row("train loss") == ["1.900"]
+
+
+def test_a_short_run_says_that_its_accuracy_cannot_be_compared(make_run: MakeRun) -> None:
+    whole = make_run([1.0] * 10 + [0.4], images=[10] * 10 + [4], evaluation=[0.2, 0.2])
+    assert "Not enough steps to compare accuracy" in parsed(*a_pair(make_run)).text
+    assert "Not enough steps to compare accuracy" not in parsed(whole).text
+
+
+def test_what_differs_stands_first_in_the_fairness_list_and_is_marked(make_run: MakeRun) -> None:
+    pools = {"variables": {"OPENBLAS_CORETYPE": "Haswell"}}
+    slow, fast = (
+        make_run([s] * 6, config={"label": f"{s}"}, environment=e) for s, e in ((2.0, pools), (1.0, {}))
+    )  # fmt: skip
+    html = parsed(slow, fast)
+    start = next(i for i, row in enumerate(html.rows) if row and row[0] == "condition")
+    assert html.rows[start + 1] == ["BLAS and OpenMP variables", "OPENBLAS_CORETYPE=Haswell", "none set", "time"]
+    assert html.rows[start + 2][-1] == "same"
+
+
+def test_every_runs_conditions_are_on_the_page(make_run: MakeRun) -> None:
+    runs = a_pair(make_run)
+    text = parsed(*runs).text
+    assert all(f"run: {run.id}" in text for run in runs)
+    assert "environment.machine.cpu: test CPU" in text

@@ -1,0 +1,109 @@
+import math
+
+import numpy as np
+import pytest
+from scipy import stats as scipy_stats
+
+from profiler.stats import Estimate, Interval, autocorrelation, between, mean, total
+
+ALTERNATING = np.array([2, 4, 2, 4, 2, 4])
+"""mean 3, s^2 1.2, no positive autocorrelation"""
+IN_BLOCKS = np.array([0, 0, 0, 1, 1, 1, 0, 0, 0, 1, 1, 1])
+"""lag-1 autocorrelation 5/12, without its bias 2/3; s^2 3/11"""
+
+
+def test_the_mean_of_independent_values_has_students_interval() -> None:
+    estimate = mean(ALTERNATING)
+    assert (estimate.value, estimate.variance, estimate.dof) == (3, pytest.approx(0.2), 5)
+    interval = estimate.interval()
+    assert interval.low == pytest.approx(3 - 2.570582 * math.sqrt(0.2), rel=1e-6)
+    assert interval.high == pytest.approx(3 + 2.570582 * math.sqrt(0.2), rel=1e-6)
+
+
+def test_autocorrelation_is_corrected_for_its_bias_and_widens_the_mean() -> None:
+    assert autocorrelation(IN_BLOCKS) == pytest.approx(2 / 3)
+    estimate = mean(IN_BLOCKS)
+    assert estimate.variance == pytest.approx(3 / 11 / 12 * 5)
+    assert estimate.dof == pytest.approx(12 / 5 - 1)
+
+
+def test_autocorrelation_is_never_negative_and_never_1() -> None:
+    assert autocorrelation(ALTERNATING) == 0
+    assert autocorrelation(np.arange(100)) == 0.95
+    assert autocorrelation(np.full(9, 7)) == 0
+
+
+def test_a_finite_population_shrinks_the_interval_to_a_point_when_all_of_it_was_seen() -> None:
+    assert mean(ALTERNATING, 6).interval() == Interval(3, 3, 3)
+    assert mean(ALTERNATING, 24).variance == pytest.approx(mean(ALTERNATING).variance * 3 / 4)
+
+
+def test_one_value_has_an_unknown_spread() -> None:
+    for alone in (mean(np.array([5.0])), between([5.0])):
+        assert alone.interval() == Interval(5.0, None, None)
+
+
+def test_a_part_of_unknown_spread_adds_its_value_and_no_variance() -> None:
+    known, unknown = Estimate(10, 4, 7), Estimate(5, 0, 0)
+    assert total([known, unknown]) == Estimate(15, 4, pytest.approx(7))
+    assert total([unknown, unknown]).interval() == Interval(10, None, None)
+    assert total([Estimate(1), unknown]).interval() == Interval(6, 6, 6)
+
+
+def test_a_sum_has_welch_and_satterthwaites_degrees_of_freedom() -> None:
+    a, b = [10.1, 9.7, 11.2, 10.4], [7.0, 8.9, 6.1]
+    welch = scipy_stats.ttest_ind(a, b, equal_var=False)
+    difference = total([between(a), between(b).scaled(-1)])
+    assert difference.dof == pytest.approx(welch.df)
+    interval, expected = difference.interval(), welch.confidence_interval(0.95)
+    assert (interval.low, interval.high) == (pytest.approx(expected.low), pytest.approx(expected.high))
+
+
+def test_a_sum_of_parts_with_known_variances_has_a_normal_interval() -> None:
+    whole = total([Estimate(1, 3), Estimate(2, 1)])
+    assert whole == Estimate(3, 4, math.inf)
+    assert whole.interval().high == pytest.approx(3 + 1.959964 * 2, rel=1e-6)
+
+
+def test_scaling_scales_the_interval() -> None:
+    interval, tenfold = mean(ALTERNATING).interval(), mean(ALTERNATING).scaled(10).interval()
+    assert interval.low is not None
+    assert (tenfold.value, tenfold.low) == (30, pytest.approx(10 * interval.low))
+
+
+def test_processes_are_independent_whatever_their_order() -> None:
+    values = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
+    expected = scipy_stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    interval = between(values).interval()
+    assert (interval.low, interval.high) == (pytest.approx(expected.low), pytest.approx(expected.high))
+
+
+@pytest.mark.parametrize(("rho", "low", "high"), [(0.0, 0.92, 0.99), (0.5, 0.88, 0.99)])
+def test_the_interval_from_60_steps_covers_the_mean_of_391(rho: float, low: float, high: float) -> None:
+    random, trials, covered = np.random.default_rng(2026), 600, 0
+    for _ in range(trials):
+        epoch = _autoregression(random, rho, 391)
+        interval = mean(epoch[:60], 391).interval()
+        assert interval.low is not None
+        assert interval.high is not None
+        covered += interval.low <= epoch.mean() <= interval.high
+    assert low <= covered / trials <= high
+
+
+def test_ignoring_autocorrelation_would_cover_too_seldom() -> None:
+    """The series of the test above do need the correction: a plain t interval fails the same bounds."""
+    random, trials, covered = np.random.default_rng(2026), 300, 0
+    for _ in range(trials):
+        epoch = _autoregression(random, 0.5, 391)
+        plain = scipy_stats.ttest_1samp(epoch[:60], 0).confidence_interval(0.95)
+        covered += plain.low <= epoch.mean() <= plain.high
+    assert covered / trials < 0.85
+
+
+def _autoregression(random: np.random.Generator, rho: float, n: int) -> np.ndarray:
+    """Shape (n,): mean 10, standard deviation 1, each value correlated by `rho` with the one before."""
+    noise = random.normal(0, math.sqrt(1 - rho**2), n)
+    noise[0] = random.normal()
+    for i in range(1, n):
+        noise[i] += rho * noise[i - 1]
+    return 10 + noise

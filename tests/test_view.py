@@ -1,0 +1,129 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from profiler.phases import Phase
+from profiler.run import Run
+from reports.view import accuracy_is_comparable, build, short_id
+from tests.conftest import MakeRun
+
+SLOW, FAST = {"label": "Slow"}, {"label": "Fast"}
+SYNTHETIC = {"kind": "synthetic"}
+
+
+def noisy(mean: float, seed: int, n: int = 20) -> list[float]:
+    return list(np.random.default_rng(seed).normal(mean, 0.02 * mean, n))
+
+
+def pair(make_run: MakeRun, slow: float = 3.0, fast: float = 1.0) -> list[Run]:
+    """Two runs of an epoch of 100 equal steps, half a second before them, and a short evaluation."""
+    whole, evaluation = {"train_images": 1000}, [0.1, 0.1]
+    return [
+        make_run(noisy(fast, 1), config=FAST, full_epoch=whole, evaluation=evaluation),
+        make_run(noisy(slow, 2), config=SLOW, full_epoch=whole, evaluation=evaluation),
+    ]
+
+
+def test_the_verdict_has_both_epochs_the_ratio_and_its_interval_in_words(make_run: MakeRun) -> None:
+    view = build(pair(make_run))
+    gap = view.gaps[0]
+    assert [subject.title for subject in view.subjects] == ["Slow 1 (cpu)", "Fast 1 (cpu)"]
+    assert view.verdict.startswith("Slow 1 (cpu) takes 30")
+    assert "s per epoch, Fast 1 (cpu) 10" in view.verdict
+    assert f"{gap.ratio.value:.3g} times as long, 95 % {gap.ratio.low:.3g} to {gap.ratio.high:.3g}" in view.verdict
+    assert view.verdict.endswith("(within one process of each).")
+    assert 2.9 < gap.ratio.value < 3.1
+
+
+def test_equal_and_undecided_are_said_in_words(make_run: MakeRun) -> None:
+    assert "equal within 2%" in build(pair(make_run, 1.0, 1.0)).verdict
+    runs = [make_run([1.0, 2.0, 1.0, 3.0, 1.2, 0.7], config=config) for config in (SLOW, FAST)]
+    assert "undecided" in build(runs).verdict
+
+
+def test_repeats_are_compared_between_processes(make_run: MakeRun) -> None:
+    view = build([*pair(make_run), *pair(make_run)])
+    assert view.verdict.endswith("(between processes).")
+    assert not any("One process each" in caution for caution in view.cautions)
+
+
+def test_one_subject_alone_has_no_gap_and_says_how_its_epoch_is_known(make_run: MakeRun) -> None:
+    sampled = build(pair(make_run)[:1])
+    assert (sampled.gaps, sampled.why) == ((), ())
+    assert sampled.verdict.endswith("per epoch, estimated.")
+    whole = build([make_run([1.0] * 10 + [0.4], images=[10] * 10 + [4], evaluation=[0.2, 0.2])])
+    assert whole.verdict == "Fake 1 (cpu) takes 11.3 s (11.3 s to 11.3 s) per epoch, measured."
+
+
+def test_synthetic_data_is_named_in_the_verdict_the_source_and_the_cautions(make_run: MakeRun) -> None:
+    runs = [make_run([s] * 6, config={"label": f"{s}"}, data=SYNTHETIC) for s in (1.0, 2.0)]
+    for view in (build(runs), build(runs[:1])):
+        assert view.synthetic
+        assert "on synthetic data" in view.verdict
+        assert view.source.startswith("SYNTHETIC DATA")
+        assert any("synthetic" in caution for caution in view.cautions)
+        assert {subject["data"] for subject in view.summary["subjects"]} == {"synthetic"}
+    real = build([make_run([1.0] * 6)])
+    assert "synthetic" not in (real.verdict + real.source + "".join(real.cautions)).lower()
+
+
+def test_the_largest_terms_explain_the_gap(make_run: MakeRun) -> None:
+    why = build(pair(make_run)).why
+    assert [line.partition(":")[0] for line in why[:2]] == ["backward", "forward"]
+    assert why[0].endswith("75.0 % of the gap")
+
+
+def test_an_epoch_without_its_evaluation_is_compared_and_named_without_it(make_run: MakeRun) -> None:
+    slow = make_run([2.0] * 6, config=SLOW, evaluation=[50.0, 50.0])
+    fast = make_run([1.0] * 6, config=FAST, status="interrupted")
+    view = build([slow, fast])
+    assert "Slow 1 (cpu) takes 21.3 s per epoch without evaluate, Fast 1 (cpu) 10.9 s" in view.verdict
+    assert "evaluate is left out of the gap: not measured on both sides." in view.cautions
+    assert f"Fast 1 (cpu): run {short_id(fast)} is interrupted." in view.cautions
+
+
+def test_what_can_move_time_is_cautioned_and_what_moves_accuracy_alone_is_not(make_run: MakeRun) -> None:
+    variables = {"variables": {"OPENBLAS_CORETYPE": "Haswell"}}
+    runs = [make_run([1.0] * 6, config=SLOW | {"seed": 1}, environment=variables), make_run([1.0] * 6, config=FAST)]
+    differing = [caution for caution in build(runs).cautions if "differ in what can move time" in caution]
+    assert len(differing) == 1
+    assert "BLAS and OpenMP variables" in differing[0]
+    assert "seed" not in differing[0]
+
+
+@pytest.mark.parametrize(("share", "flagged"), [(0.01, False), (0.05, True)])
+def test_much_time_in_no_phase_is_flagged(make_run: MakeRun, share: float, flagged: bool) -> None:
+    run = make_run([1.0] * 20, full_epoch={"train_images": 100_000})
+    other = np.full(20, round(share * 1e9))
+    phases = dict(run.train.phase_ns)
+    phases |= {Phase.OTHER: other, Phase.BACKWARD: phases[Phase.BACKWARD] - other}
+    cautions = build([replace(run, train=replace(run.train, phase_ns=phases))]).cautions
+    assert any("5.0 % of the time is in no phase" in caution for caution in cautions) == flagged
+    assert any("in no phase" in caution for caution in cautions) == flagged
+
+
+def test_events_of_a_run_are_cautions(make_run: MakeRun) -> None:
+    run = replace(make_run([1.0] * 6), events=(("note", "the loader fell back"), ("data", "told elsewhere")))
+    cautions = build([run]).cautions
+    assert "Fake 1 (cpu): the loader fell back" in cautions
+    assert not any("told elsewhere" in caution for caution in cautions)
+
+
+def test_accuracy_is_compared_only_after_whole_epochs(make_run: MakeRun) -> None:
+    whole = make_run([1.0] * 10 + [0.4], images=[10] * 10 + [4], evaluation=[0.2, 0.2], config=SLOW)
+    part = make_run([1.0] * 6, config=FAST)
+    assert accuracy_is_comparable(build([whole]).subjects)
+    assert not accuracy_is_comparable(build([whole, part]).subjects)
+
+
+def test_the_next_step_goes_from_more_processes_to_more_epochs(make_run: MakeRun) -> None:
+    one, other = pair(make_run)
+    assert "other framework" in build([one]).next
+    assert "REPEATS=3" in build([one, other]).next
+    assert "PRESET=epoch" in build([one, other, *pair(make_run)]).next
+    whole = [
+        make_run([s] * 10 + [0.4], images=[10] * 10 + [4], evaluation=[0.2, 0.2], config={"label": f"{s}"})
+        for s in (1.0, 2.0, 1.0, 2.0)
+    ]
+    assert "PRESET=article" in build(whole).next
