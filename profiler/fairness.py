@@ -7,6 +7,7 @@ from typing import Any
 from profiler.subject import Subject
 
 Manifest = Mapping[str, Any]
+UNKNOWN = "n/a"
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Item:
 
     @property
     def differs(self) -> bool:
-        """Whether the subjects were not alike in this."""
+        """Whether the subjects were not alike in this; one that does not know is not like one that does."""
         return len(set(self.values.values())) > 1
 
 
@@ -65,7 +66,6 @@ AUDIT: tuple[tuple[str, Callable[[Manifest], Any], str], ...] = (
     ("execution", _framework("execution"), "time"),
     ("kernels", _framework("kernels"), "time"),
     ("thread pools and BLAS kernels", _pools, "time"),
-    ("framework threads", _framework("threads"), "time"),
     ("BLAS and OpenMP variables", _variables, "time"),
     ("dtype", _framework("dtype"), "both"),
     ("layout", _framework("layout"), "time"),
@@ -98,7 +98,7 @@ AUDIT: tuple[tuple[str, Callable[[Manifest], Any], str], ...] = (
 
 
 def audit(subjects: Sequence[Subject]) -> list[Item]:
-    """Every condition, those that differ first; a subject without one reads "n/a"."""
+    """Every condition, those that differ first; a subject without one reads UNKNOWN."""
     items = [Item(name, {s.id: _values(s, read) for s in subjects}, matters) for name, read, matters in AUDIT]
     return sorted(items, key=lambda item: not item.differs)
 
@@ -110,7 +110,7 @@ def _values(subject: Subject, read: Callable[[Manifest], Any]) -> str:
 
 def _text(value: Any) -> str:
     if value is None or value in ("", {}):
-        return "n/a"
+        return UNKNOWN
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {_text(v)}" for key, v in value.items())
     if isinstance(value, bool):

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from scipy.stats import t as student_t
 
 LEVEL = 0.95
-MAX_AUTOCORRELATION = 0.95
+LEAST_INDEPENDENT = 3
+"""A series counts for at least this many independent values: a short one cannot tell a trend from autocorrelation."""
 
 Series = NDArray[np.floating[Any]] | NDArray[np.integer[Any]]
 
@@ -63,16 +64,17 @@ def mean(series: Series, population: int | None = None) -> Estimate:
     """The mean of a series of n values that follow each other in time, n >= 1.
 
     The variance of the mean is s^2 / n * (1 + r) / (1 - r), with r the lag-1 autocorrelation, corrected for its
-    bias in short series and taken as 0 where it is negative (first-order autoregression; Priestley 1981). With
-    `population`, the mean of a finite population of that size is meant, and the variance shrinks by
-    1 - n / population (Cochran 1977).
+    bias in short series and taken as 0 where it is negative (first-order autoregression; Priestley 1981); a trend
+    is not told from it, so the inflation ends where `LEAST_INDEPENDENT` values are left. With `population`, the mean
+    of a finite population of that size is meant, and the variance shrinks by 1 - n / population (Cochran 1977).
     """
     n = len(series)
     value = float(np.mean(series))
     if n < 2:
         return Estimate(value, 0.0, 0.0)
     r = autocorrelation(series)
-    inflation = (1 + r) / (1 - r)
+    most = max(1.0, n / LEAST_INDEPENDENT)
+    inflation = most if r == 1 else min(most, (1 + r) / (1 - r))
     variance = float(np.var(series, ddof=1)) / n * inflation
     if population is not None:
         variance *= max(0.0, 1 - n / population)
@@ -80,14 +82,14 @@ def mean(series: Series, population: int | None = None) -> Estimate:
 
 
 def autocorrelation(series: Series) -> float:
-    """Lag-1 autocorrelation in [0, 0.95], corrected for its bias of about -(1 + 3 r) / n (Kendall 1954)."""
+    """Lag-1 autocorrelation in [0, 1], corrected for its bias of about -(1 + 3 r) / n (Kendall 1954)."""
     x = np.asarray(series, np.float64)
     n, x = len(x), x - x.mean()
     square = float(x @ x)
     if n < 4 or square == 0:
         return 0.0
     r = float(x[:-1] @ x[1:]) / square
-    return min(MAX_AUTOCORRELATION, max(0.0, (n * r + 1) / (n - 3)))
+    return min(1.0, max(0.0, (n * r + 1) / (n - 3)))
 
 
 def between(values: Iterable[float]) -> Estimate:

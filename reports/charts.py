@@ -22,6 +22,8 @@ matplotlib.rcParams["text.parse_math"] = False  # a label may hold any text, dol
 WIDTH, DPI = 9.0, 160
 LABEL_FROM = 0.08
 """a segment gets a label inside from this share of the longest bar"""
+REACH = 1.5
+"""an interval beyond this multiple of the longest bar runs out of the picture; its figures are in the table"""
 GAP_FROM = 0.002
 """a phase gets a column of its own in the waterfall from this share of the slower epoch; the rest are one column"""
 
@@ -55,7 +57,7 @@ def breakdown(view: View) -> Figure:
         labels.append(run.title)
     axes.set_yticks(range(rows), labels)
     axes.invert_yaxis()
-    axes.set_xlim(0, longest * 1.2)
+    axes.set_xlim(0, 1.3 * max([longest, *(_end(subject, longest) for subject in view.subjects)]))
     axes.set_xlabel("seconds per epoch (50000 training images, then the test set), as charged by the clock")
     _phase_legend(axes, view.phases)
     return figure
@@ -67,13 +69,14 @@ def gap(view: View) -> Figure:
     figure, axes = _figure(view, _gap_finding(headline), height=4.6)
     columns = _waterfall(headline)
     level = headline.fast_seconds
+    highest = max(level + sum(part.value for _, _, part in columns[:n]) for n in range(len(columns) + 1))
     names = [f"{headline.fast.title}"]
     axes.bar(0, level, 0.7, color=theme.GRID, edgecolor=theme.MUTED)
     axes.text(0, level, theme.seconds(level), ha="center", va="bottom")
     for x, (name, colour, part) in enumerate(columns, start=1):
         axes.bar(x, part.value, 0.7, bottom=level, color=colour, edgecolor=theme.INK, linewidth=0.5)
         level += part.value
-        top = max(level, level - part.value, _whisker(axes, x, level, part))
+        top = min(max(level, level - part.value, _whisker(axes, x, level, part)), highest * 1.05)
         sign = "+" if part.value >= 0 else ""
         axes.annotate(
             f"{sign}{theme.seconds(part.value)}", (x, top), (0, 3),
@@ -85,7 +88,7 @@ def gap(view: View) -> Figure:
     names.append(headline.slow.title)
     axes.set_xticks(range(len(names)), [name.replace(" ", "\n", 1) for name in names], fontsize=8.5)
     axes.set_ylabel("seconds per epoch")
-    axes.margins(y=0.12)
+    axes.set_ylim(0, highest * 1.18)
     return figure
 
 
@@ -138,7 +141,13 @@ def _stack(axes: Axes, row: int, subject: Subject, longest: float) -> None:
         spread = [[interval.value - interval.low], [interval.high - interval.value]]
         axes.errorbar(interval.value, row, xerr=spread, color=theme.INK, capsize=3, lw=1)
     how = "measured" if subject.epoch.measured else "estimated"
-    axes.text((interval.high or left), row, f"  {theme.seconds(left)}, {how}", va="center", weight="bold")
+    axes.text(_end(subject, longest), row, f"  {theme.seconds(left)}, {how}", va="center", weight="bold")
+
+
+def _end(subject: Subject, longest: float) -> float:
+    """Where the bar's interval ends, or the picture does."""
+    interval = subject.epoch.total.interval()
+    return min(interval.high or interval.value, longest * REACH)
 
 
 def _waterfall(headline: Gap) -> list[tuple[str, str, Estimate]]:
@@ -183,7 +192,7 @@ def _gap_finding(headline: Gap) -> str:
 
 def _phase_legend(axes: Axes, phases: Sequence[Phase]) -> None:
     handles = [Patch(color=theme.PHASE_COLOURS[phase], label=phase) for phase in phases]
-    axes.legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 1), ncols=7, frameon=False, fontsize=8)
+    axes.legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 1), ncols=5, frameon=False, fontsize=8)
 
 
 def _figure(view: View, title: str, height: float) -> tuple[Figure, Axes]:

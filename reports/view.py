@@ -162,9 +162,9 @@ def _other_note(subject: Subject) -> list[str]:
 
 def _next(subjects: Sequence[Subject], pairs: Sequence[Gap]) -> str:
     if not pairs:
-        return "Run `make profile` for the other framework beside this one."
+        return "make profile, for the other framework beside this one."
     if not pairs[0].between_processes:
-        return "Run `make profile REPEATS=3` for an interval between processes."
+        return "make profile REPEATS=3, for an interval between processes."
     if not accuracy_is_comparable(subjects):
-        return "Run `make profile PRESET=epoch` for whole epochs and an accuracy comparison."
-    return "Run `make profile PRESET=article` for the article's 20 epochs."
+        return "make profile PRESET=epoch, for whole epochs and a comparison of accuracy."
+    return "make profile PRESET=article, for the article's 20 epochs."

@@ -1,11 +1,15 @@
 """Slow and statistical checks: `make bench` runs them and shows their figures."""
 
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from profiler import stats
+from profiler import stats, store
+from profiler.commands.main import main
+from profiler.estimate import estimate_epoch
+from profiler.phases import Phase
 from profiler.recorder import mark_cost_ns
 
 pytestmark = pytest.mark.bench
@@ -32,6 +36,22 @@ def test_a_mark_costs_at_most_two_clock_reads() -> None:
         f"\none mark: {mark_cost_ns():.0f} ns; clock read: {clock_cost_ns():.0f} ns; ratio, median of 21: {ratio:.2f}"
     )
     assert ratio <= MARK_BUDGET
+
+
+def test_a_report_of_a_fake_recovers_its_costs_on_the_real_clock(tmp_path: Path) -> None:
+    script = {"fetch": 1.0, "collate": 2.0, "forward": 10.0, "backward": 20.0, "step": 5.0}
+    costs = ",".join(f"{phase}={ms}" for phase, ms in script.items())
+    words = ["run", "--framework", "fake", "--data", "synthetic", "--train-limit", "1280", "--test-limit", "128"]
+    words += ["--batch-size", "10", "--quiet", "--fake-costs", costs, "--runs-dir", str(tmp_path)]
+    assert main(words) == 0
+    run = store.read(store.find(tmp_path)[0])
+    epoch = estimate_epoch(run)
+    for phase, ms in script.items():
+        part = epoch.phases[Phase(phase)]
+        assert part is not None
+        error = part.value / (ms / 1000 * 50_000 / 10) - 1
+        print(f"\n{phase}: {part.value:.3f} s per epoch, off by {error:+.2%}")
+        assert abs(error) <= 0.02
 
 
 @pytest.mark.parametrize("rho", [0.0, 0.5])

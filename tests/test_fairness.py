@@ -29,7 +29,6 @@ POOL = {"internal_api": "openblas", "architecture": "SkylakeX", "num_threads": 2
         ({"environment": {"variables": {"OPENBLAS_CORETYPE": "Haswell"}}}, "BLAS and OpenMP variables", "time"),
         ({"environment": {"thread_pools": [POOL]}}, "thread pools and BLAS kernels", "time"),
         ({"environment": {"machine": {"cpu": "another"}}}, "CPU", "time"),
-        ({"framework": {"threads": 1}}, "framework threads", "time"),
         ({"framework": {"dtype": "float16"}}, "dtype", "both"),
         ({"config": {"seed": 7}}, "seed", "accuracy"),
         ({"data": {"test_images": 10}}, "test images", "accuracy"),

@@ -1,9 +1,14 @@
+from pathlib import Path
+
 import pytest
 
+from profiler import store
 from profiler.errors import UserError
 from profiler.phases import Phase
-from profiler.recorder import Recorder, Step
-from tests.conftest import ScriptedClock
+from profiler.recorder import Recorder, Sink, Step
+from profiler.subject import group
+from profiler.summary import summarise
+from tests.conftest import ScriptedClock, manifest
 from tests.test_recorder import Kept
 from workloads import loop
 from workloads.fake import Fake, parse_costs
@@ -27,11 +32,16 @@ class TickingClock(ScriptedClock):
 
 def train(lazy: bool, costs: str = COSTS) -> Kept:
     clock = TickingClock()
-    fake = Fake(42, 10, costs, lazy, clock)
     sink = Kept(clock)
+    train_into(sink, clock, lazy, costs, images=25)
+    return sink
+
+
+def train_into(sink: Sink, clock: TickingClock, lazy: bool, costs: str, images: int) -> None:
+    fake = Fake(42, 10, costs, lazy, clock)
     recorder = Recorder(fake.phases, sink, clock)
-    images = make_synthetic(25, 10, 1)
-    x, y = images.x_train, images.y_train
+    made = make_synthetic(images, 10, 1)
+    x, y = made.x_train, made.y_train
     with open("/dev/null", "w") as nowhere:  # noqa: PTH123
         loop.train(
             fake,
@@ -42,7 +52,6 @@ def train(lazy: bool, costs: str = COSTS) -> Kept:
             epochs=1,
             enough=Sample(None, None),
         )
-    return sink
 
 
 def milliseconds(step: Step) -> dict[str, float]:
@@ -70,6 +79,26 @@ def test_a_lazy_fake_does_the_work_where_it_waits() -> None:
 def test_an_eager_fake_has_no_materialize_and_a_lazy_one_has() -> None:
     assert Phase.MATERIALIZE not in train(lazy=False).kept[0].durations
     assert Phase.MATERIALIZE in train(lazy=True).kept[0].durations
+
+
+@pytest.mark.parametrize("lazy", [False, True], ids=["eager", "lazy"])
+def test_a_report_recovers_the_script(lazy: bool, tmp_path: Path) -> None:
+    clock = TickingClock()
+    full_epoch = {"train_images": 104, "test_images": 20}
+    writer = store.create(tmp_path, "fake", "cpu", manifest(full_epoch=full_epoch))
+    train_into(writer, clock, lazy, COSTS, images=80)
+    writer.finish("complete")
+
+    subjects = group([store.read(writer.path)])
+    phases = summarise(subjects, [], [])["subjects"][0]["phases"]["asrun"]
+
+    costs = {**parse_costs(COSTS)}
+    if lazy:
+        costs[Phase.MATERIALIZE] = costs.pop(Phase.FORWARD)
+        costs[Phase.STEP] += costs.pop(Phase.BACKWARD)
+    once = {Phase.EPOCH_START: 1.0, Phase.EVALUATE: 20 / 10}
+    for phase, milliseconds in costs.items():
+        assert phases[phase]["seconds"] == pytest.approx(once.get(phase, 104 / 10) * milliseconds / 1000, rel=0.02)
 
 
 def test_a_script_is_read() -> None:

@@ -22,14 +22,23 @@ def test_the_mean_of_independent_values_has_students_interval() -> None:
 
 def test_autocorrelation_is_corrected_for_its_bias_and_widens_the_mean() -> None:
     assert autocorrelation(IN_BLOCKS) == pytest.approx(2 / 3)
+    pairs = np.tile([1.0, 1.0, 2.0, 2.0], 10)
+    r = autocorrelation(pairs)
+    assert 0 < r < 0.2
+    estimate = mean(pairs)
+    assert estimate.variance == pytest.approx(10 / 39 / 40 * (1 + r) / (1 - r))
+    assert estimate.dof == pytest.approx(40 * (1 - r) / (1 + r) - 1)
+
+
+def test_a_series_counts_for_at_least_three_independent_values() -> None:
     estimate = mean(IN_BLOCKS)
-    assert estimate.variance == pytest.approx(3 / 11 / 12 * 5)
-    assert estimate.dof == pytest.approx(12 / 5 - 1)
+    assert estimate.variance == pytest.approx(3 / 11 / 3)
+    assert estimate.dof == pytest.approx(3 - 1)
 
 
-def test_autocorrelation_is_never_negative_and_never_1() -> None:
+def test_autocorrelation_is_between_0_and_1() -> None:
     assert autocorrelation(ALTERNATING) == 0
-    assert autocorrelation(np.arange(100)) == 0.95
+    assert autocorrelation(np.arange(100)) == 1
     assert autocorrelation(np.full(9, 7)) == 0
 
 

@@ -122,6 +122,7 @@ class LucidResNet:
             "kernels": backend,
             "dtype": "float32",
             "layout": "NCHW",
+            "tf32": False,
             "autocast": False,
             "initialisation": "lucid resnet_18: kaiming_uniform convolutions and linear",
             "data_order": "lucid DataLoader(shuffle=True), Python's random",

@@ -111,7 +111,7 @@ class TorchResNet:
             "dtype": "float32",
             "layout": "NCHW",
             "matmul_precision": torch.get_float32_matmul_precision(),
-            "tf32": self.device == "cuda" and torch.backends.cudnn.allow_tf32,
+            "tf32": torch.backends.cudnn.allow_tf32 if self.device == "cuda" else False,
             "autocast": False,
             "initialisation": "torchvision resnet18: kaiming_normal fan_out convolutions, default linear",
             "data_order": "DataLoader(shuffle=True), torch generator",
