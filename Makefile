@@ -69,19 +69,27 @@ lock: $(READY) ## pin all packages anew from pyproject.toml
 	@$(PYTHON) -m uv pip compile pyproject.toml --extra dev --universal --python-version 3.12 --quiet \
 	  --custom-compile-command "make lock" -o requirements.txt
 
-# The newest Python that works: a candidate counts only when it runs and has what the program needs.
-CHECK := import sys, ensurepip, sqlite3, venv; sys.exit(not (3, 12) <= sys.version_info[:2] <= (3, 14))
+# The newest Python that works: a candidate counts only when it runs and has what the packages need. Lucid compiles
+# a small extension, so Python.h must be there; of a Mac's interpreters only the arm64 ones have wheels.
+CHECK := import sys, ensurepip, sqlite3, venv, os, platform, sysconfig; \
+  sys.exit(not ((3, 12) <= sys.version_info[:2] <= (3, 14) \
+  and os.path.exists(sysconfig.get_path("include") + "/Python.h") and not sysconfig.get_config_var("Py_GIL_DISABLED") \
+  and (sys.platform != "darwin" or platform.machine() == "arm64")))
 PYENV := $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions
 $(READY): requirements.txt
-	@if ! $(PYTHON) -c '$(CHECK)' 2>/dev/null; then \
+	@if ! command -v c++ >/dev/null; then \
+	  echo "error: a C++ compiler is needed (c++ on PATH): Lucid compiles a small extension;" \
+	    "install g++ or Xcode's command-line tools and run make again" >&2; exit 2; \
+	fi
+	@if ! { $(PYTHON) -c '$(CHECK)' && $(PYTHON) -m pip --version; } >/dev/null 2>&1; then \
 	  for minor in 14 13 12; do \
 	    for candidate in python3.$$minor "$(PYENV)"/3.$$minor.*/bin/python python3; do \
 	      if "$$candidate" -c '$(CHECK)' 2>/dev/null; then found=$$candidate; break 2; fi; \
 	    done; \
 	  done; \
 	  if [ -z "$$found" ]; then \
-	    echo "error: Python 3.12, 3.13 or 3.14 is needed and none was found on PATH or below $(PYENV);" \
-	      "install one and run make again" >&2; exit 2; \
+	    echo "error: Python 3.12, 3.13 or 3.14 with its headers (python3-dev) and venv is needed; none was found" \
+	      "on PATH or below $(PYENV); install one and run make again" >&2; exit 2; \
 	  fi; \
 	  echo "making .venv with $$("$$found" --version)"; \
 	  "$$found" -m venv --clear .venv; \

@@ -51,9 +51,9 @@ def gaps(subjects: Sequence[Subject]) -> list[Gap]:
 
 
 def gap(slow: Subject, fast: Subject) -> Gap:
-    """The gap between two subjects, over pairs of processes where both have as many, at least two."""
+    """The gap between two subjects, over pairs of processes where they alternated, at least two each."""
     left_out = _left_out(slow, fast)
-    paired = len(slow.general) == len(fast.general) >= 2
+    paired = len(slow.runs) == len(fast.runs) >= 2 and _session(slow) == _session(fast) is not None
     sides = [[e.without(left_out) for e in subject.general] for subject in (slow, fast)]
     by_phase = {
         phase: difference
@@ -68,6 +68,12 @@ def gap(slow: Subject, fast: Subject) -> Gap:
 
 def _seconds(gap: Gap) -> float:
     return gap.seconds.value
+
+
+def _session(subject: Subject) -> str | None:
+    """The one session in which the subject's runs alternated with others', or None."""
+    sessions = {run.manifest["session"] for run in subject.runs}
+    return sessions.pop() or None if len(sessions) == 1 else None
 
 
 def _left_out(*subjects: Subject) -> tuple[Phase, ...]:

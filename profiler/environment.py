@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 from threadpoolctl import threadpool_info
 
@@ -30,6 +31,7 @@ def collect() -> dict[str, Any]:
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "packages": {name: _version(name) for name in PACKAGES},
         "thread_pools": _thread_pools(),
+        "numpy_blas": _numpy_blas(),
         "variables": {name: os.environ[name] for name in THREAD_VARIABLES if name in os.environ},
         "git": _git(Path(__file__).parent),
     }
@@ -41,6 +43,7 @@ def load() -> dict[str, Any]:
     return {
         "load_1min": round(os.getloadavg()[0], 2),
         "steal_s": UNKNOWN if steal is None else steal,
+        "throttled": _throttled(),
         "memory_available_bytes": psutil.virtual_memory().available,
     }
 
@@ -61,11 +64,10 @@ def _machine() -> dict[str, Any]:
         "cores_physical": psutil.cpu_count(logical=False) or UNKNOWN,
         "cores_logical": psutil.cpu_count() or UNKNOWN,
         "cores_usable": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else UNKNOWN,
-        "cgroup_cpu_max": _first_line("/sys/fs/cgroup/cpu.max"),
-        "cgroup_memory_max": _first_line("/sys/fs/cgroup/memory.max"),
+        "cgroup_cpu_max": _first_line(f"{_control_group()}/cpu.max"),
+        "cgroup_memory_max": _first_line(f"{_control_group()}/memory.max"),
         "memory_bytes": psutil.virtual_memory().total,
         "governor": _first_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
-        "throttled": _throttled(),
         "power": _power(),
     }
 
@@ -81,9 +83,16 @@ def _values(path: str, key: str) -> Iterator[str]:
     return (line.partition(":")[2].strip() for line in text.splitlines() if line.startswith(key))
 
 
+def _control_group() -> str:
+    """The directory of this process's own control group (version 2)."""
+    lines = (_read("/proc/self/cgroup") or "").splitlines()
+    own = next((line.removeprefix("0::") for line in lines if line.startswith("0::")), "")
+    return f"/sys/fs/cgroup{own}".rstrip("/")
+
+
 def _throttled() -> int | str:
     """Times that this process's control group was throttled by its CPU limit."""
-    text = _read("/sys/fs/cgroup/cpu.stat") or ""
+    text = _read(f"{_control_group()}/cpu.stat") or ""
     counts = [line.split()[1] for line in text.splitlines() if line.startswith("nr_throttled")]
     return int(counts[0]) if counts else UNKNOWN
 
@@ -108,6 +117,12 @@ def _thread_pools() -> list[dict[str, Any]]:
     )
     pools = [{key: pool[key] for key in wanted if pool.get(key) is not None} for pool in threadpool_info()]
     return sorted(pools, key=str)
+
+
+def _numpy_blas() -> str:
+    """The BLAS that NumPy was built with: threadpoolctl does not see Apple's Accelerate."""
+    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]  # type: ignore[call-overload, unused-ignore]
+    return f"{blas.get('name', UNKNOWN)} {blas.get('version', '')}".strip()
 
 
 def _version(package: str) -> str:

@@ -121,8 +121,8 @@ def _training(run: Run, phase: Phase | None, full_epochs: list[Epoch], finite: b
         return
     yield sample
     if ragged and sample.dof > 0:
-        # It takes at least its share of images and at most a whole step: the error of a uniform spread between.
-        yield Estimate(0.0, ((1 - share) * float(per_step.mean())) ** 2 / 12)
+        # At least its share of images, at most a whole step: mean square distance from the least, if uniform.
+        yield Estimate(0.0, ((1 - share) * float(per_step.mean())) ** 2 / 3)
 
 
 def _outside(run: Run, phase: Phase, full_epochs: list[Epoch], finite: bool) -> Iterable[Estimate]:

@@ -17,13 +17,10 @@ class Item:
     name: str
     values: dict[str, str]
     """by subject id"""
+    differs: bool
+    """whether the subjects, or the repeats of one, were not alike; not to know is not like to know"""
     matters: str
     """time | accuracy | both"""
-
-    @property
-    def differs(self) -> bool:
-        """Whether the subjects were not alike in this; one that does not know is not like one that does."""
-        return len(set(self.values.values())) > 1
 
 
 def _framework(key: str) -> Callable[[Manifest], Any]:
@@ -65,7 +62,9 @@ AUDIT: tuple[tuple[str, Callable[[Manifest], Any], str], ...] = (
     ("device", _framework("device"), "time"),
     ("execution", _framework("execution"), "time"),
     ("kernels", _framework("kernels"), "time"),
+    ("accelerator", _framework("accelerator"), "time"),
     ("thread pools and BLAS kernels", _pools, "time"),
+    ("NumPy's BLAS", _environment("numpy_blas"), "time"),
     ("BLAS and OpenMP variables", _variables, "time"),
     ("dtype", _framework("dtype"), "both"),
     ("layout", _framework("layout"), "time"),
@@ -99,13 +98,14 @@ AUDIT: tuple[tuple[str, Callable[[Manifest], Any], str], ...] = (
 
 def audit(subjects: Sequence[Subject]) -> list[Item]:
     """Every condition, those that differ first; a subject without one reads UNKNOWN."""
-    items = [Item(name, {s.id: _values(s, read) for s in subjects}, matters) for name, read, matters in AUDIT]
+    items = [_item(subjects, *entry) for entry in AUDIT]
     return sorted(items, key=lambda item: not item.differs)
 
 
-def _values(subject: Subject, read: Callable[[Manifest], Any]) -> str:
-    """The condition of every run of the subject; more than one where its repeats were not alike."""
-    return " | ".join(dict.fromkeys(_text(read(run.manifest)) for run in subject.runs))
+def _item(subjects: Sequence[Subject], name: str, read: Callable[[Manifest], Any], matters: str) -> Item:
+    found = {s.id: dict.fromkeys(_text(read(run.manifest)) for run in s.runs) for s in subjects}
+    differs = len({text for texts in found.values() for text in texts}) > 1
+    return Item(name, {name: " | ".join(texts) for name, texts in found.items()}, differs, matters)
 
 
 def _text(value: Any) -> str:

@@ -23,7 +23,7 @@ class Phase(StrEnum):
 
 
 MEANING: dict[Phase, str] = {
-    Phase.EPOCH_START: "shuffle the data and make the loader's iterator, once per epoch",
+    Phase.EPOCH_START: "make the loader's iterator, once per epoch; Lucid shuffles here, PyTorch in its first fetch",
     Phase.FETCH: "index the dataset and read the items of one batch",
     Phase.COLLATE: "stack the items into one array (np.stack, torch.stack)",
     Phase.TO_DEVICE: "make the framework's tensors and copy them to the device",

@@ -28,8 +28,10 @@ class Step:
     """mean over the batch"""
     correct: int
     start_ns: int
+    wall_ns: int
+    """first boundary to last, by the clock"""
     durations: Durations
-    """sums to the step's wall time"""
+    """sums to `wall_ns`"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,7 @@ class Recorder:
         self._epoch.steps[stage] = index + 1
         if stage != "train":
             self._add_outside(durations)
-        self._steps.append(Step(stage, self._epoch.index, index, images, loss, correct, start, durations))
+        self._steps.append(Step(stage, self._epoch.index, index, images, loss, correct, start, wall, durations))
         self._epoch.wall_ns += wall
         if self._origin - self._flushed > self._flush_after_ns:
             self.flush()

@@ -6,6 +6,7 @@ a running process from one that was killed.
 
 import fcntl
 import json
+import math
 import os
 import secrets
 import sqlite3
@@ -53,6 +54,7 @@ class RunWriter:
         self._lock = os.open(path, os.O_RDONLY)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
         self._db = sqlite3.connect(path / DATABASE, isolation_level=None)
+        self._db.execute("PRAGMA journal_mode = WAL")  # a reader must not hold up the run
         self._db.execute("PRAGMA synchronous = NORMAL")
         with self._transaction():
             for statement in filter(None, map(str.strip, _SCHEMA.split(";"))):
@@ -63,7 +65,7 @@ class RunWriter:
         """Append finished steps."""
         rows = [
             (s.stage, s.epoch, s.index, "asrun", s.images, s.loss, s.correct, s.start_ns,
-             sum(s.durations.values()), *_phase_values(s.durations))
+             s.wall_ns, *_phase_values(s.durations))
             for s in steps
         ]  # fmt: skip
         self._insert("steps", _STEP_COLUMNS, rows)
@@ -93,13 +95,14 @@ class RunWriter:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN")
         try:
+            self._db.execute("BEGIN IMMEDIATE")
             yield
+            self._db.execute("COMMIT")
         except BaseException:
-            self._db.execute("ROLLBACK")
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
             raise
-        self._db.execute("COMMIT")
 
     def _put(self, values: Mapping[str, Any]) -> None:
         rows = [(key, json.dumps(value)) for key, value in values.items()]
@@ -123,14 +126,15 @@ def create(runs_dir: Path, framework: str, device: str, manifest: Mapping[str, A
 
     Raises UserError where `runs_dir` cannot be written to.
     """
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")[:-3] + "Z"  # milliseconds: names sort by age
     path = runs_dir / f"{stamp}-{framework}-{device}-{secrets.token_hex(3)}"
     try:
         runs_dir.mkdir(parents=True, exist_ok=True)
         path.mkdir()
-    except OSError as error:
-        raise UserError(f"cannot write runs to {runs_dir}: {error.strerror}; choose another --runs-dir") from None
-    return RunWriter(path, {**manifest, "created": _now()})
+        return RunWriter(path, {**manifest, "created": _now()})
+    except (OSError, sqlite3.OperationalError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"cannot write runs to {runs_dir}: {reason}; choose another --runs-dir") from None
 
 
 def find(runs_dir: Path) -> list[Path]:
@@ -161,6 +165,8 @@ def read(path: Path) -> Run:
 
 
 def _read(path: Path, db: sqlite3.Connection) -> Run:
+    alive = _locked(path)  # before the status: a run that ends in between has then said how
+    db.execute("BEGIN")
     version = db.execute("PRAGMA user_version").fetchone()[0]
     if version != SCHEMA_VERSION:
         raise UserError(f"{path / DATABASE} has schema version {version}; this program reads {SCHEMA_VERSION}")
@@ -170,8 +176,7 @@ def _read(path: Path, db: sqlite3.Connection) -> Run:
         path.resolve().name, path, manifest["status"], manifest,
         _steps(db, "train"), _steps(db, "evaluate"), _epochs(db), events,
     )  # fmt: skip
-    alive = run.status != "running" or _locked(path)
-    return run if alive else replace(run, status="interrupted")
+    return replace(run, status="interrupted") if run.status == "running" and not alive else run
 
 
 def _steps(db: sqlite3.Connection, stage: str) -> StepTable:
@@ -226,10 +231,15 @@ def _history(db: sqlite3.Connection) -> dict[str, list[float | None]]:
     """The article's history: one value per epoch, and every training batch's loss."""
     columns = ["train_loss", "train_acc", "test_loss", "test_acc", "lr", "wall_ns"]
     rows = db.execute(f"SELECT {', '.join(columns)} FROM epochs ORDER BY epoch").fetchall()
-    history = {name: [row[i] for row in rows] for i, name in enumerate(columns)}
+    history = {name: [_finite(row[i]) for row in rows] for i, name in enumerate(columns)}
     history["epoch_time"] = [ns / 1e9 for ns in cast(list[int], history.pop("wall_ns"))]
     losses = db.execute("SELECT loss FROM steps WHERE stage = 'train' ORDER BY epoch, step")
-    return {**history, "batch_losses": [row[0] for row in losses]}
+    return {**history, "batch_losses": [_finite(row[0]) for row in losses]}
+
+
+def _finite(value: float | None) -> float | None:
+    """What JSON can hold: None for the loss of a training that diverged."""
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _now() -> str:

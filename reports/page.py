@@ -58,7 +58,8 @@ def _phase_row(view: View, phase: Phase) -> dict[str, Any]:
 def _cell(subject: Subject, phase: Phase) -> dict[str, str]:
     i = subject.epoch.interval(phase)
     if i is None:
-        return {"seconds": "n/a", "range": "", "share": ""}
+        has = phase in subject.first.manifest["framework"]["phases"]
+        return {"seconds": "not done" if has else "n/a", "range": "", "share": ""}
     share = theme.percent(i.value / subject.epoch.total.value)
     return {"seconds": theme.seconds(i.value), "range": theme.within(i.low, i.high), "share": share}
 

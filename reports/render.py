@@ -8,7 +8,8 @@ from profiler.run import Run
 from reports import charts, page, text
 from reports.view import View, build
 
-FILES = ("breakdown.png", "gap.png", "accuracy.png", "summary.json", "phases.csv", "index.html")
+SUMMARY = "summary.json"
+FILES = ("breakdown.png", "gap.png", "accuracy.png", SUMMARY, "phases.csv", "index.html")
 """every file that a report may have; without a second subject there is no gap"""
 
 
@@ -30,7 +31,7 @@ def render(runs: Sequence[Run]) -> Report:
     pictures["accuracy.png"] = charts.png(charts.accuracy(view))
     files = {
         **pictures,
-        "summary.json": (json.dumps(view.summary, indent=1, allow_nan=False) + "\n").encode(),
+        SUMMARY: (json.dumps(view.summary, indent=1, allow_nan=False) + "\n").encode(),
         "phases.csv": text.phases_csv(view).encode(),
         Report.page: page.render(view, pictures).encode(),
     }

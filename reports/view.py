@@ -18,6 +18,7 @@ OTHER_FLAG = 0.02
 """a larger share of `other` means that the marks miss something"""
 ENOUGH_EPOCHS = 1
 TOP = 3
+ARTICLE_EPOCHS = 20
 
 
 @dataclass(frozen=True)
@@ -45,14 +46,12 @@ class View:
     @property
     def source(self) -> str:
         """The line under every picture: data, machine, day, runs."""
-        run = self.subjects[0].first
-        machine = run.manifest["environment"]["machine"]
+        runs = [run for subject in self.subjects for run in subject.runs]
         data = "SYNTHETIC DATA" if self.synthetic else "CIFAR-10"
-        ids = ", ".join(short_id(r) for s in self.subjects for r in s.runs)
-        return (
-            f"{data}, batch {run.batch_size} | {machine['cpu']}, {machine['cores_usable']} cores, "
-            f"{machine['system'].split()[0]} | {run.manifest['created'][:10]} | runs {ids}"
-        )
+        machines = " and ".join(dict.fromkeys(_machine(run) for run in runs))
+        days = ", ".join(dict.fromkeys(run.manifest["created"][:10] for run in runs))
+        ids = ", ".join(short_id(run) for run in runs)
+        return f"{data}, batch {runs[0].batch_size} | {machines} | {days} | runs {ids}"
 
 
 def build(runs: Sequence[Run]) -> View:
@@ -69,9 +68,14 @@ def build(runs: Sequence[Run]) -> View:
         _why(pairs),
         tuple(_cautions(subjects, pairs, fairness)),
         _next(subjects, pairs),
-        tuple(ARTICLE[s.first.framework] for s in subjects if s.first.framework in ARTICLE),
+        tuple(ARTICLE[name] for name in dict.fromkeys(s.first.framework for s in subjects) if name in ARTICLE),
         summarise(subjects, pairs, fairness),
     )
+
+
+def _machine(run: Run) -> str:
+    machine = run.manifest["environment"]["machine"]
+    return f"{machine['cpu']}, {machine['cores_usable']} cores, {machine['system'].split()[0]}"
 
 
 def short_id(run: Run) -> str:
@@ -93,10 +97,11 @@ def _verdict(subjects: Sequence[Subject], pairs: Sequence[Gap]) -> str:
     if not pairs:
         only = subjects[0]
         how = "measured" if only.epoch.measured else "estimated"
-        return f"{only.title} takes {theme.interval(only.epoch.total.interval())} per epoch, {how}{_on(subjects)}."
+        what = f"per epoch{_without_evaluate(subjects)}"
+        return f"{only.title} takes {theme.interval(only.epoch.total.interval())} {what}, {how}{_on(subjects)}."
     gap = pairs[0]
     slow, fast = theme.seconds(gap.fast_seconds + gap.seconds.value), theme.seconds(gap.fast_seconds)
-    what = f"per epoch{''.join(f' without {phase}' for phase in gap.left_out)}"
+    what = f"per epoch{_without_evaluate((gap.slow, gap.fast))}"
     sides = f"{gap.slow.title} takes {slow} {what}{_on(subjects)}, {gap.fast.title} {fast}"
     ratio = f"{theme.times(gap.ratio.value)} times as long, 95 % {theme.within(gap.ratio.low, gap.ratio.high, 'x')}"
     kind = "between processes" if gap.between_processes else "within one process of each"
@@ -106,6 +111,11 @@ def _verdict(subjects: Sequence[Subject], pairs: Sequence[Gap]) -> str:
         "undecided": f"{sides}: undecided ({ratio}, {kind}).",
     }
     return words[gap.verdict]
+
+
+def _without_evaluate(subjects: Sequence[Subject]) -> str:
+    missing = any(s.epoch.phases[Phase.EVALUATE] is None for s in subjects)
+    return " without evaluate" if missing else ""
 
 
 def _on(subjects: Sequence[Subject]) -> str:
@@ -167,4 +177,6 @@ def _next(subjects: Sequence[Subject], pairs: Sequence[Gap]) -> str:
         return "make profile REPEATS=3, for an interval between processes."
     if not accuracy_is_comparable(subjects):
         return "make profile PRESET=epoch, for whole epochs and a comparison of accuracy."
-    return "make profile PRESET=article, for the article's 20 epochs."
+    if min(len(s.first.epochs) for s in subjects) < ARTICLE_EPOCHS:
+        return "make profile PRESET=article, for the article's 20 epochs."
+    return "python -m profiler show RUN, for the conditions of one run."

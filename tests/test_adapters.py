@@ -48,7 +48,7 @@ def train(framework: Framework, clock: Any = None, **options: Any) -> Kept:
             Progress(framework.name, STEPS, STEPS, nowhere),
             epochs=options.get("epochs", 1),
             enough=Sample(options.get("steps"), None),
-            checkpoint=options.get("checkpoint"),
+            checkpoint_folder=options.get("checkpoint_folder"),
         )
     return sink
 
@@ -65,7 +65,7 @@ def test_an_adapter_trains_every_image_once_and_marks_every_phase_it_has(
     assert framework.parameter_count() == resnet18.parameter_count()
     before = framework.lr
 
-    sink = train(framework, checkpoint=tmp_path / "model")
+    sink = train(framework, checkpoint_folder=tmp_path)
 
     steps = training(sink)
     assert [step.images for step in steps] == [BATCH] * STEPS + [1]
@@ -74,7 +74,7 @@ def test_an_adapter_trains_every_image_once_and_marks_every_phase_it_has(
     assert all(step.durations.keys() == per_step for step in steps)
     assert sink.ended[0].lr == before == resnet18.ADAM.lr
     assert {Phase.EPOCH_START, Phase.EVALUATE, Phase.CHECKPOINT} <= sink.ended[0].durations.keys()
-    assert [path.stem for path in tmp_path.iterdir()] == ["model"]
+    assert [path.name for path in tmp_path.iterdir()] == [framework.checkpoint_name]
     assert framework.describe()["execution"] in ("eager", "lazy")
 
 
@@ -177,49 +177,70 @@ def _check_delay(
 
 
 def test_the_recorder_does_not_change_what_torch_learns() -> None:
+    measured = [step.loss for step in train(build("torch", "cpu"), epochs=2).kept]
+
     import torch
+    from torch.utils.data import DataLoader, TensorDataset
 
-    framework = build("torch", "cpu")
-    measured = [step.loss for step in training(train(framework))]
-
-    plain = build("torch", "cpu")
+    plain: Any = build("torch", "cpu")
     losses = []
-    x, y = images(BATCH * STEPS + 1)
-    plain.train()
-    for inputs, targets in torch.utils.data.DataLoader(
-        torch.utils.data.TensorDataset(torch.from_numpy(x), torch.from_numpy(y)), BATCH, shuffle=True
-    ):
-        plain.zero_grad()
-        outputs = plain.model(inputs)  # type: ignore[attr-defined]
-        loss = torch.nn.functional.cross_entropy(outputs, targets)
-        loss.backward()
-        plain.step()
-        losses.append(loss.item())
+    x, y = (torch.from_numpy(array) for array in images(BATCH * STEPS + 1))
+    loader = DataLoader(TensorDataset(x, y), BATCH, shuffle=True)
+    for _ in range(2):
+        plain.model.train()
+        for inputs, targets in loader:
+            plain.zero_grad()
+            loss = torch.nn.functional.cross_entropy(plain.model(inputs), targets)
+            loss.backward()
+            plain.step()
+            losses.append(loss.item())
+        plain.model.eval()
+        with torch.no_grad():
+            # A loader draws a seed whenever it is iterated, the test set's too.
+            for inputs, targets in DataLoader(TensorDataset(x[:BATCH], y[:BATCH]), BATCH):
+                losses.append(torch.nn.functional.cross_entropy(plain.model(inputs), targets).item())
     assert measured == losses
 
 
 def test_the_recorder_does_not_change_what_lucid_learns() -> None:
-    framework = build("lucid", "cpu")
-    measured = [step.loss for step in training(train(framework))]
+    measured = [step.loss for step in train(build("lucid", "cpu"), epochs=2).kept]
 
     import lucid
     from lucid.nn import functional
 
     from workloads.numpy_dataset import NumpyDataset, numpy_collate
 
+    def loss_of(inputs: Any, targets: Any) -> Any:
+        logits = plain.model(lucid.tensor(inputs, dtype=lucid.Float32))
+        return functional.cross_entropy(logits, lucid.tensor(targets, dtype=lucid.Int64))
+
     plain: Any = build("lucid", "cpu")
     losses = []
     x, y = images(BATCH * STEPS + 1)
-    plain.train()
-    for inputs, targets in lucid.data.DataLoader(NumpyDataset(x, y), BATCH, shuffle=True, collate_fn=numpy_collate):
-        plain.zero_grad()
-        logits = plain.model(lucid.tensor(inputs, dtype=lucid.Float32))
-        loss = functional.cross_entropy(logits, lucid.tensor(targets, dtype=lucid.Int64))
-        loss.eval()
-        loss.backward()
-        plain.step()
-        losses.append(float(loss.data))
+    loader = lucid.data.DataLoader(NumpyDataset(x, y), BATCH, shuffle=True, collate_fn=numpy_collate)
+    for _ in range(2):
+        plain.model.train()
+        for inputs, targets in loader:
+            plain.zero_grad()
+            loss = loss_of(inputs, targets)
+            loss.eval()
+            loss.backward()
+            plain.step()
+            losses.append(float(loss.data))
+        plain.model.eval()
+        with lucid.no_grad():
+            losses.append(float(loss_of(x[:BATCH], y[:BATCH]).data))
     assert measured == losses
+
+
+def test_lucids_item_is_not_what_the_article_reads_a_loss_by(
+    clock: ScriptedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import lucid
+
+    monkeypatch.setattr(lucid.Tensor, "item", delayed(lucid.Tensor.item, clock))
+    for step in training(train(build("lucid", "cpu"), clock, steps=2)):
+        assert step.wall_ns == 0
 
 
 @pytest.mark.parametrize(("name", "device"), [("torch", "gpu2"), ("lucid", "mps"), ("fake", "cuda")])

@@ -14,6 +14,7 @@ import pytest
 from profiler import store
 from profiler.commands.main import main
 from profiler.commands.profile import alternating
+from profiler.commands.report import with_latest_others
 from profiler.phases import Phase
 
 ROOT = Path(__file__).parent.parent
@@ -86,16 +87,23 @@ def test_list_and_show_name_the_run(runs: Path, capsys: pytest.CaptureFixture[st
         ["run", "--framework", "fake", "--batch-size", "0"],
         ["run", "--framework", "fake", "--steps", "many"],
         ["run", "--framework", "fake", "--preset", "huge"],
+        ["run", "--framework", "fake", "--seed", "-1"],
+        ["run", "--framework", "fake", "--seed", str(2**32)],
         ["profile", "--frameworks", "lucid,jax"],
         ["nonsense"],
         [],
     ],
     ids=" ".join,
 )
-def test_words_that_mean_nothing_are_refused(words: list[str]) -> None:
+def test_words_that_mean_nothing_are_refused_in_one_line(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as stop:
         main(words)
     assert stop.value.code == 2
+    errors = capsys.readouterr().err
+    assert errors.startswith("error: ")
+    assert errors.count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -104,7 +112,9 @@ def test_words_that_mean_nothing_are_refused(words: list[str]) -> None:
         (["run", "--framework", "fake", "--data", "nowhere.npz"], "nowhere.npz"),
         (["run", "--framework", "fake", "--data", "synthetic", "--device", "tpu"], "no device 'tpu'"),
         (["run", "--framework", "fake", *SMALL, "--fake-costs", "forward"], "--fake-costs"),
+        (["run", "--framework", "fake", *SMALL, "--fake-costs", "materialize=1"], "--fake-lazy"),
         (["run", "--framework", "fake", *SMALL, "--batch-size", "41"], "--batch-size 41"),
+        (["profile", "--frameworks", "fake", "--data", "nowhere.npz"], "nowhere.npz"),
         (["report"], "no run"),
         (["report", "20260101"], "no run '20260101'"),
         (["show", "20260101"], "no run '20260101'"),
@@ -134,15 +144,57 @@ def test_runs_of_different_batch_size_are_not_compared(runs: Path, capsys: pytes
     assert main(["report", "--runs-dir", str(runs), "--out", str(out)]) == 0, "the newest alone is a report"
 
 
+def test_a_report_of_one_side_takes_the_newest_run_of_each_other_one(runs: Path) -> None:
+    for label in ("a", "b", "b", "a"):
+        fake_run(runs, "--label", label)
+    first_a, _, second_b, second_a = store.find(runs)
+    assert with_latest_others([], runs) == [second_b, second_a]
+    assert with_latest_others([first_a], runs) == [first_a, second_b]
+
+
+def test_naming_a_run_twice_counts_it_once(runs: Path) -> None:
+    fake_run(runs)
+    run, out = store.find(runs)[0], runs.parent / "out"
+    assert main(["report", run.name, str(run), "--runs-dir", str(runs), "--out", str(out)]) == 0
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["subjects"][0]["runs"] == [run.name]
+
+
+def test_a_report_does_not_write_among_files_that_are_not_a_reports(
+    runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake_run(runs)
+    mine = runs.parent / "mine"
+    mine.mkdir()
+    (mine / "gap.png").write_bytes(b"not yours")
+    assert main(["report", "--runs-dir", str(runs), "--out", str(mine)]) == 2
+    assert "another kind" in capsys.readouterr().err
+    assert [path.read_bytes() for path in mine.iterdir()] == [b"not yours"]
+
+
+def test_sigterm_to_profile_ends_its_run_first(runs: Path) -> None:
+    words = ["profile", "--frameworks", "fake", *SMALL, "--steps", "100000", "--train-limit", "50000"]
+    process = spawn(*words, "--runs-dir", str(runs), "--out", str(runs.parent / "out"))
+    path = wait_for_steps(runs, process)
+    process.terminate()
+    _, errors = process.communicate()
+    assert process.returncode == 143
+    assert "Traceback" not in errors
+    assert store.read(path).status == "interrupted"
+
+
 def test_order_alternates() -> None:
     assert alternating(["a", "b"], 3) == ["a", "b", "b", "a", "a", "b"]
 
 
-def start(runs: Path, *more: str) -> "subprocess.Popen[str]":
+def start(runs: Path) -> "subprocess.Popen[str]":
     words = ["run", "--framework", "fake", *SMALL, "--steps", "100000", "--train-limit", "50000"]
-    costs = ["--fake-costs", "forward=20,backward=20", "--runs-dir", str(runs)]
+    return spawn(*words, "--fake-costs", "forward=20,backward=20", "--runs-dir", str(runs))
+
+
+def spawn(*words: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [sys.executable, "-m", "profiler", *words, *costs, *more],
+        [sys.executable, "-m", "profiler", *words],
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )  # fmt: skip
@@ -179,10 +231,10 @@ def test_a_stopped_run_is_readable_and_marked(signum: int, code: int, status: st
     assert main(["report", str(path), "--runs-dir", str(runs), "--out", str(runs.parent / "out")]) == 0
 
 
-def test_the_demo_imports_no_deep_learning_library(runs: Path) -> None:
+def test_a_scripted_run_loads_no_deep_learning_library_and_no_charts(runs: Path) -> None:
     code = (
         "import sys; from profiler.commands.main import main; code = main(sys.argv[1:]);"
-        "print(sorted({'torch', 'lucid', 'mlx'} & set(sys.modules))); sys.exit(code)"
+        "print(sorted({'torch', 'lucid', 'mlx', 'matplotlib', 'scipy', 'pandas'} & set(sys.modules))); sys.exit(code)"
     )
     words = ["run", "--framework", "fake", *SMALL, *QUICK_SCRIPT, "--runs-dir", str(runs)]
     result = subprocess.run([sys.executable, "-c", code, *words], cwd=ROOT, capture_output=True, text=True)

@@ -90,7 +90,7 @@ def test_a_phase_that_nobody_has_is_not_listed(make_run: MakeRun) -> None:
 def test_a_phase_left_out_of_the_gap_is_not_compared(make_run: MakeRun) -> None:
     slow = make_run([2.0] * 6, config={"label": "slow"}, evaluation=[0.3, 0.3])
     html = parsed(slow, make_run([1.0] * 6))
-    assert html.row("evaluate")[2:] == ["n/a", "", "not compared", ""]
+    assert html.row("evaluate")[2:] == ["not done", "", "not compared", ""]
 
 
 def test_the_articles_column_is_labelled_not_measured_here(make_run: MakeRun) -> None:

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -40,11 +42,12 @@ def test_phases_sum_to_wall_in_every_step_and_epoch(
     recorder.close_epoch(1e-3, 0.0, 0.0)
 
     for stored, scripted in zip(sink.kept, steps, strict=True):
-        assert sum(stored.durations.values()) == sum(ns for _, ns in scripted)
+        assert stored.wall_ns == sum(stored.durations.values()) == sum(ns for _, ns in scripted)
         for phase in phases - {Phase.OTHER}:
             assert stored.durations.get(phase, 0) == sum(ns for p, ns in scripted if p == phase)
+    assert all(a.start_ns + a.wall_ns <= b.start_ns for a, b in pairwise(sink.kept))
     epoch = sink.ended[0]
-    assert epoch.wall_ns == sum(sum(s.durations.values()) for s in sink.kept)
+    assert epoch.wall_ns == sum(step.wall_ns for step in sink.kept)
     assert epoch.wall_ns + epoch.paused_ns == clock.now - start
 
 

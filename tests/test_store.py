@@ -16,7 +16,17 @@ from tests.conftest import MakeRun, manifest
 
 
 def a_step(index: int, stage: str = "train") -> Step:
-    return Step(stage, 0, index, 10, 2.5 - index, 4, 1000 * index, {Phase.FETCH: 300, Phase.FORWARD: 700 - index})
+    return Step(
+        stage,
+        0,
+        index,
+        10,
+        2.5 - index,
+        4,
+        1000 * index,
+        1000 - index,
+        {Phase.FETCH: 300, Phase.FORWARD: 700 - index},
+    )
 
 
 AN_EPOCH = Epoch(0, 9_000, 50, {Phase.EPOCH_START: 7}, 1e-3, 2.0, 0.3, 1.9, 0.35)

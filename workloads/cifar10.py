@@ -17,7 +17,7 @@ from workloads.cifar10_cache import Cache, default_folder
 from workloads.cifar10_download import DownloadError, downloaded_archive
 from workloads.cifar10_files import open_source
 from workloads.cifar10_images import Arrays, Four, Source
-from workloads.synthetic import make_synthetic, sha256_of
+from workloads.synthetic import identity, make_synthetic
 
 CIFAR10_MEAN: Final = (0.4914, 0.4822, 0.4465)
 CIFAR10_STD: Final = (0.2023, 0.1994, 0.2010)
@@ -63,12 +63,12 @@ def load_cifar10(
 ) -> Cifar10:
     """Load the normalised data set, or the first, class-balanced part of it: at most as many images as the limits.
 
-    With `mmap` the arrays are read-only `np.memmap`s of files in the cache, unless a limit asks for a part.
+    With `mmap` the arrays are copy-on-write `np.memmap`s of files in the cache, unless a limit asks for a part.
 
     Raises:
         UserError: `data` or `$CIFAR10_DATA` cannot be used, or a limit is below 1.
     """
-    return _load(data, "r" if mmap else None, True, (train_limit, test_limit), cache_dir)
+    return _load(data, "c" if mmap else None, True, (train_limit, test_limit), cache_dir)
 
 
 def get_cifar10_numpy(
@@ -90,6 +90,20 @@ def get_cifar10_numpy(
     """
     loaded = _load(data, mmap_mode, normalize, (train_limit, test_limit), cache_dir)
     return loaded.x_train, loaded.y_train, loaded.x_test, loaded.y_test
+
+
+def settled(data: str) -> tuple[str, str | None]:
+    """What `data` comes down to, for several processes that must load the same: (data, warning).
+
+    `auto` is tried, downloading what it must, and is `synthetic` with a warning where that fails.
+
+    Raises:
+        UserError: as `load_cifar10`.
+    """
+    if data == "synthetic":
+        return data, None
+    source = _choose(data, (1, 1), Cache(default_folder()))
+    return ("synthetic", source.warning) if source.kind == "synthetic" else (data, None)
 
 
 def balanced(labels: NDArray[np.integer], limit: int) -> NDArray[np.intp]:
@@ -123,12 +137,12 @@ def _load(data: str, mmap_mode: str | None, normalize: bool, limits: Limits, cac
 def _choose(data: str, limits: Limits, cache: Cache) -> Source:
     if data == "synthetic":
         return _synthetic(limits)
-    return _auto(limits, cache) if data == "auto" else open_source(Path(data))
+    return _auto(limits, cache) if data == "auto" else open_source(Path(data).expanduser())
 
 
 def _auto(limits: Limits, cache: Cache) -> Source:
     if path := os.environ.get("CIFAR10_DATA"):
-        return open_source(Path(path))
+        return open_source(Path(path).expanduser())
     if entry := cache.entry():
         return entry
     try:
@@ -143,7 +157,7 @@ def _synthetic(limits: Limits) -> Source:
     """As many synthetic images as the limits ask for, at most as many as CIFAR-10 has."""
     train, test = (min(limit or most, most) for limit, most in zip(limits, FULL_SIZE, strict=True))
     images = make_synthetic(train, test, SYNTHETIC_SEED)
-    return Source("synthetic", sha256_of(images), lambda: images, kind="synthetic")
+    return Source("synthetic", identity(SYNTHETIC_SEED), lambda: images, kind="synthetic")
 
 
 def _download(cache: Cache) -> Source:

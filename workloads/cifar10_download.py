@@ -53,6 +53,7 @@ def fetch(folder: Path) -> Path:
     Raises:
         DownloadError: the process failed (no network, no torchvision, another MD5, ...) or took too long.
     """
+    print("downloading CIFAR-10 (170 MB)", file=sys.stderr, flush=True)
     try:
         done = subprocess.run(
             _command(folder.resolve()),

@@ -27,6 +27,7 @@ class Fake:
     name = "fake"
     title = "scripted fake"
     version = "1"
+    checkpoint_name = "model.txt"
     device = "cpu"
 
     def __init__(
@@ -41,6 +42,8 @@ class Fake:
         self.costs = parse_costs(costs)
         self.phases = frozenset(Phase) - (frozenset() if lazy else {Phase.MATERIALIZE})
         self.lr = resnet18.ADAM.lr
+        if Phase.MATERIALIZE in self.costs and not lazy:
+            raise UserError("--fake-costs: materialize is a phase of a lazy fake only; add --fake-lazy")
         self._lazy, self._batch_size = lazy, batch_size
         self._clock = clock or time.perf_counter_ns
         self._owed_ms = 0.0
@@ -108,7 +111,7 @@ class Fake:
 
     def save(self, path: Path) -> None:
         self.spend(Phase.CHECKPOINT)
-        path.with_suffix(".fake").write_text(f"{self._steps}\n")
+        path.write_text(f"{self._steps}\n")
 
     def describe(self) -> dict[str, Any]:
         script = ",".join(f"{phase}={ms:g}" for phase, ms in self.costs.items())

@@ -43,6 +43,10 @@ class Framework(Protocol):
         """The phases that this framework has; the time of any other reads "n/a" in every report."""
 
     @property
+    def checkpoint_name(self) -> str:
+        """The file name of a checkpoint."""
+
+    @property
     def lr(self) -> float:
         """The learning rate of the running epoch."""
 
@@ -90,7 +94,7 @@ class Framework(Protocol):
         """Move the learning-rate schedule on."""
 
     def save(self, path: Path) -> None:
-        """Write the model's weights to `path`, a name without suffix."""
+        """Write the model's weights to `path`, which ends like `checkpoint_name`."""
 
     def describe(self) -> dict[str, Any]:
         """Conditions that only the framework knows, as JSON: build, threads, dtype, layout, schedule."""

@@ -43,7 +43,7 @@ def train(
     *,
     epochs: int,
     enough: Enough,
-    checkpoint: Path | None = None,
+    checkpoint_folder: Path | None = None,
 ) -> None:
     """Train and evaluate for `epochs` epochs, each cut short when `enough` says so."""
     for epoch in range(epochs):
@@ -53,11 +53,18 @@ def train(
         lr = framework.lr
         framework.end_epoch()
         recorder.mark(Phase.OTHER)
-        if checkpoint is not None:
-            framework.save(checkpoint)
+        if checkpoint_folder is not None:
+            _checkpoint(framework, checkpoint_folder)
             recorder.mark(Phase.CHECKPOINT)
         recorder.close_outside()
         recorder.close_epoch(lr, train_loss, train_acc, test_loss, test_acc)
+
+
+def _checkpoint(framework: Framework, folder: Path) -> None:
+    """Replace the last checkpoint when the new one is whole."""
+    partial = folder / f"partial-{framework.checkpoint_name}"
+    framework.save(partial)
+    partial.replace(folder / framework.checkpoint_name)
 
 
 def _train_epoch(

@@ -29,6 +29,7 @@ class LucidResNet:
     name = "lucid"
     title = "Lucid"
     version = version(DISTRIBUTION)
+    checkpoint_name = "model.lcd"
     phases = frozenset(Phase)
 
     def __init__(self, device: str, seed: int) -> None:
@@ -114,7 +115,7 @@ class LucidResNet:
         self._schedule.step()
 
     def save(self, path: Path) -> None:
-        lucid.save(self.model.state_dict(), path.with_suffix(".lcd"))
+        lucid.save(self.model.state_dict(), path)
 
     def describe(self) -> dict[str, Any]:
         backend = "NumPy" if self.device == "cpu" else f"MLX {version('mlx')}, {mx.default_device()}"

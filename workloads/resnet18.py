@@ -15,9 +15,6 @@ STAGES = ((64, 1), (128, 2), (256, 2), (512, 2))
 """(channels, stride of the first block) of layer1 to layer4"""
 BLOCKS_PER_STAGE = 2
 
-FULL_TRAIN_IMAGES = 50_000
-FULL_TEST_IMAGES = 10_000
-
 
 class Conv(NamedTuple):
     """One convolution without bias, followed by a batch normalisation of `out` channels."""

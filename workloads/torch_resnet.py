@@ -22,6 +22,7 @@ class TorchResNet:
     name = "torch"
     title = "PyTorch"
     version = torch.__version__
+    checkpoint_name = "model.pt"
     phases = frozenset(Phase) - {Phase.MATERIALIZE}
 
     def __init__(self, device: str, seed: int) -> None:
@@ -100,25 +101,33 @@ class TorchResNet:
         self._schedule.step()
 
     def save(self, path: Path) -> None:
-        torch.save(self.model.state_dict(), path.with_suffix(".pt"))
+        torch.save(self.model.state_dict(), path)
 
     def describe(self) -> dict[str, Any]:
         cpu = torch.backends.cpu.get_cpu_capability()
         return {
+            "build": torch.__config__.show().partition("\n")[2].replace("\n", ";"),
+            "accelerator": _accelerator(self.device),
             "threads": torch.get_num_threads(),
             "interop_threads": torch.get_num_interop_threads(),
-            "kernels": f"oneDNN {torch._C._has_mkldnn}, {cpu}",
+            "kernels": f"oneDNN {torch._C._has_mkldnn}, {cpu}" if self.device == "cpu" else self.device,
             "dtype": "float32",
             "layout": "NCHW",
             "matmul_precision": torch.get_float32_matmul_precision(),
             "tf32": torch.backends.cudnn.allow_tf32 if self.device == "cuda" else False,
             "autocast": False,
-            "initialisation": "torchvision resnet18: kaiming_normal fan_out convolutions, default linear",
+            "initialisation": "torchvision resnet18: kaiming_normal fan_out; stem and linear by torch's default",
             "data_order": "DataLoader(shuffle=True), torch generator",
             "loader": "torch.utils.data.DataLoader, 0 workers, TensorDataset, default_collate (torch.stack)",
             "schedule": str(resnet18.TORCH_SCHEDULE),
             "execution": "eager",
         }
+
+
+def _accelerator(device: str) -> str | None:
+    if device == "cuda":
+        return f"{torch.cuda.get_device_name()}, CUDA {torch.version.cuda}"
+    return "Metal" if device == "mps" else None
 
 
 def _choose(device: str) -> str:

@@ -4,10 +4,9 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from typing import Protocol
+from importlib import import_module
+from typing import NoReturn, Protocol, cast
 
-from profiler.commands import list as list_command
-from profiler.commands import profile, report, run, show
 from profiler.errors import UserError
 
 
@@ -21,23 +20,45 @@ class Verb(Protocol):
         """Do it; the exit status."""
 
 
-VERBS: dict[str, Verb] = {"run": run, "profile": profile, "report": report, "list": list_command, "show": show}
+VERBS = {
+    "run": "train one framework in this process and store every step",
+    "profile": "run each framework in fresh processes, then report; the main job",
+    "report": "write the report of stored runs",
+    "list": "list the stored runs",
+    "show": "show one stored run",
+}
+"""Name and help. A verb's module is imported when it is asked for: a timed process loads no charts."""
+
 USAGE_ERROR, INTERRUPTED = 2, 130
+
+
+class _Parser(argparse.ArgumentParser):
+    """One line for bad usage, like every other error."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(USAGE_ERROR, f"error: {message}; see {self.prog} --help\n")
+
+
+def _load(name: str) -> Verb:
+    return cast(Verb, import_module(f"profiler.commands.{name}"))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return its exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m profiler",
-        description="Explain why one framework's epoch takes longer than another's.",
+    words = sys.argv[1:] if argv is None else list(argv)
+    parser = _Parser(
+        prog="python -m profiler", description="Explain why one framework's epoch takes longer than another's."
     )
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for name, module in VERBS.items():
-        summary = (module.__doc__ or name).splitlines()[0]
-        module.add_arguments(verbs.add_parser(name, help=summary, description=summary))
-    args = parser.parse_args(argv)
+    parsers = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for name, summary in VERBS.items():
+        parsers.add_parser(name, help=summary, description=f"{summary.capitalize()}.", allow_abbrev=False)
+    verb = _load(words[0]) if words and words[0] in VERBS else None
+    if verb is not None:
+        verb.add_arguments(parsers.choices[words[0]])
+    args = parser.parse_args(words)
+    assert verb is not None, "argparse refuses any other first word"
     try:
-        return VERBS[args.verb].execute(args)
+        return verb.execute(args)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return USAGE_ERROR

@@ -6,6 +6,17 @@ from pathlib import Path
 from workloads.presets import PRESETS
 from workloads.registry import FRAMEWORKS
 
+MAX_SEED = 2**32 - 1
+"""NumPy's largest"""
+
+
+def seed(text: str) -> int:
+    """An integer that every generator takes as a seed, for argparse."""
+    value = int(text)
+    if not 0 <= value <= MAX_SEED:
+        raise argparse.ArgumentTypeError(f"{value} is not 0 to {MAX_SEED}")
+    return value
+
 
 def positive(text: str) -> int:
     """An integer of at least 1, for argparse."""
@@ -15,7 +26,7 @@ def positive(text: str) -> int:
     return value
 
 
-positive.__name__ = "whole number"
+positive.__name__ = seed.__name__ = "whole number"
 
 
 def add_runs_dir(parser: argparse.ArgumentParser) -> None:
@@ -33,7 +44,7 @@ def add_workload(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--epochs", type=positive, metavar="N")
     parser.add_argument("--train-limit", type=positive, metavar="N", help="training images")
     parser.add_argument("--test-limit", type=positive, metavar="N", help="test images")
-    parser.add_argument("--seed", type=int, default=42, metavar="N", help="default: 42")
+    parser.add_argument("--seed", type=seed, default=42, metavar="N", help="default: 42")
     parser.add_argument(
         "--checkpoint",
         action=argparse.BooleanOptionalAction,

@@ -2,6 +2,7 @@
 
 import argparse
 import secrets
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from profiler.commands import report
 from profiler.commands.options import add_workload, framework_names, positive, workload_arguments
+from workloads.cifar10 import settled
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,9 +23,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Run, then report on these runs together with the newest comparable ones of other frameworks."""
+    args.data, warning = settled(args.data)
     session = secrets.token_hex(4)
     order = alternating(args.frameworks, args.repeats)
-    common = [*workload_arguments(args), "--session", session]
+    common = [*workload_arguments(args), "--session", session, "--data-warning", warning or ""]
     paths = []
     for number, framework in enumerate(order, start=1):
         print(f"[{number}/{len(order)}] {framework}", file=sys.stderr, flush=True)
@@ -43,12 +46,18 @@ def alternating(frameworks: Sequence[str], repeats: int) -> list[str]:
 
 
 def _run_process(words: Sequence[str]) -> tuple[int, Path | None]:
-    """Exit status of `run` in a process of its own, and the run's directory where it made one."""
+    """Exit status of `run` in a process of its own, and the run's directory where it made one.
+
+    SIGTERM is passed on; Ctrl-C reaches the whole process group by itself. Either way the child ends its run first.
+    """
     command = [sys.executable, "-m", "profiler", "run", *words]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        before = signal.signal(signal.SIGTERM, lambda signum, frame: process.terminate())
         try:
             output, _ = process.communicate()
         except KeyboardInterrupt:
             output, _ = process.communicate()
+        finally:
+            signal.signal(signal.SIGTERM, before)
     lines = output.splitlines()
     return process.returncode, Path(lines[-1]) if lines else None

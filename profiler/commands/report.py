@@ -9,14 +9,14 @@ from profiler.commands.options import add_runs_dir
 from profiler.errors import UserError
 from profiler.run import Run
 from profiler.subject import incomparable, subject_id
-from reports.render import FILES, render
+from reports.render import FILES, SUMMARY, render
 
 DEFAULT_OUT = Path("reports/out")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("runs", nargs="*", metavar="RUN", help="default: the newest comparable run of each subject")
+    parser.add_argument("runs", nargs="*", metavar="RUN", help="default: the newest comparable run of each framework")
     parser.add_argument("--out", type=Path, default=DEFAULT_OUT, metavar="DIR", help="default: %(default)s")
     add_runs_dir(parser)
 
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace) -> int:
     """Report on the named runs, or on the newest ones."""
     if args.runs:
-        paths = [store.locate(name, args.runs_dir) for name in args.runs]
+        paths = list(dict.fromkeys(store.locate(name, args.runs_dir).resolve() for name in args.runs))
     else:
         paths = with_latest_others([], args.runs_dir)
     return write(paths, args.out)
@@ -33,6 +33,8 @@ def execute(args: argparse.Namespace) -> int:
 def write(paths: Sequence[Path], out: Path) -> int:
     """Write the report, print its verdict and where it is. Raises UserError; then no file was touched."""
     report = render([store.read(path) for path in paths])
+    if out.is_dir() and any(out.iterdir()) and not (out / SUMMARY).is_file():
+        raise UserError(f"{out} holds files of another kind; choose an empty --out, or one of an earlier report")
     try:
         out.mkdir(parents=True, exist_ok=True)
         for name in FILES:
@@ -55,27 +57,33 @@ def _replace(path: Path, content: bytes | None) -> None:
 
 
 def with_latest_others(paths: Sequence[Path], runs_dir: Path) -> list[Path]:
-    """`paths`, and for each other subject its newest run with at least one step, if comparable to the rest.
+    """`paths`, and for each other framework (and label) its newest run with a step that is comparable to them.
 
-    A subject's repeats from the same session come along. Raises UserError where that leaves nothing.
+    That run's repeats from the same session come along. Raises UserError where nothing is left.
     """
     chosen: dict[Path, Run] = {path: store.read(path) for path in paths}
+    made = {_contender(run) for run in chosen.values()}
     for path in reversed(store.find(runs_dir)):
         run = _readable(path)
-        if run is not None and _belongs(run, list(chosen.values())):
-            chosen.setdefault(path, run)
+        if run is not None and len(run.train) and _contender(run) not in made and _joins(run, list(chosen.values())):
+            chosen[path] = run
     if not chosen:
         raise UserError(f"no run with a training step in {runs_dir}; `make profile` makes some")
     return sorted(chosen, key=lambda path: path.name)
 
 
-def _belongs(run: Run, chosen: Sequence[Run]) -> bool:
-    same = [other for other in chosen if subject_id(other) == subject_id(run)]
-    if any(other.id == run.id for other in same) or not len(run.train):
-        return False
-    if same and not (run.manifest["session"] and run.manifest["session"] == same[0].manifest["session"]):
-        return False
-    return not any(incomparable(other, run) for other in chosen)
+def _contender(run: Run) -> tuple[str, str]:
+    return run.framework, run.manifest["config"]["label"]
+
+
+def _joins(run: Run, chosen: Sequence[Run]) -> bool:
+    """Whether `run` is comparable to all, and the first of its contender or a repeat of that one."""
+    rivals = [other for other in chosen if _contender(other) == _contender(run)]
+    repeats = run.manifest["session"] and all(
+        other.manifest["session"] == run.manifest["session"] and subject_id(other) == subject_id(run)
+        for other in rivals
+    )
+    return (not rivals or bool(repeats)) and not any(incomparable(other, run) for other in chosen)
 
 
 def _readable(path: Path) -> Run | None:

@@ -13,13 +13,12 @@ from profiler.commands.options import add_workload
 from profiler.errors import UserError
 from profiler.recorder import Recorder, mark_cost_ns
 from workloads import loop, progress, registry, resnet18
-from workloads.cifar10 import Cifar10, load_cifar10
+from workloads.cifar10 import FULL_SIZE, Cifar10, load_cifar10
 from workloads.fake import DEFAULT_COSTS
 from workloads.framework import Framework
 from workloads.presets import PRESETS, Preset, Sample
 
-MODEL = "model"
-SIGNAL_STATUS = 128
+TERMINATED = 128 + signal.SIGTERM
 
 
 class Terminated(KeyboardInterrupt):
@@ -32,13 +31,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_workload(parser)
     parser.add_argument("--label", default="", help="a name for this configuration, shown beside the framework's")
     parser.add_argument("--session", default="", help=argparse.SUPPRESS)
+    parser.add_argument("--data-warning", default="", help=argparse.SUPPRESS)
     script = parser.add_argument_group("the scripted framework, --framework fake")
     script.add_argument("--fake-costs", default=DEFAULT_COSTS, metavar="PHASE=MS,...", help="default: %(default)s")
     script.add_argument("--fake-lazy", action="store_true", help="forward and backward are done at the next wait")
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Check everything that can be checked, then create the run and train."""
+    """Check everything that can be checked, then create the run and train. SIGTERM ends it like Ctrl-C."""
+    try:
+        with _terminate_as_interrupt():
+            return _execute(args)
+    except Terminated:
+        return TERMINATED
+
+
+def _execute(args: argparse.Namespace) -> int:
     preset = _preset(args)
     framework = registry.build(
         args.framework, args.device, args.seed,
@@ -48,22 +56,24 @@ def execute(args: argparse.Namespace) -> int:
     stream_name, stream = progress.stream(args.quiet)
     manifest = _manifest(args, preset, framework, data) | {"progress": stream_name}
     writer = store.create(args.runs_dir, framework.name, framework.device, manifest)
-    if data.warning:
-        writer.event("data", data.warning)
-        print(f"warning: {data.warning}", file=sys.stderr)
-    status, code = "failed", 1
+    status = "failed"
     try:
-        with _terminate_as_interrupt():
-            _train(args, preset, framework, data, writer, stream)
-        status, code = "complete", 0
-    except KeyboardInterrupt as stop:
+        if warning := data.warning or args.data_warning:
+            writer.event("data", warning)
+            print(f"warning: {warning}", file=sys.stderr)
+        _train(args, preset, framework, data, writer, stream)
+        status = "complete"
+    except KeyboardInterrupt:
         status = "interrupted"
-        code = SIGNAL_STATUS + (signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT)
+        raise
+    except Exception as error:
+        writer.event("error", f"{type(error).__name__}: {error}")
+        raise
     finally:
         writer.update({"load_end": environment.load(), "peak_rss_bytes": environment.peak_rss_bytes()})
         writer.finish(status)
-    print(writer.path)
-    return code
+        print(writer.path)
+    return 0
 
 
 def _train(
@@ -77,7 +87,7 @@ def _train(
     recorder = Recorder(framework.phases, writer)
     around = loop.timed_collate(recorder)
     size = preset.batch_size
-    full_steps = resnet18.FULL_TRAIN_IMAGES / size
+    full_steps = FULL_SIZE[0] / size
     steps = -(-len(data.y_train) // size)
     planned = min(steps, preset.steps or steps)
     bar = progress.Progress(framework.name, None if preset.seconds else planned, full_steps, stream)
@@ -90,7 +100,7 @@ def _train(
             bar,
             epochs=preset.epochs,
             enough=Sample(preset.steps, preset.seconds),
-            checkpoint=writer.path / MODEL if args.checkpoint else None,
+            checkpoint_folder=writer.path if args.checkpoint else None,
         )
     finally:
         recorder.flush()
@@ -129,9 +139,7 @@ def _manifest(args: argparse.Namespace, preset: Preset, framework: Framework, da
             "kind": data.kind, "source": data.source, "sha256": data.sha256,
             "train_images": len(data.y_train), "test_images": len(data.y_test),
         },
-        "full_epoch": {
-            "train_images": resnet18.FULL_TRAIN_IMAGES, "test_images": resnet18.FULL_TEST_IMAGES,
-        },
+        "full_epoch": {"train_images": FULL_SIZE[0], "test_images": FULL_SIZE[1]},
         "mark_cost_ns": mark_cost_ns(),
         "environment": environment.collect(),
         "load_start": environment.load(),
