@@ -54,7 +54,7 @@ def times(value: float) -> str:
     """A ratio: `6.23`, `0.998`, `12.4`."""
     if value >= 100:
         return f"{value:.0f}"
-    return f"{value:.3g}" if value >= 1.1 or value < 0.9 else f"{value:.3f}"
+    return f"{value:#.3g}" if value >= 1.1 or value < 0.9 else f"{value:.3f}"
 
 
 def interval(i: Interval) -> str:

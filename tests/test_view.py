@@ -31,7 +31,7 @@ def test_the_verdict_has_both_epochs_the_ratio_and_its_interval_in_words(make_ru
     assert [subject.title for subject in view.subjects] == ["Slow 1 (cpu)", "Fast 1 (cpu)"]
     assert view.verdict.startswith("Slow 1 (cpu) takes 30")
     assert "s per epoch, Fast 1 (cpu) 10" in view.verdict
-    assert f"{gap.ratio.value:.3g} times as long, 95 % {gap.ratio.low:.3g} to {gap.ratio.high:.3g}" in view.verdict
+    assert f"{gap.ratio.value:#.3g} times as long, 95 % {gap.ratio.low:#.3g} to {gap.ratio.high:#.3g}" in view.verdict
     assert view.verdict.endswith("(within one process of each).")
     assert 2.9 < gap.ratio.value < 3.1
 
