@@ -61,7 +61,8 @@ def add_workload(parser: argparse.ArgumentParser) -> None:
 
 
 _PASSED_ON = (
-    "preset", "device", "data", "batch_size", "steps", "epochs", "train_limit", "test_limit", "fence", "seed", "runs_dir",
+    "preset", "device", "data", "batch_size", "steps", "epochs", "train_limit", "test_limit", "fence", "seed",
+    "runs_dir",
 )  # fmt: skip
 _SWITCHES = ("checkpoint", "mmap", "quiet")
 
