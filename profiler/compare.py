@@ -27,6 +27,8 @@ class Gap:
     by_phase: dict[Phase, Estimate]
     left_out: tuple[Phase, ...]
     """phases that one side did not get to measure; in neither side's sum"""
+    fenced: "Gap | None" = None
+    """the same, made of fenced steps; None where a side has none"""
 
     @property
     def between_processes(self) -> bool:
@@ -63,7 +65,8 @@ def gap(slow: Subject, fast: Subject) -> Gap:
     totals = [[e.total for e in side] for side in sides]
     seconds = _subtract(totals[0], totals[1], paired)
     fast_seconds = _pooled(totals[1]).value
-    return Gap(slow, fast, fast_seconds, seconds, _ratio(totals[0], totals[1], paired), by_phase, left_out)
+    fenced = gap(slow.fenced, fast.fenced) if slow.fenced and fast.fenced else None
+    return Gap(slow, fast, fast_seconds, seconds, _ratio(totals[0], totals[1], paired), by_phase, left_out, fenced)
 
 
 def _seconds(gap: Gap) -> float:

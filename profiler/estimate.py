@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from profiler.errors import UserError
+from profiler.ledgers import Ledger
 from profiler.phases import Phase
 from profiler.recorder import Epoch
 from profiler.run import Run, StepTable
@@ -69,12 +70,34 @@ def warmup_steps(run: Run) -> int:
     return min(5, max(1, full // 5)) if full > 1 else 0
 
 
-def steady_steps(run: Run) -> StepTable:
-    """The full training steps after the warm-up. Raises UserError where there is none."""
+def steady_steps(run: Run, ledger: Ledger = Ledger.ASRUN) -> StepTable:
+    """The full training steps of `ledger` after the warm-up, without the first after a switch of ledgers.
+
+    Raises UserError where there is none.
+    """
     full = run.train.where(_is_full(run))
     if not len(full):
         raise UserError(f"{run.id}: no full training step was stored ({run.status}); nothing to report")
-    return full.where(np.arange(len(full)) >= warmup_steps(run))
+    wanted = (full.fenced == (ledger is Ledger.FENCED)) & ~_after_switch(full)
+    steady = full.where(wanted & (np.arange(len(full)) >= warmup_steps(run)))
+    if not len(steady):
+        raise UserError(f"{run.id}: no steady {ledger} step was stored; take more steps, or another --fence")
+    return steady
+
+
+def has_ledger(run: Run, ledger: Ledger) -> bool:
+    """Whether the run has steady steps of `ledger`."""
+    try:
+        return len(steady_steps(run, ledger)) > 0
+    except UserError:
+        return False
+
+
+def _after_switch(steps: StepTable) -> NDArray[np.bool_]:
+    """Whether a step is the first of its epoch's block: it may pay for what the other ledger left undone."""
+    switched = np.zeros(len(steps), np.bool_)
+    switched[1:] = (steps.fenced[1:] != steps.fenced[:-1]) & (steps.epoch[1:] == steps.epoch[:-1])
+    return switched
 
 
 def warm_up(run: Run) -> WarmUp:
@@ -85,35 +108,38 @@ def warm_up(run: Run) -> WarmUp:
     return WarmUp(count, float(full[0]), float(full[:count].sum() - count * steady.value), steady)
 
 
-def estimate_epoch(run: Run, *, finite: bool = True) -> EpochEstimate:
-    """Seconds of a full epoch by phase.
+def estimate_epoch(run: Run, ledger: Ledger = Ledger.ASRUN, *, finite: bool = True) -> EpochEstimate:
+    """Seconds of a full epoch by phase, made of the steps of one ledger.
 
     With `finite`, the interval is for this process's own epoch: it shrinks to a point when all of it was run.
     Without, it is for an epoch as such, as a comparison needs. Raises UserError where no step was stored.
     """
-    full_epochs = [epoch for epoch in run.epochs if _is_complete(run, epoch.epoch)]
+    full_epochs = [epoch for epoch in run.epochs if _is_complete(run, epoch.epoch, ledger)]
     phases: dict[Phase, Estimate | None] = {
-        phase: total(parts) if (parts := list(_parts(run, phase, full_epochs, finite))) else None for phase in Phase
+        phase: total(parts) if (parts := list(_parts(run, ledger, phase, full_epochs, finite))) else None
+        for phase in Phase
     }
-    training = list(_training(run, None, full_epochs, finite))
+    training = list(_training(run, ledger, None, full_epochs, finite))
     whole = total([*training, *(part for phase in Phase for part in _outside(run, phase, full_epochs, finite))])
     if training[0].dof <= 0:  # one steady step: what is known of the rest is no interval of the epoch
         whole = Estimate(whole.value, 0.0, 0.0)
     return EpochEstimate(phases, whole, bool(full_epochs))
 
 
-def _parts(run: Run, phase: Phase, full_epochs: list[Epoch], finite: bool) -> Iterable[Estimate]:
+def _parts(run: Run, ledger: Ledger, phase: Phase, full_epochs: list[Epoch], finite: bool) -> Iterable[Estimate]:
     if phase in run.train.phase_ns:
-        yield from _training(run, phase, full_epochs, finite)
+        yield from _training(run, ledger, phase, full_epochs, finite)
     yield from _outside(run, phase, full_epochs, finite)
 
 
-def _training(run: Run, phase: Phase | None, full_epochs: list[Epoch], finite: bool) -> Iterable[Estimate]:
+def _training(
+    run: Run, ledger: Ledger, phase: Phase | None, full_epochs: list[Epoch], finite: bool
+) -> Iterable[Estimate]:
     """Seconds in `phase` (None: all) over the epoch's training steps."""
     images = int(run.manifest["full_epoch"]["train_images"])
     steps, ragged = divmod(images, run.batch_size)
     share = ragged / run.batch_size
-    steady = steady_steps(run)
+    steady = steady_steps(run, ledger)
     per_step = _seconds(steady, phase)
     sample = mean(per_step, steps * _epoch_count(steady) if finite else None).scaled(steps + share)
     if full_epochs:
@@ -172,8 +198,10 @@ def _is_full(run: Run) -> NDArray[np.bool_]:
     return np.equal(run.train.images, run.batch_size)
 
 
-def _is_complete(run: Run, epoch: int) -> bool:
+def _is_complete(run: Run, epoch: int, ledger: Ledger) -> bool:
+    """Whether the epoch was trained and evaluated on everything, in one ledger throughout."""
     full = run.manifest["full_epoch"]
     trained = int(run.train.images[run.train.epoch == epoch].sum())
     evaluated = int(run.evaluate.images[run.evaluate.epoch == epoch].sum())
-    return bool(trained == full["train_images"] and evaluated == full["test_images"])
+    pure = (run.train.fenced[run.train.epoch == epoch] == (ledger is Ledger.FENCED)).all()
+    return bool(pure and trained == full["train_images"] and evaluated == full["test_images"])

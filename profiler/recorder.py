@@ -7,11 +7,13 @@ to its wall time exactly, in integer nanoseconds, by construction.
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
+from profiler.ledgers import POLICIES, Ledger, Schedule
 from profiler.phases import Phase
 
 Clock = Callable[[], int]
+Stage = Literal["train", "evaluate"]
 Durations = dict[Phase, int]
 
 
@@ -19,8 +21,8 @@ Durations = dict[Phase, int]
 class Step:
     """One batch, trained on or evaluated. Times in nanoseconds of the run's clock."""
 
-    stage: str
-    """train | evaluate"""
+    stage: Stage
+    ledger: Ledger
     epoch: int
     index: int
     images: int
@@ -71,17 +73,21 @@ class _Open:
     wall_ns: int = 0
     paused_ns: int = 0
     outside: Durations = field(default_factory=dict)
-    steps: dict[str, int] = field(default_factory=dict)
+    stage: Stage = "train"
+    steps: int = 0
+    """of the running stage"""
 
 
 class Recorder:
     """Takes marks, closes them into steps and epochs, and hands these to a sink every few seconds.
 
     `mark(phase)` is two list appends and one clock read. A phase outside `phases` (one that the framework does
-    not have) is charged to `other`, so that a step's sum closes whatever the framework.
+    not have) is charged to `other`, so that a step's sum closes whatever the framework. In a fenced step `wait` is
+    called before the clock is read; `schedule` says which training steps are fenced.
     """
 
     mark: Callable[[Phase], None]
+    """Another one from step to step: ask for it anew in each."""
 
     def __init__(
         self,
@@ -89,6 +95,8 @@ class Recorder:
         sink: Sink,
         clock: Clock = time.perf_counter_ns,
         flush_after_ns: int = 2_000_000_000,
+        schedule: Schedule = POLICIES["none"],
+        wait: Callable[[], None] = lambda: None,
     ) -> None:
         self._phases = frozenset(phases)
         self._sink = sink
@@ -103,7 +111,14 @@ class Recorder:
             append(phase)
             append(clock())
 
-        self.mark = mark
+        def fenced(phase: Phase) -> None:
+            wait()
+            append(phase)
+            append(clock())
+
+        self._markers = {Ledger.ASRUN: mark, Ledger.FENCED: fenced}
+        self._schedule = schedule
+        self._use(Ledger.ASRUN)
         self._origin = self._flushed = clock()
 
     def start_epoch(self, index: int) -> None:
@@ -112,15 +127,24 @@ class Recorder:
         self._epoch = _Open(index)
         self._origin = self._clock()
 
-    def close_step(self, stage: str, images: int, loss: float, correct: int) -> None:
+    def start_stage(self, stage: Stage) -> None:
+        """The steps that follow belong to `stage`; those of an evaluation are never fenced."""
+        self._epoch.stage, self._epoch.steps = stage, 0
+        self._use(self._schedule(0) if stage == "train" else Ledger.ASRUN)
+
+    def close_step(self, images: int, loss: float, correct: int) -> None:
         """End a batch at its last mark. Flushes, outside every phase, when the last flush is old enough."""
         start, durations, wall = self._close()
-        index = self._epoch.steps.get(stage, 0)
-        self._epoch.steps[stage] = index + 1
-        if stage != "train":
+        e = self._epoch
+        self._steps.append(
+            Step(e.stage, self._ledger, e.index, e.steps, images, loss, correct, start, wall, durations)
+        )
+        e.steps += 1
+        e.wall_ns += wall
+        if e.stage == "train":
+            self._use(self._schedule(e.steps))
+        else:
             self._add_outside(durations)
-        self._steps.append(Step(stage, self._epoch.index, index, images, loss, correct, start, wall, durations))
-        self._epoch.wall_ns += wall
         if self._origin - self._flushed > self._flush_after_ns:
             self.flush()
         else:
@@ -154,6 +178,10 @@ class Recorder:
             self._sink.steps(self._steps)
             self._steps = []
         self._flushed = self._resume()
+
+    def _use(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self.mark = self._markers[ledger]
 
     def _resume(self) -> int:
         """Start the next stretch now: what passed since the last mark was the recorder's own work."""

@@ -26,6 +26,7 @@ class StepTable:
 
     epoch: NDArray[np.int64]
     index: NDArray[np.int64]
+    fenced: NDArray[np.bool_]
     images: NDArray[np.int64]
     loss: NDArray[np.float64]
     correct: NDArray[np.int64]
@@ -42,6 +43,7 @@ class StepTable:
         return StepTable(
             self.epoch[keep],
             self.index[keep],
+            self.fenced[keep],
             self.images[keep],
             self.loss[keep],
             self.correct[keep],

@@ -64,7 +64,7 @@ class RunWriter:
     def steps(self, steps: list[Step]) -> None:
         """Append finished steps."""
         rows = [
-            (s.stage, s.epoch, s.index, "asrun", s.images, s.loss, s.correct, s.start_ns,
+            (s.stage, s.epoch, s.index, s.ledger, s.images, s.loss, s.correct, s.start_ns,
              s.wall_ns, *_phase_values(s.durations))
             for s in steps
         ]  # fmt: skip
@@ -181,16 +181,25 @@ def _read(path: Path, db: sqlite3.Connection) -> Run:
 
 def _steps(db: sqlite3.Connection, stage: str) -> StepTable:
     present = _present_phases(db, stage)
-    columns = ["epoch", "step", "images", "correct", "start_ns", "wall_ns", *(f"{p}_ns" for p in present)]
+    columns = [
+        "epoch",
+        "step",
+        "ledger = 'fenced'",
+        "images",
+        "correct",
+        "start_ns",
+        "wall_ns",
+        *(f"{p}_ns" for p in present),
+    ]
     query = f"SELECT loss, {', '.join(columns)} FROM steps WHERE stage = ? ORDER BY epoch, step"
     cursor = db.execute(query, (stage,))
     losses, chunks = [np.empty(0)], [np.empty((0, len(columns)), np.int64)]
     while rows := cursor.fetchmany(20_000):
         losses.append(np.array([row[0] for row in rows], np.float64))
         chunks.append(np.array([row[1:] for row in rows], np.int64))
-    epoch, index, images, correct, start, wall, *phases = np.concatenate(chunks).T
+    epoch, index, fenced, images, correct, start, wall, *phases = np.concatenate(chunks).T
     by_phase = dict(zip(present, phases, strict=True))
-    return StepTable(epoch, index, images, np.concatenate(losses), correct, start, wall, by_phase)
+    return StepTable(epoch, index, fenced == 1, images, np.concatenate(losses), correct, start, wall, by_phase)
 
 
 def _present_phases(db: sqlite3.Connection, stage: str) -> list[Phase]:

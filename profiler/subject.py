@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from profiler.errors import UserError
-from profiler.estimate import EpochEstimate, estimate_epoch
+from profiler.estimate import EpochEstimate, estimate_epoch, has_ledger
+from profiler.ledgers import Ledger
 from profiler.phases import Phase
 from profiler.run import Run
 from profiler.stats import Estimate, between
@@ -23,6 +24,8 @@ class Subject:
     """of this subject's own epochs; over several runs, with an interval between processes"""
     general: tuple[EpochEstimate, ...]
     """per run, of an epoch as such: what a comparison is made of"""
+    fenced: "Subject | None" = None
+    """the same, made of fenced steps; None where a run has none"""
 
     @property
     def first(self) -> Run:
@@ -70,8 +73,13 @@ def incomparable(a: Run, b: Run) -> str | None:
 
 
 def _subject(name: str, runs: tuple[Run, ...]) -> Subject:
-    own = [estimate_epoch(run) for run in runs]
-    general = tuple(estimate_epoch(run, finite=False) for run in runs)
+    fenced = all(has_ledger(run, Ledger.FENCED) for run in runs)
+    return replace(_in(Ledger.ASRUN, name, runs), fenced=_in(Ledger.FENCED, name, runs) if fenced else None)
+
+
+def _in(ledger: Ledger, name: str, runs: tuple[Run, ...]) -> Subject:
+    own = [estimate_epoch(run, ledger) for run in runs]
+    general = tuple(estimate_epoch(run, ledger, finite=False) for run in runs)
     return Subject(name, runs, own[0] if len(own) == 1 else _over_processes(own), general)
 
 

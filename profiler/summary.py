@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from profiler.attribution import perturbation
 from profiler.compare import Gap
 from profiler.estimate import EpochEstimate, steady_steps, warmup_steps
 from profiler.fairness import Item
@@ -40,8 +41,8 @@ def _subject(subject: Subject) -> dict[str, Any]:
         "status": [run.status for run in subject.runs],
         "steps": _steps(subject.runs),
         "epoch_seconds": {**_interval(epoch.total), "kind": "measured" if epoch.measured else "estimated"},
-        "phases": {"asrun": _phases(epoch), "fenced": None},
-        "perturbation": None,
+        "phases": {"asrun": _phases(epoch), "fenced": _phases(subject.fenced.epoch) if subject.fenced else None},
+        "perturbation": _as_dict(shift) if (shift := perturbation(subject)) else None,
         "marks_share": max(marks_share(run) for run in subject.runs),
         "peak_rss_bytes": max(run.manifest.get("peak_rss_bytes", 0) for run in subject.runs) or None,
         "drifted": None,
@@ -51,7 +52,8 @@ def _subject(subject: Subject) -> dict[str, Any]:
 
 def _steps(runs: Sequence[Run]) -> dict[str, int]:
     warmup = sum(warmup_steps(run) for run in runs)
-    return {"warmup": warmup, "asrun": sum(len(run.train) for run in runs) - warmup, "fenced": 0}
+    fenced = sum(int(run.train.fenced[warmup_steps(run) :].sum()) for run in runs)
+    return {"warmup": warmup, "asrun": sum(len(run.train) for run in runs) - warmup - fenced, "fenced": fenced}
 
 
 def _phases(epoch: EpochEstimate) -> dict[str, Any]:
@@ -98,11 +100,12 @@ def _gap(gap: Gap) -> dict[str, Any]:
         "verdict": gap.verdict,
         "interval": "between processes" if gap.between_processes else "within one process of each",
         "left_out": list(gap.left_out),
-        "by_phase": {
-            "asrun": {phase: _interval(e) for phase, e in gap.by_phase.items()},
-            "fenced": None,
-        },
+        "by_phase": {"asrun": _by_phase(gap), "fenced": _by_phase(gap.fenced) if gap.fenced else None},
     }
+
+
+def _by_phase(gap: Gap) -> dict[str, dict[str, float | None]]:
+    return {phase: _interval(e) for phase, e in gap.by_phase.items()}
 
 
 def _interval(estimate: Estimate) -> dict[str, float | None]:

@@ -1,7 +1,7 @@
 """The pictures, drawn by matplotlib. Each function takes the view and returns a figure; `png` makes it bytes."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import matplotlib
 import numpy as np
@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
+from profiler.attribution import is_harmless, perturbation
 from profiler.compare import Gap
 from profiler.phases import Phase
 from profiler.stats import Estimate
@@ -38,14 +39,15 @@ def png(figure: Figure) -> bytes:
 
 def breakdown(view: View) -> Figure:
     """Seconds per epoch by phase, one stacked bar per subject, the article's epochs beside them."""
-    rows = len(view.subjects) + len(view.article)
+    bars = list(_bars(view.subjects))
+    rows = len(bars) + len(view.article)
     figure, axes = _figure(view, _finding(view), height=1.9 + 0.72 * rows)
     longest = max([s.epoch.total.value for s in view.subjects] + [run.epoch_seconds for run in view.article])
     labels = []
-    for row, subject in enumerate(view.subjects):
-        _stack(axes, row, subject, longest)
-        labels.append(subject.title)
-    for row, run in enumerate(view.article, start=len(view.subjects)):
+    for row, (label, subject, hatch) in enumerate(bars):
+        _stack(axes, row, subject, longest, hatch)
+        labels.append(label)
+    for row, run in enumerate(view.article, start=len(bars)):
         axes.barh(row, run.epoch_seconds, 0.55, facecolor="none", edgecolor=theme.MUTED, linestyle="--")
         axes.text(
             run.epoch_seconds,
@@ -57,8 +59,8 @@ def breakdown(view: View) -> Figure:
         labels.append(run.title)
     axes.set_yticks(range(rows), labels)
     axes.invert_yaxis()
-    axes.set_xlim(0, 1.3 * max([longest, *(_end(subject, longest) for subject in view.subjects)]))
-    axes.set_xlabel("seconds per epoch (50000 training images, then the test set), as charged by the clock")
+    axes.set_xlim(0, 1.3 * max([longest, *(_end(subject, longest) for _, subject, _ in bars)]))
+    axes.set_xlabel("seconds per epoch (50000 training images, then the test set)")
     _phase_legend(axes, view.phases)
     return figure
 
@@ -124,13 +126,24 @@ def _label_losses(axes: Axes, x: str, subjects: Sequence[Subject]) -> None:
         axes.legend(frameon=False, fontsize=8.5)
 
 
-def _stack(axes: Axes, row: int, subject: Subject, longest: float) -> None:
+def _bars(subjects: Sequence[Subject]) -> Iterator[tuple[str, Subject, str]]:
+    """(label, subject in one ledger, hatch): where time was charged and, from fenced steps, where work was done."""
+    for subject in subjects:
+        shift = perturbation(subject)
+        if subject.fenced is None or shift is None:
+            yield subject.title, subject, ""
+            continue
+        yield f"{subject.title}\nas charged", subject, ""
+        yield "where the work was done", subject.fenced, "" if is_harmless(shift) else "//"
+
+
+def _stack(axes: Axes, row: int, subject: Subject, longest: float, hatch: str) -> None:
     left = 0.0
     for phase, part in subject.epoch.phases.items():
         if part is None:
             continue
         colour = theme.PHASE_COLOURS[phase]
-        axes.barh(row, part.value, 0.55, left=left, color=colour, edgecolor=theme.PAPER, linewidth=0.4)
+        axes.barh(row, part.value, 0.55, left=left, color=colour, edgecolor=theme.PAPER, linewidth=0.4, hatch=hatch)
         if part.value >= LABEL_FROM * longest:
             label = f"{phase}\n{theme.percent(part.value / subject.epoch.total.value)}"
             middle = left + part.value / 2

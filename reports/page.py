@@ -6,6 +6,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from profiler.attribution import differences
 from profiler.compare import Gap
 from profiler.estimate import warm_up
 from profiler.phases import MEANING, Phase
@@ -33,6 +34,7 @@ def render(view: View, pictures: Mapping[str, bytes]) -> str:
         accuracy_rows=_accuracy_rows(view),
         accuracy_comparable=accuracy_is_comparable(view.subjects),
         article_epoch=article.EPOCH,
+        ledgers=[_ledgers(subject) for subject in view.subjects if subject.fenced],
         fairness=view.fairness,
         warm_ups=[(s.title, warm_up(run)) for s in view.subjects for run in s.runs],
         own_cost=[(s.title, f"{max(marks_share(r) for r in s.runs):.1e}") for s in view.subjects],
@@ -62,6 +64,16 @@ def _cell(subject: Subject, phase: Phase) -> dict[str, str]:
         return {"seconds": "not done" if has else "n/a", "range": "", "share": ""}
     share = theme.percent(i.value / subject.epoch.total.value)
     return {"seconds": theme.seconds(i.value), "range": theme.within(i.low, i.high), "share": share}
+
+
+def _ledgers(subject: Subject) -> dict[str, Any]:
+    """As charged beside where the work was done, and the difference per step, by phase."""
+    assert subject.fenced is not None
+    rows = [
+        (phase, _cell(subject, phase), _cell(subject.fenced, phase), theme.interval(difference.interval()))
+        for phase, difference in differences(subject).items()
+    ]
+    return {"title": subject.title, "rows": rows}
 
 
 def _gap_cell(gap: Gap, phase: Phase) -> dict[str, str]:

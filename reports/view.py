@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from profiler import attribution
 from profiler.compare import EQUAL_WITHIN, Gap, gaps
 from profiler.fairness import Item, audit
 from profiler.phases import Phase
@@ -32,6 +33,8 @@ class View:
     """those that took any time in any subject, in display order"""
     verdict: str
     why: tuple[str, ...]
+    moved: tuple[str, ...]
+    """what the fenced ledger shows besides"""
     cautions: tuple[str, ...]
     next: str
     article: tuple[ArticleRun, ...]
@@ -66,6 +69,7 @@ def build(runs: Sequence[Run]) -> View:
         _phases_shown(subjects),
         _verdict(subjects, pairs),
         _why(pairs),
+        tuple(line for subject in subjects for line in _moved(subject)),
         tuple(_cautions(subjects, pairs, fairness)),
         _next(subjects, pairs),
         tuple(ARTICLE[name] for name in dict.fromkeys(s.first.framework for s in subjects) if name in ARTICLE),
@@ -141,6 +145,21 @@ def _of_the_gap(gap: Gap, seconds: float) -> str:
     return f", {theme.percent(seconds / gap.seconds.value)} of the gap" if gap.verdict == "slower" else ""
 
 
+def _moved(subject: Subject) -> list[str]:
+    """Whose work was charged to whom, in words."""
+    shift = attribution.perturbation(subject)
+    if shift is None:
+        return []
+    cost = f"fences make a step {theme.times(shift.value)} times as long ({theme.within(shift.low, shift.high, 'x')})"
+    found = attribution.moves(subject)
+    if not found:
+        return [f"{subject.title}: work is done where it is charged; {cost}."]
+    moves = "; ".join(
+        f"{m.worker} \N{RIGHTWARDS ARROW} {m.payer}: {theme.seconds(m.seconds)} per step" for m in found
+    )
+    return [f"{subject.title}: work of one phase is charged to another: {moves}; {cost}."]
+
+
 def _cautions(subjects: Sequence[Subject], pairs: Sequence[Gap], fairness: Sequence[Item]) -> list[str]:
     notes = []
     if subjects[0].first.manifest["data"]["kind"] == "synthetic":
@@ -150,6 +169,7 @@ def _cautions(subjects: Sequence[Subject], pairs: Sequence[Gap], fairness: Seque
             f"{subject.title}: run {short_id(r)} is {r.status}." for r in subject.runs if r.status != "complete"
         ]
         notes += _other_note(subject)
+        notes += _fence_note(subject)
         notes += [f"{subject.title}: {text}" for run in subject.runs for kind, text in run.events if kind != "data"]
     notes += [
         f"{phase} is left out of the gap: not measured on both sides." for g in pairs[:1] for phase in g.left_out
@@ -162,6 +182,16 @@ def _cautions(subjects: Sequence[Subject], pairs: Sequence[Gap], fairness: Seque
     if differing:
         notes.append(f"The two sides differ in what can move time: {', '.join(differing)}. See the fairness list.")
     return notes
+
+
+def _fence_note(subject: Subject) -> list[str]:
+    shift = attribution.perturbation(subject)
+    if shift is None or attribution.is_harmless(shift):
+        return []
+    text = (
+        f"fences change its steps by a factor of {theme.times(shift.value)}: its hatched bar shows fenced steps only."
+    )
+    return [f"{subject.title}: {text}"]
 
 
 def _other_note(subject: Subject) -> list[str]:

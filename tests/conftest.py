@@ -78,13 +78,15 @@ def make_run(tmp_path: Path, clock: ScriptedClock) -> MakeRun:
             recorder.start_epoch(epoch)
             _mark(recorder, clock, Phase.EPOCH_START, 0.5)
             recorder.close_outside()
+            recorder.start_stage("train")
             for seconds, size, loss in zip(steps, sizes, batch_losses, strict=True):
                 _mark(recorder, clock, Phase.FORWARD, seconds / 4)
                 _mark(recorder, clock, Phase.BACKWARD, seconds * 3 / 4)
-                recorder.close_step("train", size, loss, size // 2)
+                recorder.close_step(size, loss, size // 2)
+            recorder.start_stage("evaluate")
             for seconds in evaluation:
                 _mark(recorder, clock, Phase.EVALUATE, seconds)
-                recorder.close_step("evaluate", 10, 1.5, 6)
+                recorder.close_step(10, 1.5, 6)
             recorder.close_epoch(1e-3, 1.9, 0.4, 1.5 if evaluation else None, 0.6 if evaluation else None)
         writer.finish(status)
         return store.read(writer.path)

@@ -1,5 +1,6 @@
 """One contract for every adapter, the fake included; and where a delay from outside shows up."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from profiler.errors import UserError
+from profiler.ledgers import POLICIES, Ledger
 from profiler.phases import Phase
 from profiler.recorder import Recorder, Step
 from tests.conftest import ScriptedClock
@@ -36,7 +38,9 @@ def build(name: str, device: str) -> Framework:
 
 def train(framework: Framework, clock: Any = None, **options: Any) -> Kept:
     sink = Kept(ScriptedClock())
-    recorder = Recorder(framework.phases, sink, clock or ScriptedClock())
+    schedule = options.get("schedule", POLICIES["none"])
+    clock = clock or ScriptedClock()
+    recorder = Recorder(framework.phases, sink, clock, schedule=schedule, wait=framework.wait)
     x, y = images(BATCH * STEPS + 1)
     around = loop.timed_collate(recorder)
     with Path("/dev/null").open("w") as nowhere:
@@ -241,6 +245,39 @@ def test_lucids_item_is_not_what_the_article_reads_a_loss_by(
     monkeypatch.setattr(lucid.Tensor, "item", delayed(lucid.Tensor.item, clock))
     for step in training(train(build("lucid", "cpu"), clock, steps=2)):
         assert step.wall_ns == 0
+
+
+def test_lucid_on_mlx_is_charged_in_step_for_the_work_of_backward() -> None:
+    framework = build("lucid", "gpu")
+    kept = train(framework, time.perf_counter_ns, schedule=lambda step: Ledger.FENCED if step else Ledger.ASRUN)
+    charged, done = (step.durations for step in training(kept)[:2])
+    assert charged[Phase.STEP] > 10 * charged[Phase.BACKWARD]
+    assert done[Phase.BACKWARD] > 3 * done[Phase.STEP]
+
+
+@pytest.mark.parametrize("device", ["cpu", "gpu"])
+def test_after_a_wait_nothing_is_left_to_wait_for(device: str) -> None:
+    """A leak in the fence would make the second wait as long as the work that the first did not wait for."""
+    framework = build("lucid", device)
+    spent: list[tuple[int, int]] = []
+
+    def waiting_twice(ask: Callable[..., Any], *args: Any) -> Any:
+        start = time.perf_counter_ns()
+        result = ask(*args)
+        framework.wait()
+        waited = time.perf_counter_ns()
+        framework.wait()
+        spent.append((waited - start, time.perf_counter_ns() - waited))
+        return result
+
+    framework.train()
+    for _ in range(2):
+        inputs, targets = waiting_twice(framework.to_device, images(BATCH))
+        _, loss = waiting_twice(framework.forward, inputs, targets)
+        waiting_twice(framework.backward, loss)
+        waiting_twice(framework.step)
+    first, second = (sum(times) for times in zip(*spent, strict=True))
+    assert second < 0.02 * first
 
 
 @pytest.mark.parametrize(("name", "device"), [("torch", "gpu2"), ("lucid", "mps"), ("fake", "cuda")])

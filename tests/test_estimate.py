@@ -201,5 +201,13 @@ def table(ns: NDArray[np.int64], phases: list[Phase]) -> StepTable:
     n = len(ns)
     zero, ten = np.zeros(n, np.int64), np.full(n, 10)
     return StepTable(
-        zero, np.arange(n), ten, np.ones(n), zero, zero, ns.sum(axis=1), dict(zip(phases, ns.T, strict=True))
+        zero,
+        np.arange(n),
+        zero > 0,
+        ten,
+        np.ones(n),
+        zero,
+        zero,
+        ns.sum(axis=1),
+        dict(zip(phases, ns.T, strict=True)),
     )

@@ -4,6 +4,7 @@ import pytest
 
 from profiler import store
 from profiler.errors import UserError
+from profiler.ledgers import POLICIES, Schedule
 from profiler.phases import Phase
 from profiler.recorder import Recorder, Sink, Step
 from profiler.subject import group
@@ -37,9 +38,11 @@ def train(lazy: bool, costs: str = COSTS) -> Kept:
     return sink
 
 
-def train_into(sink: Sink, clock: TickingClock, lazy: bool, costs: str, images: int) -> None:
+def train_into(
+    sink: Sink, clock: TickingClock, lazy: bool, costs: str, images: int, schedule: Schedule = POLICIES["none"]
+) -> None:
     fake = Fake(42, 10, costs, lazy, clock)
-    recorder = Recorder(fake.phases, sink, clock)
+    recorder = Recorder(fake.phases, sink, clock, schedule=schedule, wait=fake.wait)
     made = make_synthetic(images, 10, 1)
     x, y = made.x_train, made.y_train
     with open("/dev/null", "w") as nowhere:  # noqa: PTH123

@@ -38,7 +38,7 @@ def test_phases_sum_to_wall_in_every_step_and_epoch(
         for phase, ns in step:
             clock.advance(ns)
             recorder.mark(phase)
-        recorder.close_step("train", 1, 0.0, 0)
+        recorder.close_step(1, 0.0, 0)
     recorder.close_epoch(1e-3, 0.0, 0.0)
 
     for stored, scripted in zip(sink.kept, steps, strict=True):
@@ -59,7 +59,7 @@ def test_a_phase_that_the_framework_lacks_is_charged_to_other(clock: ScriptedClo
     recorder.mark(Phase.FORWARD)
     clock.advance(2)
     recorder.mark(Phase.MATERIALIZE)
-    recorder.close_step("train", 1, 0.0, 0)
+    recorder.close_step(1, 0.0, 0)
     recorder.flush()
     assert sink.kept[0].durations == {Phase.FORWARD: 5, Phase.OTHER: 2}
 
@@ -71,7 +71,7 @@ def test_writing_is_paused_time_and_in_no_phase(clock: ScriptedClock) -> None:
     for _ in range(3):
         clock.advance(20)
         recorder.mark(Phase.FORWARD)
-        recorder.close_step("train", 1, 0.0, 0)
+        recorder.close_step(1, 0.0, 0)
     recorder.close_epoch(1e-3, 0.0, 0.0)
     assert [s.durations for s in sink.kept] == [{Phase.FORWARD: 20}] * 3
     assert sink.ended[0].wall_ns == 60
@@ -85,7 +85,7 @@ def test_steps_reach_the_sink_within_the_flush_time(clock: ScriptedClock) -> Non
     for _ in range(12):
         clock.advance(10)
         recorder.mark(Phase.FORWARD)
-        recorder.close_step("train", 1, 0.0, 0)
+        recorder.close_step(1, 0.0, 0)
     assert len(sink.kept) == 11
 
 
@@ -98,11 +98,12 @@ def test_evaluation_and_stretches_outside_steps_are_the_epochs_own(clock: Script
     recorder.close_outside()
     clock.advance(100)
     recorder.mark(Phase.FORWARD)
-    recorder.close_step("train", 8, 1.0, 4)
+    recorder.close_step(8, 1.0, 4)
+    recorder.start_stage("evaluate")
     for _ in range(2):
         clock.advance(11)
         recorder.mark(Phase.EVALUATE)
-        recorder.close_step("evaluate", 8, 1.0, 4)
+        recorder.close_step(8, 1.0, 4)
     recorder.close_epoch(1e-3, 1.0, 0.5, 1.0, 0.5)
     assert [(s.stage, s.index) for s in sink.kept] == [("train", 0), ("evaluate", 0), ("evaluate", 1)]
     epoch = sink.ended[0]
@@ -125,7 +126,7 @@ def test_an_interrupted_flush_can_be_repeated(clock: ScriptedClock) -> None:
     recorder.start_epoch(0)
     clock.advance(5)
     recorder.mark(Phase.FORWARD)
-    recorder.close_step("train", 1, 0.0, 0)
+    recorder.close_step(1, 0.0, 0)
     try:
         recorder.flush()
     except KeyboardInterrupt:

@@ -10,14 +10,16 @@ import pytest
 
 from profiler import store
 from profiler.errors import UserError
+from profiler.ledgers import Ledger
 from profiler.phases import Phase
-from profiler.recorder import Epoch, Step
+from profiler.recorder import Epoch, Stage, Step
 from tests.conftest import MakeRun, manifest
 
 
-def a_step(index: int, stage: str = "train") -> Step:
+def a_step(index: int, stage: Stage = "train") -> Step:
     return Step(
         stage,
+        Ledger.ASRUN,
         0,
         index,
         10,

@@ -90,6 +90,12 @@ class Framework(Protocol):
     def evaluating(self) -> AbstractContextManager[None]:
         """Evaluation mode and no gradients, for as long as the context is open."""
 
+    def wait(self) -> None:
+        """Return when everything that was asked for is done: inputs, outputs, gradients, parameters, optimizer state.
+
+        Doing so twice costs nearly nothing the second time. On an eager device it does nothing.
+        """
+
     def end_epoch(self) -> None:
         """Move the learning-rate schedule on."""
 

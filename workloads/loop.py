@@ -20,13 +20,12 @@ class Enough(Protocol):
 
 def timed_collate(recorder: Recorder) -> Callable[[Collate], Collate]:
     """Mark where a loader's item reads end and where its collation ends."""
-    mark = recorder.mark
 
     def around(collate: Collate) -> Collate:
         def timed(samples: object) -> Batch:
-            mark(Phase.FETCH)
+            recorder.mark(Phase.FETCH)
             batch = collate(samples)
-            mark(Phase.COLLATE)
+            recorder.mark(Phase.COLLATE)
             return batch
 
         return timed
@@ -70,15 +69,16 @@ def _checkpoint(framework: Framework, folder: Path) -> None:
 def _train_epoch(
     framework: Framework, loader: Iterable[Batch], recorder: Recorder, progress: Progress, enough: Enough
 ) -> tuple[float, float]:
-    mark = recorder.mark
     framework.train()
     batches = iter(loader)
-    mark(Phase.EPOCH_START)
+    recorder.mark(Phase.EPOCH_START)
     progress.start(framework.lr)
-    mark(Phase.LOGGING)
+    recorder.mark(Phase.LOGGING)
     recorder.close_outside()
+    recorder.start_stage("train")
     total_loss, correct, total = 0.0, 0, 0
     for steps, batch in enumerate(_rest(batches), start=1):
+        mark = recorder.mark
         mark(Phase.OTHER)
         inputs, targets = framework.to_device(batch)
         mark(Phase.TO_DEVICE)
@@ -99,11 +99,11 @@ def _train_epoch(
         mark(Phase.METRICS)
         progress.update(total_loss / total, correct / total)
         mark(Phase.LOGGING)
-        recorder.close_step("train", images, batch_loss, hits)
+        recorder.close_step(images, batch_loss, hits)
         if enough(steps):
             break
     progress.close()
-    mark(Phase.LOGGING)
+    recorder.mark(Phase.LOGGING)
     recorder.close_outside()
     return total_loss / total, correct / total
 
@@ -117,6 +117,7 @@ def _rest(batches: Iterator[Batch]) -> Iterator[Batch]:
 
 def _evaluate(framework: Framework, loader: Iterable[Batch], recorder: Recorder) -> tuple[float, float]:
     total_loss, correct, total = 0.0, 0, 0
+    recorder.start_stage("evaluate")
     with framework.evaluating():
         for batch in loader:
             inputs, targets = framework.to_device(batch)
@@ -126,5 +127,5 @@ def _evaluate(framework: Framework, loader: Iterable[Batch], recorder: Recorder)
             correct += hits
             total += images
             recorder.mark(Phase.EVALUATE)
-            recorder.close_step("evaluate", images, batch_loss, hits)
+            recorder.close_step(images, batch_loss, hits)
     return total_loss / total, correct / total

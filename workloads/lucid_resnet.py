@@ -53,6 +53,8 @@ class LucidResNet:
             self._optimizer, resnet18.LUCID_SCHEDULE.step_size, resnet18.LUCID_SCHEDULE.gamma
         )
 
+        self._batch: tuple[Tensor, ...] = ()
+
     @property
     def lr(self) -> float:
         return float(self._optimizer.param_groups[0]["lr"])
@@ -78,18 +80,20 @@ class LucidResNet:
         self.model.train()
 
     def to_device(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        inputs, targets = batch
-        return (
-            lucid.tensor(inputs, dtype=lucid.Float32, device=self.device),
-            lucid.tensor(targets, dtype=lucid.Int64, device=self.device),
-        )
+        images, labels = batch
+        inputs = lucid.tensor(images, dtype=lucid.Float32, device=self.device)
+        targets = lucid.tensor(labels, dtype=lucid.Int64, device=self.device)
+        self._batch = (inputs, targets)
+        return inputs, targets
 
     def zero_grad(self) -> None:
         self._optimizer.zero_grad()
 
     def forward(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         logits = self.model(inputs)
-        return logits, F.cross_entropy(logits, targets)
+        loss = F.cross_entropy(logits, targets)
+        self._batch = (inputs, targets, logits, loss)
+        return logits, loss
 
     def materialize(self, loss: Tensor) -> None:
         loss.eval()
@@ -110,6 +114,14 @@ class LucidResNet:
         self.model.eval()
         with lucid.no_grad():
             yield
+
+    def wait(self) -> None:
+        if self.device == "gpu":
+            tensors = [*self._batch, *self.model.parameters(), *self.model.buffers()]
+            state = [value for values in self._optimizer.state.values() for value in values.values()]
+            wanted = [*(t.data for t in tensors), *(t.grad for t in tensors), *state]
+            mx.eval([array for array in wanted if isinstance(array, mx.array)])
+            mx.synchronize()
 
     def end_epoch(self) -> None:
         self._schedule.step()

@@ -17,13 +17,15 @@ class Preset:
     """of training per epoch; at least `MIN_STEPS` steps are taken whatever the time"""
     train_limit: int | None = None
     test_limit: int | None = None
+    fence: str = "none"
+    """none | alternate | all: which training steps wait before each mark"""
 
 
 MIN_STEPS = 8
 
 PRESETS = {
     "smoke": Preset(batch_size=4, steps=4, train_limit=160, test_limit=8),
-    "quick": Preset(steps=60, seconds=200.0, test_limit=1024),
+    "quick": Preset(steps=60, seconds=300.0, test_limit=1024, fence="alternate"),
     "epoch": Preset(),
     "article": Preset(epochs=20),
 }

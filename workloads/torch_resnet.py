@@ -97,6 +97,9 @@ class TorchResNet:
         with torch.no_grad():
             yield
 
+    def wait(self) -> None:
+        _SYNCHRONIZE[self.device]()
+
     def end_epoch(self) -> None:
         self._schedule.step()
 
@@ -122,6 +125,13 @@ class TorchResNet:
             "schedule": str(resnet18.TORCH_SCHEDULE),
             "execution": "eager",
         }
+
+
+_SYNCHRONIZE: dict[str, Callable[[], None]] = {
+    "cpu": lambda: None,
+    "cuda": torch.cuda.synchronize,
+    "mps": torch.mps.synchronize,
+}
 
 
 def _accelerator(device: str) -> str | None:

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from profiler.ledgers import POLICIES
 from workloads.presets import PRESETS
 from workloads.registry import FRAMEWORKS
 
@@ -44,6 +45,9 @@ def add_workload(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--epochs", type=positive, metavar="N")
     parser.add_argument("--train-limit", type=positive, metavar="N", help="training images")
     parser.add_argument("--test-limit", type=positive, metavar="N", help="test images")
+    parser.add_argument(
+        "--fence", choices=POLICIES, help="steps that wait before each mark (quick: alternate; else none)"
+    )
     parser.add_argument("--seed", type=seed, default=42, metavar="N", help="default: 42")
     parser.add_argument(
         "--checkpoint",
@@ -57,7 +61,8 @@ def add_workload(parser: argparse.ArgumentParser) -> None:
 
 
 _PASSED_ON = (
-    "preset", "device", "data", "batch_size", "steps", "epochs", "train_limit", "test_limit", "seed", "runs_dir",
+    "preset", "device", "data", "batch_size", "steps", "epochs", "train_limit", "test_limit", "fence", "seed",
+    "runs_dir",
 )  # fmt: skip
 _SWITCHES = ("checkpoint", "mmap", "quiet")
 

@@ -11,6 +11,7 @@ from typing import Any
 from profiler import environment, store
 from profiler.commands.options import add_workload
 from profiler.errors import UserError
+from profiler.ledgers import POLICIES
 from profiler.recorder import Recorder, mark_cost_ns
 from workloads import loop, progress, registry, resnet18
 from workloads.cifar10 import FULL_SIZE, Cifar10, load_cifar10
@@ -84,7 +85,8 @@ def _train(
     writer: store.RunWriter,
     stream: Any,
 ) -> None:
-    recorder = Recorder(framework.phases, writer)
+    schedule = POLICIES[preset.fence]
+    recorder = Recorder(framework.phases, writer, schedule=schedule, wait=framework.wait)
     around = loop.timed_collate(recorder)
     size = preset.batch_size
     full_steps = FULL_SIZE[0] / size

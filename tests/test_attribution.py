@@ -1,0 +1,80 @@
+"""Known truth: a scripted fake on a clock that only its busy-waits move."""
+
+from pathlib import Path
+
+import pytest
+
+from profiler import store
+from profiler.attribution import differences, moves, perturbation
+from profiler.compare import gaps
+from profiler.errors import UserError
+from profiler.ledgers import POLICIES
+from profiler.phases import Phase
+from profiler.run import Run
+from profiler.subject import Subject, group
+from profiler.summary import summarise
+from tests.conftest import manifest
+from tests.test_fake import COSTS, TickingClock, train_into
+from workloads.fake import parse_costs
+
+
+def fake_run(folder: Path, lazy: bool, fence: str = "alternate", costs: str = COSTS) -> Run:
+    clock = TickingClock()
+    label = f"{'lazy' if lazy else 'eager'} {fence}"
+    writer = store.create(folder, "fake", "cpu", manifest(config={"label": label}))
+    train_into(writer, clock, lazy, costs, images=400, schedule=POLICIES[fence])
+    writer.finish("complete")
+    return store.read(writer.path)
+
+
+def subject(*runs: Run) -> Subject:
+    return group(runs)[0]
+
+
+def test_a_lazy_step_is_charged_where_it_waits_and_fences_show_where_it_works(tmp_path: Path) -> None:
+    lazy = subject(fake_run(tmp_path, lazy=True))
+    assert lazy.fenced is not None
+    for phase, ms in parse_costs(COSTS).items():
+        if phase in (Phase.EPOCH_START, Phase.EVALUATE):
+            continue
+        done = lazy.fenced.epoch.phases[phase]
+        assert done is not None
+        assert done.value == pytest.approx(10.4 * ms / 1000, rel=0.03)
+    found = [(move.worker, move.payer, round(move.seconds, 3)) for move in moves(lazy)]
+    assert found == [(Phase.BACKWARD, Phase.STEP, 0.02), (Phase.FORWARD, Phase.MATERIALIZE, 0.01)]
+    shift = perturbation(lazy)
+    assert shift is not None
+    assert shift.value == pytest.approx(1, abs=0.01)
+
+
+def test_on_an_eager_device_the_ledgers_agree(tmp_path: Path) -> None:
+    eager = subject(fake_run(tmp_path, lazy=False))
+    assert moves(eager) == []
+    assert all(abs(e.value) < 0.001 for e in differences(eager).values())
+
+
+def test_totals_are_of_as_run_steps_and_the_split_of_fenced_ones(tmp_path: Path) -> None:
+    lazy, plain = fake_run(tmp_path, lazy=True), fake_run(tmp_path, lazy=True, fence="none")
+    by_id = {s["id"]: s for s in summarise(group([lazy, plain]), [], [])["subjects"]}
+    alternated, asrun = (by_id[f"fake-lazy {fence}-1-cpu"] for fence in ("alternate", "none"))
+    assert alternated["epoch_seconds"]["value"] == pytest.approx(asrun["epoch_seconds"]["value"], rel=1e-3)
+    for ledger in ("asrun", "fenced"):
+        parts = [part["seconds"] for part in alternated["phases"][ledger].values() if part]
+        assert sum(parts) == pytest.approx(alternated["epoch_seconds"]["value"], rel=0.01)
+    assert asrun["phases"]["fenced"] is asrun["perturbation"] is None
+    assert asrun["steps"]["fenced"] == 0 < alternated["steps"]["fenced"]
+
+
+def test_the_gap_sums_in_each_ledger(tmp_path: Path) -> None:
+    slow = fake_run(tmp_path, lazy=True, costs="forward=30,backward=80,step=5")
+    fast = fake_run(tmp_path, lazy=False)
+    gap = gaps(group([slow, fast]))[0]
+    assert gap.fenced is not None
+    for side in (gap, gap.fenced):
+        assert sum(e.value for e in side.by_phase.values()) == pytest.approx(side.seconds.value, rel=1e-9)
+    assert gap.by_phase[Phase.BACKWARD].value < 0 < gap.fenced.by_phase[Phase.BACKWARD].value
+
+
+def test_a_run_of_fenced_steps_alone_has_no_totals(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no steady asrun step"):
+        group([fake_run(tmp_path, lazy=True, fence="all")])
