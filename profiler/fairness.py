@@ -4,9 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from profiler.run import Run
 from profiler.subject import Subject
 
-Manifest = Mapping[str, Any]
+Read = Callable[[Run], Any]
 UNKNOWN = "n/a"
 
 
@@ -23,25 +24,25 @@ class Item:
     """time | accuracy | both"""
 
 
-def _framework(key: str) -> Callable[[Manifest], Any]:
-    return lambda manifest: manifest["framework"].get(key)
+def _framework(key: str) -> Read:
+    return lambda run: run.manifest["framework"].get(key)
 
 
-def _config(key: str) -> Callable[[Manifest], Any]:
-    return lambda manifest: manifest["config"].get(key)
+def _config(key: str) -> Read:
+    return lambda run: run.manifest["config"].get(key)
 
 
-def _environment(key: str) -> Callable[[Manifest], Any]:
-    return lambda manifest: manifest["environment"].get(key)
+def _environment(key: str) -> Read:
+    return lambda run: run.manifest["environment"].get(key)
 
 
-def _machine(key: str) -> Callable[[Manifest], Any]:
-    return lambda manifest: manifest["environment"]["machine"].get(key)
+def _machine(key: str) -> Read:
+    return lambda run: run.manifest["environment"]["machine"].get(key)
 
 
-def _pools(manifest: Manifest) -> str:
+def _pools(run: Run) -> str:
     """Each loaded pool's library, kernel and threads."""
-    pools = manifest["environment"]["thread_pools"]
+    pools = run.manifest["environment"]["thread_pools"]
     return "; ".join(
         " ".join(
             str(part) for part in (p.get("internal_api"), p.get("architecture"), f"x{p.get('num_threads')}") if part
@@ -50,15 +51,15 @@ def _pools(manifest: Manifest) -> str:
     )
 
 
-def _variables(manifest: Manifest) -> str:
-    return ", ".join(f"{k}={v}" for k, v in manifest["environment"]["variables"].items()) or "none set"
+def _variables(run: Run) -> str:
+    return ", ".join(f"{k}={v}" for k, v in run.manifest["environment"]["variables"].items()) or "none set"
 
 
-def _package(name: str) -> Callable[[Manifest], Any]:
-    return lambda manifest: manifest["environment"]["packages"].get(name)
+def _package(name: str) -> Read:
+    return lambda run: run.manifest["environment"]["packages"].get(name)
 
 
-AUDIT: tuple[tuple[str, Callable[[Manifest], Any], str], ...] = (
+AUDIT: tuple[tuple[str, Read, str], ...] = (
     ("device", _framework("device"), "time"),
     ("execution", _framework("execution"), "time"),
     ("kernels", _framework("kernels"), "time"),
@@ -76,22 +77,24 @@ AUDIT: tuple[tuple[str, Callable[[Manifest], Any], str], ...] = (
     ("optimizer", _framework("optimizer"), "accuracy"),
     ("learning-rate schedule", _framework("schedule"), "accuracy"),
     ("seed", _config("seed"), "accuracy"),
+    ("training steps taken", lambda run: len(run.train), "accuracy"),
+    ("fence policy", _config("fence"), "time"),
     ("epochs", _config("epochs"), "accuracy"),
     ("checkpoint per epoch", _config("checkpoint"), "time"),
     ("memory-mapped data", _config("mmap"), "time"),
-    ("test images", lambda m: m["data"]["test_images"], "accuracy"),
-    ("training images", lambda m: m["data"]["train_images"], "both"),
-    ("progress bar", lambda m: m.get("progress"), "time"),
+    ("test images", lambda run: run.manifest["data"]["test_images"], "accuracy"),
+    ("training images", lambda run: run.manifest["data"]["train_images"], "both"),
+    ("progress bar", lambda run: run.manifest.get("progress"), "time"),
     ("CPU", _machine("cpu"), "time"),
     ("usable cores", _machine("cores_usable"), "time"),
     ("CPU limit of the control group", _machine("cgroup_cpu_max"), "time"),
-    ("memory", _machine("memory_bytes"), "time"),
+    ("memory, bytes", _machine("memory_bytes"), "time"),
     ("system", _machine("system"), "time"),
     ("governor", _machine("governor"), "time"),
     ("power", _machine("power"), "time"),
     ("Python", _environment("python"), "time"),
     ("NumPy", _package("numpy"), "time"),
-    ("project commit", lambda m: m["environment"]["git"], "both"),
+    ("project commit", lambda run: run.manifest["environment"]["git"], "both"),
 )
 """(item, where it stands in a run's manifest, what it can move)"""
 
@@ -102,8 +105,8 @@ def audit(subjects: Sequence[Subject]) -> list[Item]:
     return sorted(items, key=lambda item: not item.differs)
 
 
-def _item(subjects: Sequence[Subject], name: str, read: Callable[[Manifest], Any], matters: str) -> Item:
-    found = {s.id: dict.fromkeys(_text(read(run.manifest)) for run in s.runs) for s in subjects}
+def _item(subjects: Sequence[Subject], name: str, read: Read, matters: str) -> Item:
+    found = {s.id: dict.fromkeys(_text(read(run)) for run in s.runs) for s in subjects}
     differs = len({text for texts in found.values() for text in texts}) > 1
     return Item(name, {name: " | ".join(texts) for name, texts in found.items()}, differs, matters)
 

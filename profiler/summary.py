@@ -40,7 +40,10 @@ def _subject(subject: Subject) -> dict[str, Any]:
         "runs": [run.id for run in subject.runs],
         "status": [run.status for run in subject.runs],
         "steps": _steps(subject.runs),
-        "epoch_seconds": {**_interval(epoch.total), "kind": "measured" if epoch.measured else "estimated"},
+        "epoch_seconds": {
+            **_as_dict(epoch.total.interval(least=0.0)),
+            "kind": "measured" if epoch.measured else "estimated",
+        },
         "phases": {"asrun": _phases(epoch), "fenced": _phases(subject.fenced.epoch) if subject.fenced else None},
         "perturbation": _as_dict(shift) if (shift := perturbation(subject)) else None,
         "marks_share": max(marks_share(run) for run in subject.runs),

@@ -17,7 +17,7 @@ from profiler.phases import Phase
 from profiler.stats import Estimate
 from profiler.subject import Subject
 from reports import theme
-from reports.view import View, accuracy_is_comparable, largest
+from reports.view import View, accuracy_is_comparable, how_known, largest
 
 matplotlib.rcParams["text.parse_math"] = False  # a label may hold any text, dollars too
 WIDTH, DPI = 9.0, 160
@@ -149,17 +149,18 @@ def _stack(axes: Axes, row: int, subject: Subject, longest: float, hatch: str) -
             middle = left + part.value / 2
             axes.text(middle, row, label, ha="center", va="center", color=theme.ink_on(colour), fontsize=7.5)
         left += part.value
-    interval = subject.epoch.total.interval()
+    interval = subject.epoch.total.interval(least=0.0)
     if interval.low is not None and interval.high is not None:
         spread = [[interval.value - interval.low], [interval.high - interval.value]]
         axes.errorbar(interval.value, row, xerr=spread, color=theme.INK, capsize=3, lw=1)
-    how = "measured" if subject.epoch.measured else "estimated"
-    axes.text(_end(subject, longest), row, f"  {theme.seconds(left)}, {how}", va="center", weight="bold")
+    axes.text(
+        _end(subject, longest), row, f"  {theme.seconds(left)}, {how_known(subject)}", va="center", weight="bold"
+    )
 
 
 def _end(subject: Subject, longest: float) -> float:
     """Where the bar's interval ends, or the picture does."""
-    interval = subject.epoch.total.interval()
+    interval = subject.epoch.total.interval(least=0.0)
     return min(interval.high or interval.value, longest * REACH)
 
 

@@ -14,7 +14,7 @@ from profiler.subject import Subject
 from profiler.summary import marks_share
 from reports import article, theme
 from reports.text import conditions
-from reports.view import View, accuracy_is_comparable
+from reports.view import View, accuracy_is_comparable, how_known
 
 _TEMPLATES = Environment(
     loader=PackageLoader("reports"),
@@ -40,6 +40,7 @@ def render(view: View, pictures: Mapping[str, bytes]) -> str:
         own_cost=[(s.title, f"{max(marks_share(r) for r in s.runs):.1e}") for s in view.subjects],
         conditions=[(run.id, conditions(run)) for s in view.subjects for run in s.runs],
         meaning=MEANING,
+        how_known=how_known,
         colours=theme.PHASE_COLOURS,
         theme=theme,
     )

@@ -25,7 +25,7 @@ def phase_table(subjects: Sequence[Subject]) -> str:
         parts = [(s, s.epoch.phases[phase]) for s in subjects]
         if any(part is not None for _, part in parts):
             rows.append([phase, *(_cell(s, part.interval().value if part else None) for s, part in parts)])
-    rows.append(["epoch", *(theme.interval(s.epoch.total.interval()) for s in subjects)])
+    rows.append(["epoch", *(theme.interval(s.epoch.total.interval(least=0.0)) for s in subjects)])
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
 

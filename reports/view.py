@@ -6,6 +6,7 @@ from typing import Any
 
 from profiler import attribution
 from profiler.compare import EQUAL_WITHIN, Gap, gaps
+from profiler.estimate import steady_steps
 from profiler.fairness import Item, audit
 from profiler.phases import Phase
 from profiler.run import Run
@@ -100,21 +101,34 @@ def _phases_shown(subjects: Sequence[Subject]) -> tuple[Phase, ...]:
 def _verdict(subjects: Sequence[Subject], pairs: Sequence[Gap]) -> str:
     if not pairs:
         only = subjects[0]
-        how = "measured" if only.epoch.measured else "estimated"
-        what = f"per epoch{_without_evaluate(subjects)}"
-        return f"{only.title} takes {theme.interval(only.epoch.total.interval())} {what}, {how}{_on(subjects)}."
+        seconds = theme.interval(only.epoch.total.interval(least=0.0))
+        return f"{only.title} takes {seconds} per epoch, {how_known(only)}{_on(subjects)}."
     gap = pairs[0]
     slow, fast = theme.seconds(gap.fast_seconds + gap.seconds.value), theme.seconds(gap.fast_seconds)
     what = f"per epoch{_without_evaluate((gap.slow, gap.fast))}"
     sides = f"{gap.slow.title} takes {slow} {what}{_on(subjects)}, {gap.fast.title} {fast}"
+    known = _known((gap.slow, gap.fast))
     ratio = f"{theme.times(gap.ratio.value)} times as long, 95 % {theme.within(gap.ratio.low, gap.ratio.high, 'x')}"
     kind = "between processes" if gap.between_processes else "within one process of each"
     words = {
-        "slower": f"{sides}: {ratio} ({kind}).",
-        "equal": f"{sides}: equal within {EQUAL_WITHIN:.0%} ({ratio}, {kind}).",
-        "undecided": f"{sides}: undecided ({ratio}, {kind}).",
+        "slower": f"{sides}: {ratio} ({kind}; {known}).",
+        "equal": f"{sides}: equal within {EQUAL_WITHIN:.0%} ({ratio}, {kind}; {known}).",
+        "undecided": f"{sides}: undecided ({ratio}, {kind}; {known}).",
     }
     return words[gap.verdict]
+
+
+def _known(subjects: Sequence[Subject]) -> str:
+    """How the epochs are known: from how many timed steps."""
+    if all(s.epoch.measured for s in subjects):
+        return "measured"
+    steps = " and ".join(str(sum(len(steady_steps(run)) for run in s.runs)) for s in subjects)
+    return f"from {steps} steps of {subjects[0].first.batch_size} images"
+
+
+def how_known(subject: Subject) -> str:
+    """`measured` or `estimated`, and what is missing from it."""
+    return f"{'measured' if subject.epoch.measured else 'estimated'}{_without_evaluate([subject])}"
 
 
 def _without_evaluate(subjects: Sequence[Subject]) -> str:
@@ -204,7 +218,7 @@ def _next(subjects: Sequence[Subject], pairs: Sequence[Gap]) -> str:
     if not pairs:
         return "make profile, for the other framework beside this one."
     if not pairs[0].between_processes:
-        return "make profile REPEATS=3, for an interval between processes."
+        return "the same again with REPEATS=3, for an interval between processes."
     if not accuracy_is_comparable(subjects):
         return "make profile PRESET=epoch, for whole epochs and a comparison of accuracy."
     if min(len(s.first.epochs) for s in subjects) < ARTICLE_EPOCHS:

@@ -27,7 +27,7 @@ def program(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     return replace
 
 
-def test_a_download_is_silent_and_goes_afterwards(
+def test_a_download_says_one_line_and_goes_afterwards(
     program: Callable[[str], None], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     program(
@@ -38,7 +38,7 @@ def test_a_download_is_silent_and_goes_afterwards(
         assert path.read_bytes() == b"content"
         assert path.parent.parent == tmp_path / "a" / "cache"
     assert list(tmp_path.iterdir()) == []
-    assert capfd.readouterr() == ("", "")
+    assert capfd.readouterr() == ("", "downloading CIFAR-10 (170 MB)\n")
 
 
 def test_a_relative_folder(program: Callable[[str], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,7 +140,7 @@ def test_torch_stays_out_of_the_caller(tmp_path: Path) -> None:
     variables["EPOCH_GAP_CACHE"] = str(tmp_path / "cache")
     variables.pop("CIFAR10_DATA", None)
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=variables, capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, "downloading CIFAR-10 (170 MB)\n")
     assert done.stdout.startswith("synthetic synthetic images instead of CIFAR-10: the download failed (")
     assert "refused" in done.stdout
     assert done.stdout.count("\n") == 1

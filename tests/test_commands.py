@@ -152,6 +152,27 @@ def test_a_report_of_one_side_takes_the_newest_run_of_each_other_one(runs: Path)
     assert with_latest_others([first_a], runs) == [first_a, second_b]
 
 
+def test_a_newest_run_that_fits_no_other_is_reported_alone_and_says_which_is_left_out(
+    runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake_run(runs, "--label", "a")
+    fake_run(runs, "--label", "b", "--batch-size", "5")
+    first_a, newest = store.find(runs)
+    assert with_latest_others([], runs) == [newest]
+    errors = capsys.readouterr().err
+    assert f"left out: {first_a.name} (batch size 5 and 10)" in errors
+
+
+def test_a_report_that_cannot_be_written_is_refused_before_the_first_run(
+    runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs.parent.joinpath("file").write_text("in the way")
+    words = ["profile", "--frameworks", "fake", *SMALL, "--runs-dir", str(runs), "--out", f"{runs.parent}/file/out"]
+    assert main(words) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not runs.exists()
+
+
 def test_naming_a_run_twice_counts_it_once(runs: Path) -> None:
     fake_run(runs)
     run, out = store.find(runs)[0], runs.parent / "out"

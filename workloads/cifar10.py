@@ -103,6 +103,8 @@ def settled(data: str) -> tuple[str, str | None]:
     if data == "synthetic":
         return data, None
     source = _choose(data, (1, 1), Cache(default_folder()))
+    if data != "auto":
+        source.read()  # a bad file is said once, before the first process
     return ("synthetic", source.warning) if source.kind == "synthetic" else (data, None)
 
 

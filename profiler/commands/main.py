@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import NoReturn, Protocol, cast
 
+from profiler.commands.status import INTERRUPTED, USAGE_ERROR
 from profiler.errors import UserError
 
 
@@ -28,8 +29,6 @@ VERBS = {
     "show": "show one stored run",
 }
 """Name and help. A verb's module is imported when it is asked for: a timed process loads no charts."""
-
-USAGE_ERROR, INTERRUPTED = 2, 130
 
 
 class _Parser(argparse.ArgumentParser):

@@ -10,7 +10,11 @@ from pathlib import Path
 
 from profiler.commands import report
 from profiler.commands.options import add_workload, framework_names, positive, workload_arguments
+from profiler.commands.status import INTERRUPTED, TERMINATED, USAGE_ERROR
 from workloads.cifar10 import settled
+
+SAID = (USAGE_ERROR, INTERRUPTED, TERMINATED)
+"""statuses of a run that has said itself why it ended"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +27,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Run, then report on these runs together with the newest comparable ones of other frameworks."""
+    report.prepare(args.out)
     args.data, warning = settled(args.data)
+    if warning:
+        print(f"warning: {warning}", file=sys.stderr)
     session = secrets.token_hex(4)
     order = alternating(args.frameworks, args.repeats)
     common = [*workload_arguments(args), "--session", session, "--data-warning", warning or ""]
@@ -34,7 +41,8 @@ def execute(args: argparse.Namespace) -> int:
         if path is not None:
             paths.append(path)
         if status:
-            print(f"{framework} ended with status {status}; not reported", file=sys.stderr)
+            if status not in SAID:
+                print(f"{framework} ended with status {status}; not reported", file=sys.stderr)
             return status
     return report.write(report.with_latest_others(paths, args.runs_dir), args.out)
 

@@ -1,6 +1,7 @@
 """Write the report of stored runs: a page, pictures, summary.json and a CSV of the phases."""
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -33,10 +34,8 @@ def execute(args: argparse.Namespace) -> int:
 def write(paths: Sequence[Path], out: Path) -> int:
     """Write the report, print its verdict and where it is. Raises UserError; then no file was touched."""
     report = render([store.read(path) for path in paths])
-    if out.is_dir() and any(out.iterdir()) and not (out / SUMMARY).is_file():
-        raise UserError(f"{out} holds files of another kind; choose an empty --out, or one of an earlier report")
+    prepare(out)
     try:
-        out.mkdir(parents=True, exist_ok=True)
         for name in FILES:
             _replace(out / name, report.files.get(name))
     except OSError as error:
@@ -44,6 +43,17 @@ def write(paths: Sequence[Path], out: Path) -> int:
     print(report.view.verdict)
     print(f"report: {out / report.page}")
     return 0
+
+
+def prepare(out: Path) -> None:
+    """Make the report's directory. Raises UserError where it cannot be, or holds what is not a report's."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        foreign = any(out.iterdir()) and not (out / SUMMARY).is_file()
+    except OSError as error:
+        raise UserError(f"cannot write the report to {out}: {error.strerror}; choose another --out") from None
+    if foreign:
+        raise UserError(f"{out} holds files of another kind; choose an empty --out, or one of an earlier report")
 
 
 def _replace(path: Path, content: bytes | None) -> None:
@@ -69,7 +79,19 @@ def with_latest_others(paths: Sequence[Path], runs_dir: Path) -> list[Path]:
             chosen[path] = run
     if not chosen:
         raise UserError(f"no run with a training step in {runs_dir}; `make profile` makes some")
+    _name_left_out(list(chosen.values()), runs_dir)
     return sorted(chosen, key=lambda path: path.name)
+
+
+def _name_left_out(chosen: Sequence[Run], runs_dir: Path) -> None:
+    """Say of each contender that has runs, none of them comparable, why its newest is not in the report."""
+    seen = {_contender(run) for run in chosen}
+    for path in reversed(store.find(runs_dir)):
+        run = _readable(path)
+        if run is not None and len(run.train) and _contender(run) not in seen:
+            seen.add(_contender(run))
+            reason = next(filter(None, (incomparable(other, run) for other in chosen)), "not the newest")
+            print(f"left out: {run.id} ({reason}); name both runs or repeat one to compare them", file=sys.stderr)
 
 
 def _contender(run: Run) -> tuple[str, str]:

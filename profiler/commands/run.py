@@ -10,6 +10,7 @@ from typing import Any
 
 from profiler import environment, store
 from profiler.commands.options import add_workload
+from profiler.commands.status import TERMINATED
 from profiler.errors import UserError
 from profiler.ledgers import POLICIES
 from profiler.recorder import Recorder, mark_cost_ns
@@ -18,8 +19,6 @@ from workloads.cifar10 import FULL_SIZE, Cifar10, load_cifar10
 from workloads.fake import DEFAULT_COSTS
 from workloads.framework import Framework
 from workloads.presets import PRESETS, Preset, Sample
-
-TERMINATED = 128 + signal.SIGTERM
 
 
 class Terminated(KeyboardInterrupt):
@@ -59,13 +58,15 @@ def _execute(args: argparse.Namespace) -> int:
     writer = store.create(args.runs_dir, framework.name, framework.device, manifest)
     status = "failed"
     try:
+        if data.warning:
+            print(f"warning: {data.warning}", file=sys.stderr)
         if warning := data.warning or args.data_warning:
             writer.event("data", warning)
-            print(f"warning: {warning}", file=sys.stderr)
         _train(args, preset, framework, data, writer, stream)
         status = "complete"
     except KeyboardInterrupt:
         status = "interrupted"
+        print("interrupted: the steps so far are stored; `python -m profiler report RUN` shows them", file=sys.stderr)
         raise
     except Exception as error:
         writer.event("error", f"{type(error).__name__}: {error}")

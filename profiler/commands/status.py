@@ -1,0 +1,7 @@
+"""Exit statuses: 0, or why not."""
+
+import signal
+
+USAGE_ERROR = 2
+INTERRUPTED = 128 + signal.SIGINT
+TERMINATED = 128 + signal.SIGTERM
