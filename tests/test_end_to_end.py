@@ -64,7 +64,7 @@ def test_the_report_says_who_is_slower_and_why(profiled: tuple[Path, Path, str])
     assert sum(e["value"] for e in gap["by_phase"]["asrun"].values()) == pytest.approx(gap["seconds"]["value"])
     page = (out / "index.html").read_text()
     assert printed.splitlines()[0].startswith(("Lucid", "PyTorch"))
-    assert "54 s" in page
+    assert "54.0 s" in page
     assert "136 s" in page
 
 
