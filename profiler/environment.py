@@ -121,7 +121,8 @@ def _thread_pools() -> list[dict[str, Any]]:
 
 def _numpy_blas() -> str:
     """The BLAS that NumPy was built with: threadpoolctl does not see Apple's Accelerate."""
-    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]  # type: ignore[call-overload, unused-ignore]
+    config: Any = np.show_config(mode="dicts")
+    blas = config["Build Dependencies"]["blas"]
     return f"{blas.get('name', UNKNOWN)} {blas.get('version', '')}".strip()
 
 
