@@ -59,6 +59,7 @@ class WarmUp:
     excess: float
     """of all warm-up steps together, over as many steady ones"""
     steady: Estimate
+    """of as-run steps"""
 
 
 def warmup_steps(run: Run) -> int:
@@ -104,7 +105,7 @@ def warm_up(run: Run) -> WarmUp:
     """The first step, the excess of the warm-up, and the steady mean: three numbers, kept apart."""
     full = run.train.where(_is_full(run)).wall_ns * NS
     count = warmup_steps(run)
-    steady = mean(full[count:])
+    steady = mean(steady_steps(run).wall_ns * NS)
     return WarmUp(count, float(full[0]), float(full[:count].sum() - count * steady.value), steady)
 
 

@@ -8,9 +8,11 @@ from profiler import store
 from profiler.attribution import differences, moves, perturbation
 from profiler.compare import gaps
 from profiler.errors import UserError
+from profiler.estimate import NS, steady_steps, warm_up
 from profiler.ledgers import POLICIES
 from profiler.phases import Phase
 from profiler.run import Run
+from profiler.stats import mean
 from profiler.subject import Subject, group
 from profiler.summary import summarise
 from tests.conftest import manifest
@@ -63,6 +65,12 @@ def test_totals_are_of_as_run_steps_and_the_split_of_fenced_ones(tmp_path: Path)
         assert sum(parts) == pytest.approx(alternated["epoch_seconds"]["value"], rel=0.01)
     assert asrun["phases"]["fenced"] is asrun["perturbation"] is None
     assert asrun["steps"]["fenced"] == 0 < alternated["steps"]["fenced"]
+
+
+def test_the_steady_step_that_is_shown_is_of_as_run_steps(tmp_path: Path) -> None:
+    run = fake_run(tmp_path, lazy=True)
+    assert warm_up(run).steady == mean(steady_steps(run).wall_ns * NS)
+    assert len(steady_steps(run)) < len(run.train) - warm_up(run).steps
 
 
 def test_the_gap_sums_in_each_ledger(tmp_path: Path) -> None:
