@@ -1,13 +1,12 @@
 """What the two ledgers say together: what fences cost, and whose work was charged to whom."""
 
-import math
 from dataclasses import dataclass
 
 from profiler.estimate import NS, steady_steps
 from profiler.ledgers import Ledger
 from profiler.phases import Phase
 from profiler.run import Run
-from profiler.stats import Estimate, Interval, between, mean, total
+from profiler.stats import Estimate, Interval, between, difference, log_ratio, mean, ratio
 from profiler.subject import Subject
 
 HARMLESS = (0.95, 1.05)
@@ -30,10 +29,7 @@ def perturbation(subject: Subject) -> Interval | None:
     if subject.fenced is None:
         return None
     logs = [_log_ratio(run) for run in subject.runs]
-    interval = (logs[0] if len(logs) == 1 else between(log.value for log in logs)).interval()
-    low = None if interval.low is None else math.exp(interval.low)
-    high = None if interval.high is None else math.exp(interval.high)
-    return Interval(math.exp(interval.value), low, high)
+    return ratio(logs[0] if len(logs) == 1 else between(log.value for log in logs))
 
 
 def is_harmless(shift: Interval) -> bool:
@@ -72,16 +68,12 @@ _ORDER = list(Phase)
 
 def _per_step(run: Run) -> dict[Phase, Estimate]:
     asrun, fenced = (steady_steps(run, ledger).phase_ns for ledger in Ledger)
-    return {p: total([mean(fenced[p] * NS), mean(asrun[p] * NS).scaled(-1)]) for p in asrun}
+    return {p: difference(mean(fenced[p] * NS), mean(asrun[p] * NS)) for p in asrun}
 
 
 def _log_ratio(run: Run) -> Estimate:
     asrun, fenced = (mean(steady_steps(run, ledger).wall_ns * NS) for ledger in Ledger)
-    relative = [e.variance / e.value**2 for e in (asrun, fenced)]
-    log = math.log(fenced.value / asrun.value)
-    if min(asrun.dof, fenced.dof) <= 0:
-        return Estimate(log, 0.0, 0.0)
-    return total([Estimate(log, relative[0], asrun.dof), Estimate(0.0, relative[1], fenced.dof)])
+    return log_ratio(fenced, asrun)
 
 
 def _mean_step(subject: Subject) -> float:

@@ -7,7 +7,7 @@ from itertools import combinations
 
 from profiler.estimate import EpochEstimate
 from profiler.phases import EPOCH_PHASES, Phase
-from profiler.stats import Estimate, Interval, between, total
+from profiler.stats import Estimate, Interval, between, difference, log_ratio, ratio
 from profiler.subject import Subject
 
 EQUAL_WITHIN = 0.02
@@ -58,15 +58,17 @@ def gap(slow: Subject, fast: Subject) -> Gap:
     paired = len(slow.runs) == len(fast.runs) >= 2 and _session(slow) == _session(fast) is not None
     sides = [[e.without(left_out) for e in subject.general] for subject in (slow, fast)]
     by_phase = {
-        phase: difference
+        phase: part
         for phase in Phase
-        if phase not in left_out and (difference := _difference(sides, phase, paired)) is not None
+        if phase not in left_out and (part := _difference(sides, phase, paired)) is not None
     }
     totals = [[e.total for e in side] for side in sides]
     seconds = _subtract(totals[0], totals[1], paired)
     fast_seconds = _pooled(totals[1]).value
     fenced = gap(slow.fenced, fast.fenced) if slow.fenced and fast.fenced else None
-    return Gap(slow, fast, fast_seconds, seconds, _ratio(totals[0], totals[1], paired), by_phase, left_out, fenced)
+    return Gap(
+        slow, fast, fast_seconds, seconds, ratio(_log_ratio(totals[0], totals[1], paired)), by_phase, left_out, fenced
+    )
 
 
 def _seconds(gap: Gap) -> float:
@@ -99,30 +101,14 @@ def _difference(sides: Sequence[Sequence[EpochEstimate]], phase: Phase, paired: 
 def _subtract(slow: Sequence[Estimate], fast: Sequence[Estimate], paired: bool) -> Estimate:
     if paired:
         return between(a.value - b.value for a, b in zip(slow, fast, strict=True))
-    return _minus(_pooled(slow), _pooled(fast))
+    return difference(_pooled(slow), _pooled(fast))
 
 
-def _minus(a: Estimate, b: Estimate) -> Estimate:
-    """The difference of independent estimates; of unknown spread where one of them is."""
-    difference = total([a, b.scaled(-1)])
-    return difference if a.dof > 0 and b.dof > 0 else Estimate(difference.value, 0.0, 0.0)
-
-
-def _ratio(slow: Sequence[Estimate], fast: Sequence[Estimate], paired: bool) -> Interval:
-    """exp of the mean log ratio over pairs, or of the log ratio with its first-order variance."""
+def _log_ratio(slow: Sequence[Estimate], fast: Sequence[Estimate], paired: bool) -> Estimate:
+    """The mean log ratio over pairs, or the log ratio with its first-order variance."""
     if paired:
-        log = between(math.log(a.value / b.value) for a, b in zip(slow, fast, strict=True))
-    else:
-        a, b = _pooled(slow), _pooled(fast)
-        log = _minus(_log(a), _log(b))
-    interval = log.interval()
-    low = None if interval.low is None else math.exp(interval.low)
-    high = None if interval.high is None else math.exp(interval.high)
-    return Interval(math.exp(interval.value), low, high)
-
-
-def _log(e: Estimate) -> Estimate:
-    return Estimate(math.log(e.value), e.variance / e.value**2, e.dof)
+        return between(math.log(a.value / b.value) for a, b in zip(slow, fast, strict=True))
+    return log_ratio(_pooled(slow), _pooled(fast))
 
 
 def _pooled(estimates: Sequence[Estimate]) -> Estimate:

@@ -96,7 +96,7 @@ AUDIT: tuple[tuple[str, Read, str], ...] = (
     ("NumPy", _package("numpy"), "time"),
     ("project commit", lambda run: run.manifest["environment"]["git"], "both"),
 )
-"""(item, where it stands in a run's manifest, what it can move)"""
+"""(item, how to read it from a run, what it can move)"""
 
 
 def audit(subjects: Sequence[Subject]) -> list[Item]:
@@ -108,7 +108,7 @@ def audit(subjects: Sequence[Subject]) -> list[Item]:
 def _item(subjects: Sequence[Subject], name: str, read: Read, matters: str) -> Item:
     found = {s.id: dict.fromkeys(_text(read(run)) for run in s.runs) for s in subjects}
     differs = len({text for texts in found.values() for text in texts}) > 1
-    return Item(name, {name: " | ".join(texts) for name, texts in found.items()}, differs, matters)
+    return Item(name, {subject: " | ".join(texts) for subject, texts in found.items()}, differs, matters)
 
 
 def _text(value: Any) -> str:

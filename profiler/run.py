@@ -4,6 +4,7 @@ Schema version of a stored run, and what each version changed:
   1  the first: manifest, steps, epochs, events.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,12 @@ from profiler.phases import Phase
 from profiler.recorder import Epoch
 
 SCHEMA_VERSION = 1
+
+
+def finite(loss: float | None) -> float | None:
+    """A loss as JSON can hold it: None where training diverged."""
+    return float(loss) if loss is not None and math.isfinite(loss) else None
+
 
 STATUSES = ("running", "complete", "interrupted", "failed")
 

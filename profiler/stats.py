@@ -60,6 +60,26 @@ def total(parts: Iterable[Estimate]) -> Estimate:
     return Estimate(value, variance, variance**2 / spread if spread else math.inf)
 
 
+def difference(a: Estimate, b: Estimate) -> Estimate:
+    """a - b for independent estimates; of unknown spread where one of them is."""
+    whole = total([a, b.scaled(-1)])
+    return whole if a.dof > 0 and b.dof > 0 else Estimate(whole.value, 0.0, 0.0)
+
+
+def log_ratio(a: Estimate, b: Estimate) -> Estimate:
+    """ln(a / b) for independent positive estimates, with its first-order variance."""
+    logs = [Estimate(math.log(e.value), e.variance / e.value**2, e.dof) for e in (a, b)]
+    return difference(*logs)
+
+
+def ratio(log: Estimate) -> Interval:
+    """The interval of a ratio from the estimate of its logarithm."""
+    interval = log.interval()
+    low = None if interval.low is None else math.exp(interval.low)
+    high = None if interval.high is None else math.exp(interval.high)
+    return Interval(math.exp(interval.value), low, high)
+
+
 def mean(series: Series, population: int | None = None) -> Estimate:
     """The mean of a series of n values that follow each other in time, n >= 1.
 

@@ -6,7 +6,6 @@ a running process from one that was killed.
 
 import fcntl
 import json
-import math
 import os
 import secrets
 import sqlite3
@@ -22,7 +21,7 @@ import numpy as np
 from profiler.errors import UserError
 from profiler.phases import Phase
 from profiler.recorder import Durations, Epoch, Step
-from profiler.run import SCHEMA_VERSION, Run, StepTable
+from profiler.run import SCHEMA_VERSION, Run, StepTable, finite
 
 DATABASE = "run.sqlite"
 HISTORY = "history.json"
@@ -240,15 +239,10 @@ def _history(db: sqlite3.Connection) -> dict[str, list[float | None]]:
     """The article's history: one value per epoch, and every training batch's loss."""
     columns = ["train_loss", "train_acc", "test_loss", "test_acc", "lr", "wall_ns"]
     rows = db.execute(f"SELECT {', '.join(columns)} FROM epochs ORDER BY epoch").fetchall()
-    history = {name: [_finite(row[i]) for row in rows] for i, name in enumerate(columns)}
+    history = {name: [finite(row[i]) for row in rows] for i, name in enumerate(columns)}
     history["epoch_time"] = [ns / 1e9 for ns in cast(list[int], history.pop("wall_ns"))]
     losses = db.execute("SELECT loss FROM steps WHERE stage = 'train' ORDER BY epoch, step")
-    return {**history, "batch_losses": [_finite(row[0]) for row in losses]}
-
-
-def _finite(value: float | None) -> float | None:
-    """What JSON can hold: None for the loss of a training that diverged."""
-    return value if value is not None and math.isfinite(value) else None
+    return {**history, "batch_losses": [finite(row[0]) for row in losses]}
 
 
 def _now() -> str:

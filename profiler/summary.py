@@ -1,6 +1,5 @@
 """summary.json: what a report says, for programs. Contract: docs/summary.md."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,7 +7,7 @@ from profiler.attribution import perturbation
 from profiler.compare import Gap
 from profiler.estimate import EpochEstimate, steady_steps, warmup_steps
 from profiler.fairness import Item
-from profiler.run import Run
+from profiler.run import Run, finite
 from profiler.stats import Estimate, Interval
 from profiler.subject import Subject
 
@@ -78,20 +77,15 @@ def marks_share(run: Run) -> float:
 
 def _accuracy(run: Run) -> dict[str, Any]:
     return {
-        "first_batch_loss": _finite(run.train.loss[0]) if len(run.train) else None,
+        "first_batch_loss": finite(run.train.loss[0]) if len(run.train) else None,
         "epochs": [
             {
-                "epoch": e.epoch, "train_loss": _finite(e.train_loss), "train_acc": e.train_acc,
-                "test_loss": _finite(e.test_loss), "test_acc": e.test_acc, "lr": e.lr, "seconds": e.wall_ns * 1e-9,
+                "epoch": e.epoch, "train_loss": finite(e.train_loss), "train_acc": e.train_acc,
+                "test_loss": finite(e.test_loss), "test_acc": e.test_acc, "lr": e.lr, "seconds": e.wall_ns * 1e-9,
             }
             for e in run.epochs
         ],
     }  # fmt: skip
-
-
-def _finite(loss: float | None) -> float | None:
-    """A loss as JSON can hold it: None where training diverged."""
-    return float(loss) if loss is not None and math.isfinite(loss) else None
 
 
 def _gap(gap: Gap) -> dict[str, Any]:

@@ -18,7 +18,6 @@ from reports.article import ARTICLE, ArticleRun
 
 OTHER_FLAG = 0.02
 """a larger share of `other` means that the marks miss something"""
-ENOUGH_EPOCHS = 1
 TOP = 3
 ARTICLE_EPOCHS = 20
 
@@ -45,7 +44,7 @@ class View:
     @property
     def synthetic(self) -> bool:
         """Whether the images were made up."""
-        return bool(self.subjects[0].first.manifest["data"]["kind"] == "synthetic")
+        return _synthetic(self.subjects)
 
     @property
     def source(self) -> str:
@@ -64,18 +63,24 @@ def build(runs: Sequence[Run]) -> View:
     pairs = tuple(gaps(subjects))
     fairness = tuple(audit(subjects))
     return View(
-        subjects,
-        pairs,
-        fairness,
-        _phases_shown(subjects),
-        _verdict(subjects, pairs),
-        _why(pairs),
-        tuple(line for subject in subjects for line in _moved(subject)),
-        tuple(_cautions(subjects, pairs, fairness)),
-        _next(subjects, pairs),
-        tuple(ARTICLE[name] for name in dict.fromkeys(s.first.framework for s in subjects) if name in ARTICLE),
-        summarise(subjects, pairs, fairness),
+        subjects=subjects,
+        gaps=pairs,
+        fairness=fairness,
+        phases=_phases_shown(subjects),
+        verdict=_verdict(subjects, pairs),
+        why=_why(pairs),
+        moved=tuple(line for subject in subjects for line in _moved(subject)),
+        cautions=tuple(_cautions(subjects, pairs, fairness)),
+        next=_next(subjects, pairs),
+        article=tuple(
+            ARTICLE[name] for name in dict.fromkeys(s.first.framework for s in subjects) if name in ARTICLE
+        ),
+        summary=summarise(subjects, pairs, fairness),
     )
+
+
+def _synthetic(subjects: Sequence[Subject]) -> bool:
+    return bool(subjects[0].first.manifest["data"]["kind"] == "synthetic")
 
 
 def _machine(run: Run) -> str:
@@ -90,7 +95,7 @@ def short_id(run: Run) -> str:
 
 def accuracy_is_comparable(subjects: Sequence[Subject]) -> bool:
     """Whether every subject trained on all images for at least one epoch."""
-    return all(s.epoch.measured and len(s.first.epochs) >= ENOUGH_EPOCHS for s in subjects)
+    return all(s.epoch.measured for s in subjects)
 
 
 def _phases_shown(subjects: Sequence[Subject]) -> tuple[Phase, ...]:
@@ -137,7 +142,7 @@ def _without_evaluate(subjects: Sequence[Subject]) -> str:
 
 
 def _on(subjects: Sequence[Subject]) -> str:
-    return " on synthetic data" if subjects[0].first.manifest["data"]["kind"] == "synthetic" else ""
+    return " on synthetic data" if _synthetic(subjects) else ""
 
 
 def _why(pairs: Sequence[Gap]) -> tuple[str, ...]:
@@ -176,7 +181,7 @@ def _moved(subject: Subject) -> list[str]:
 
 def _cautions(subjects: Sequence[Subject], pairs: Sequence[Gap], fairness: Sequence[Item]) -> list[str]:
     notes = []
-    if subjects[0].first.manifest["data"]["kind"] == "synthetic":
+    if _synthetic(subjects):
         notes.append("The images are synthetic: times are comparable, losses and accuracies say nothing of CIFAR-10.")
     for subject in subjects:
         notes += [

@@ -1,4 +1,4 @@
-"""A small data set in each of the official forms."""
+"""A small data set in each of the official forms, and what reading it must give or refuse."""
 
 import io
 import pickle
@@ -6,13 +6,34 @@ import tarfile
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from profiler.errors import UserError
+from workloads.cifar10_files import open_source
 from workloads.cifar10_images import Images
 from workloads.cifar10_official import DISTRIBUTIONS
 from workloads.synthetic import make_synthetic
 
 PYTHON, BINARY = DISTRIBUTIONS
 IMAGES = make_synthetic(50, 10, seed=3)
+
+
+def assert_same(images: Images) -> None:
+    for found, true in zip(images, IMAGES, strict=True):
+        assert found.dtype == np.uint8
+        np.testing.assert_array_equal(found, true)
+
+
+def refusal(path: Path) -> str:
+    """The one line that the user sees; nothing may have been written beside the file."""
+    before = sorted(path.parent.rglob("*"))
+    with pytest.raises(UserError) as caught:
+        open_source(path).read()
+    assert sorted(path.parent.rglob("*")) == before
+    line = str(caught.value)
+    assert line.startswith(f"{path}: ")
+    assert "\n" not in line
+    return line
 
 
 def batches(images: Images) -> list[tuple[np.ndarray, np.ndarray]]:

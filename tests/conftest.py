@@ -1,5 +1,6 @@
 """What many tests share: runs made from known numbers, and a clock that only moves when told."""
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -113,3 +114,12 @@ def with_materialize(run: Run) -> Run:
     forward = np.full(len(run.train), 1_000_000)
     phases |= {Phase.FORWARD: forward, Phase.MATERIALIZE: phases[Phase.FORWARD] - forward}
     return replace(run, train=replace(run.train, phase_ns=phases))
+
+
+def autoregression(random: np.random.Generator, rho: float, n: int) -> np.ndarray:
+    """Shape (n,): mean 10, standard deviation 1, each value correlated by `rho` with the one before."""
+    noise = random.normal(0, math.sqrt(1 - rho**2), n)
+    noise[0] = random.normal()
+    for i in range(1, n):
+        noise[i] += rho * noise[i - 1]
+    return 10 + noise

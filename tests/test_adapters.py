@@ -154,11 +154,11 @@ def test_torchs_item_is_charged_where_it_is_called(clock: ScriptedClock, monkeyp
     import torch
 
     monkeypatch.setattr(torch.Tensor, "item", delayed(torch.Tensor.item, clock))
-    framework = build("torch", "cpu")
+    framework: Any = build("torch", "cpu")
     second = training(train(framework, clock, steps=2))[1]
     charged = {phase: ns / DELAY_NS for phase, ns in second.durations.items() if ns}
     # The loop reads the loss twice and the right answers once; Adam reads each parameter's step counter.
-    parameters = len(list(framework.model.parameters()))  # type: ignore[attr-defined]
+    parameters = len(list(framework.model.parameters()))
     assert charged == {Phase.METRICS: 3, Phase.STEP: parameters}
 
 

@@ -11,6 +11,7 @@ from profiler.commands.main import main
 from profiler.estimate import estimate_epoch
 from profiler.phases import Phase
 from profiler.recorder import mark_cost_ns
+from tests.conftest import autoregression
 
 pytestmark = pytest.mark.bench
 
@@ -60,11 +61,7 @@ def test_coverage_of_the_mean_of_a_whole_epoch(rho: float, n: int) -> None:
     rng, size, trials = np.random.default_rng(20261123), 391, 1000
     hits = 0
     for _ in range(trials):
-        noise = rng.standard_normal(size) * np.sqrt(1 - rho**2)
-        series = np.empty(size)
-        series[0] = rng.standard_normal()
-        for i in range(1, size):
-            series[i] = rho * series[i - 1] + noise[i]
+        series = autoregression(rng, rho, size)
         interval = stats.mean(series[:n], size).interval()
         assert interval.low is not None
         assert interval.high is not None

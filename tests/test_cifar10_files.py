@@ -10,28 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from profiler.errors import UserError
-from tests.cifar10_samples import IMAGES
+from tests.cifar10_samples import IMAGES, assert_same, refusal
 from workloads.cifar10_files import open_source
-from workloads.cifar10_images import Images
-
-
-def assert_same(images: Images) -> None:
-    for found, true in zip(images, IMAGES, strict=True):
-        assert found.dtype == np.uint8
-        np.testing.assert_array_equal(found, true)
-
-
-def refusal(path: Path) -> str:
-    """The one line that the user sees; nothing may have been written beside the file."""
-    before = sorted(path.parent.rglob("*"))
-    with pytest.raises(UserError) as caught:
-        open_source(path).read()
-    assert sorted(path.parent.rglob("*")) == before
-    line = str(caught.value)
-    assert line.startswith(f"{path}: ")
-    assert "\n" not in line
-    return line
 
 
 def test_npz(tmp_path: Path) -> None:

@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from profiler.errors import UserError
-from tests.cifar10_samples import BINARY, IMAGES, PYTHON, pack, pickled, raw, unpack
+from tests.cifar10_samples import BINARY, IMAGES, PYTHON, assert_same, pack, pickled, raw, refusal, unpack
 from workloads import cifar10_official
 from workloads.cifar10_files import open_source
 from workloads.cifar10_images import Images
@@ -37,24 +36,6 @@ def publish(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         monkeypatch.setattr(cifar10_official, "DISTRIBUTIONS", (known, *others))
 
     return publish
-
-
-def assert_same(images: Images) -> None:
-    for found, true in zip(images, IMAGES, strict=True):
-        assert found.dtype == np.uint8
-        np.testing.assert_array_equal(found, true)
-
-
-def refusal(path: Path) -> str:
-    """The one line that the user sees; nothing may have been written beside the file."""
-    before = sorted(path.parent.rglob("*"))
-    with pytest.raises(UserError) as caught:
-        open_source(path).read()
-    assert sorted(path.parent.rglob("*")) == before
-    line = str(caught.value)
-    assert line.startswith(f"{path}: ")
-    assert "\n" not in line
-    return line
 
 
 @pytest.mark.parametrize(("distribution", "write"), [(PYTHON, pickled), (BINARY, raw)])

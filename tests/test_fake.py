@@ -1,5 +1,7 @@
+import io
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from profiler import store
@@ -44,17 +46,16 @@ def train_into(
     fake = Fake(42, 10, costs, lazy, clock)
     recorder = Recorder(fake.phases, sink, clock, schedule=schedule, wait=fake.wait)
     made = make_synthetic(images, 10, 1)
-    x, y = made.x_train, made.y_train
-    with open("/dev/null", "w") as nowhere:  # noqa: PTH123
-        loop.train(
-            fake,
-            fake.loader(x, y, 10, True, loop.timed_collate(recorder)),  # type: ignore[arg-type]
-            fake.loader(x[:10], y[:10], 10, False, lambda collate: collate),  # type: ignore[arg-type]
-            recorder,
-            Progress("fake", None, 3, nowhere),
-            epochs=1,
-            enough=Sample(None, None),
-        )
+    x, y = made.x_train.astype(np.float32), made.y_train.astype(np.int64)
+    loop.train(
+        fake,
+        fake.loader(x, y, 10, True, loop.timed_collate(recorder)),
+        fake.loader(x[:10], y[:10], 10, False, lambda collate: collate),
+        recorder,
+        Progress("fake", None, 3, io.StringIO()),
+        epochs=1,
+        enough=Sample(None, None),
+    )
 
 
 def milliseconds(step: Step) -> dict[str, float]:

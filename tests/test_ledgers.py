@@ -1,6 +1,6 @@
 from profiler.ledgers import ASRUN_BLOCK, FENCED_BLOCK, POLICIES, Ledger
 from profiler.phases import Phase
-from profiler.recorder import Recorder
+from profiler.recorder import Recorder, Stage
 from tests.conftest import ScriptedClock
 from tests.test_recorder import Kept
 
@@ -17,8 +17,9 @@ def test_a_fenced_mark_waits_before_it_reads_the_clock_and_an_as_run_one_does_no
     clock.advance(1)
     recorder.mark(Phase.EPOCH_START)
     recorder.close_outside()
-    for stage in ("train", "evaluate"):
-        recorder.start_stage(stage)  # type: ignore[arg-type]
+    stages: tuple[Stage, ...] = ("train", "evaluate")
+    for stage in stages:
+        recorder.start_stage(stage)
         clock.advance(7)
         recorder.mark(Phase.FORWARD)
         recorder.close_step(1, 0.0, 0)

@@ -5,6 +5,7 @@ import pytest
 from scipy import stats as scipy_stats
 
 from profiler.stats import Estimate, Interval, autocorrelation, between, mean, total
+from tests.conftest import autoregression
 
 ALTERNATING = np.array([2, 4, 2, 4, 2, 4])
 """mean 3, s^2 1.2, no positive autocorrelation"""
@@ -91,7 +92,7 @@ def test_processes_are_independent_whatever_their_order() -> None:
 def test_the_interval_from_60_steps_covers_the_mean_of_391(rho: float, low: float, high: float) -> None:
     random, trials, covered = np.random.default_rng(2026), 600, 0
     for _ in range(trials):
-        epoch = _autoregression(random, rho, 391)
+        epoch = autoregression(random, rho, 391)
         interval = mean(epoch[:60], 391).interval()
         assert interval.low is not None
         assert interval.high is not None
@@ -103,16 +104,7 @@ def test_ignoring_autocorrelation_would_cover_too_seldom() -> None:
     """The series of the test above do need the correction: a plain t interval fails the same bounds."""
     random, trials, covered = np.random.default_rng(2026), 300, 0
     for _ in range(trials):
-        epoch = _autoregression(random, 0.5, 391)
+        epoch = autoregression(random, 0.5, 391)
         plain = scipy_stats.ttest_1samp(epoch[:60], 0).confidence_interval(0.95)
         covered += plain.low <= epoch.mean() <= plain.high
     assert covered / trials < 0.85
-
-
-def _autoregression(random: np.random.Generator, rho: float, n: int) -> np.ndarray:
-    """Shape (n,): mean 10, standard deviation 1, each value correlated by `rho` with the one before."""
-    noise = random.normal(0, math.sqrt(1 - rho**2), n)
-    noise[0] = random.normal()
-    for i in range(1, n):
-        noise[i] += rho * noise[i - 1]
-    return 10 + noise

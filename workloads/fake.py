@@ -126,14 +126,17 @@ class Fake:
         """Busy-wait what the script says for `phase`, in proportion to the batch; evaluating is one phase."""
         if self._evaluating and phase is not Phase.EVALUATE:
             return
-        share = 1.0 if phase in (Phase.EPOCH_START, Phase.CHECKPOINT) else self._images / self._batch_size
-        self._spin(self.costs.get(phase, 0.0) * share)
+        self._spin(self._cost_ms(phase))
 
     def _ask(self, phase: Phase) -> None:
         if self._lazy and not self._evaluating:
-            self._owed_ms += self.costs.get(phase, 0.0) * self._images / self._batch_size
+            self._owed_ms += self._cost_ms(phase)
         else:
             self.spend(phase)
+
+    def _cost_ms(self, phase: Phase) -> float:
+        share = 1.0 if phase in (Phase.EPOCH_START, Phase.CHECKPOINT) else self._images / self._batch_size
+        return self.costs.get(phase, 0.0) * share
 
     def _spin(self, ms: float) -> None:
         end = self._clock() + round(ms * 1e6)

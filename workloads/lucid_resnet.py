@@ -13,7 +13,7 @@ from workloads.framework import Batch, Collate, Images, Labels, Tensor, seed_pyt
 from workloads.lucid_import import DISTRIBUTION, prepare
 from workloads.numpy_dataset import NumpyDataset, numpy_collate
 
-prepare()
+prepare()  # before anything of Lucid is imported: hence E402 below
 
 import lucid  # noqa: E402
 import lucid.models  # noqa: E402

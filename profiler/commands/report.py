@@ -2,7 +2,8 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from profiler import store
@@ -35,11 +36,9 @@ def write(paths: Sequence[Path], out: Path) -> int:
     """Write the report, print its verdict and where it is. Raises UserError; then no file was touched."""
     report = render([store.read(path) for path in paths])
     prepare(out)
-    try:
+    with _writing(out):
         for name in FILES:
             _replace(out / name, report.files.get(name))
-    except OSError as error:
-        raise UserError(f"cannot write the report to {out}: {error.strerror}; choose another --out") from None
     print(report.view.verdict)
     print(f"report: {out / report.page}")
     return 0
@@ -47,13 +46,19 @@ def write(paths: Sequence[Path], out: Path) -> int:
 
 def prepare(out: Path) -> None:
     """Make the report's directory. Raises UserError where it cannot be, or holds what is not a report's."""
-    try:
+    with _writing(out):
         out.mkdir(parents=True, exist_ok=True)
         foreign = any(out.iterdir()) and not (out / SUMMARY).is_file()
-    except OSError as error:
-        raise UserError(f"cannot write the report to {out}: {error.strerror}; choose another --out") from None
     if foreign:
         raise UserError(f"{out} holds files of another kind; choose an empty --out, or one of an earlier report")
+
+
+@contextmanager
+def _writing(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"cannot write the report to {out}: {error.strerror}; choose another --out") from None
 
 
 def _replace(path: Path, content: bytes | None) -> None:
@@ -73,25 +78,28 @@ def with_latest_others(paths: Sequence[Path], runs_dir: Path) -> list[Path]:
     """
     chosen: dict[Path, Run] = {path: store.read(path) for path in paths}
     made = {_contender(run) for run in chosen.values()}
+    passed_over: dict[tuple[str, str], Run] = {}
     for path in reversed(store.find(runs_dir)):
         run = _readable(path)
-        if run is not None and len(run.train) and _contender(run) not in made and _joins(run, list(chosen.values())):
+        if run is None or not len(run.train) or _contender(run) in made:
+            continue
+        if _joins(run, list(chosen.values())):
             chosen[path] = run
+        else:
+            passed_over.setdefault(_contender(run), run)
     if not chosen:
         raise UserError(f"no run with a training step in {runs_dir}; `make profile` makes some")
-    _name_left_out(list(chosen.values()), runs_dir)
+    shown = {_contender(run) for run in chosen.values()}
+    for contender, run in passed_over.items():
+        if contender not in shown:
+            _say_left_out(run, list(chosen.values()))
     return sorted(chosen, key=lambda path: path.name)
 
 
-def _name_left_out(chosen: Sequence[Run], runs_dir: Path) -> None:
-    """Say of each contender that has runs, none of them comparable, why its newest is not in the report."""
-    seen = {_contender(run) for run in chosen}
-    for path in reversed(store.find(runs_dir)):
-        run = _readable(path)
-        if run is not None and len(run.train) and _contender(run) not in seen:
-            seen.add(_contender(run))
-            reason = next(filter(None, (incomparable(other, run) for other in chosen)), "not the newest")
-            print(f"left out: {run.id} ({reason}); name both runs or repeat one to compare them", file=sys.stderr)
+def _say_left_out(run: Run, chosen: Sequence[Run]) -> None:
+    """Say why a contender's newest run is not in the report: none of its runs is comparable."""
+    reason = next(filter(None, (incomparable(other, run) for other in chosen)))
+    print(f"left out: {run.id} ({reason}); name both runs or repeat one to compare them", file=sys.stderr)
 
 
 def _contender(run: Run) -> tuple[str, str]:
