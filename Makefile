@@ -1,7 +1,7 @@
 # `make help` lists the targets. Each prepares what it needs, .venv first.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo profile profile-lucid profile-torch report test lint format bench clean lock
+.PHONY: help setup demo profile profile-lucid profile-torch noise report test lint format bench clean lock
 
 PRESET ?= quick
 DEVICE ?= auto
@@ -13,9 +13,10 @@ PYTHON := .venv/bin/python
 READY := .venv/.ready
 PROFILER := $(PYTHON) -m profiler
 STORES := --runs-dir "$(RUNS)" --out "$(OUT)"
-WORK := --preset $(PRESET) --device $(DEVICE) --data "$(DATA)" \
+WORKLOAD := --preset $(PRESET) --device $(DEVICE) --data "$(DATA)" \
   $(if $(BATCH),--batch-size $(BATCH)) $(if $(STEPS),--steps $(STEPS)) $(if $(EPOCHS),--epochs $(EPOCHS)) \
-  $(if $(REPEATS),--repeats $(REPEATS)) $(if $(SEED),--seed $(SEED)) $(STORES)
+  $(if $(REPEATS),--repeats $(REPEATS)) $(if $(SEED),--seed $(SEED)) --runs-dir "$(RUNS)"
+WORK := $(WORKLOAD) --out "$(OUT)"
 
 help: ## this list
 	@echo "make TARGET [PRESET=smoke|quick|epoch|article] [DEVICE=auto|cpu|gpu|mps|cuda] [DATA=auto|synthetic|PATH]"
@@ -33,6 +34,9 @@ profile-lucid: $(READY) ## Lucid alone, then the report with the newest run of t
 
 profile-torch: $(READY) ## PyTorch alone, then the report with the newest run of the others
 	@$(PROFILER) profile --frameworks torch $(WORK)
+
+noise: $(READY) ## PyTorch against itself, about 10 minutes: the smallest effect that this machine lets one claim
+	@$(PROFILER) noise --framework torch $(WORKLOAD)
 
 report: $(READY) ## the report again, from the newest stored runs
 	@$(PROFILER) report $(STORES)

@@ -27,6 +27,8 @@ class Gap:
     by_phase: dict[Phase, Estimate]
     left_out: tuple[Phase, ...]
     """phases that one side did not get to measure; in neither side's sum"""
+    floor: float | None = None
+    """the machine's noise floor as a share: a ratio no further from 1 is not claimed; None: not measured"""
     fenced: "Gap | None" = None
     """the same, made of fenced steps; None where a side has none"""
 
@@ -37,22 +39,22 @@ class Gap:
 
     @property
     def verdict(self) -> str:
-        """slower | equal | undecided: `slower` only if the interval excludes 1."""
+        """slower | equal | undecided: `slower` only if the interval excludes 1 and the ratio is above the floor."""
         low, high = self.ratio.low, self.ratio.high
         if low is None or high is None:
             return "undecided"
         if low > 1 - EQUAL_WITHIN and high < 1 + EQUAL_WITHIN:
             return "equal"
-        return "slower" if low > 1 else "undecided"
+        return "slower" if low > 1 and self.ratio.value > 1 + (self.floor or 0.0) else "undecided"
 
 
-def gaps(subjects: Sequence[Subject]) -> list[Gap]:
+def gaps(subjects: Sequence[Subject], floor: float | None = None) -> list[Gap]:
     """Every pair, the largest gap first."""
-    pairs = (max(gap(a, b), gap(b, a), key=_seconds) for a, b in combinations(subjects, 2))
+    pairs = (max(gap(a, b, floor), gap(b, a, floor), key=_seconds) for a, b in combinations(subjects, 2))
     return sorted(pairs, key=_seconds, reverse=True)
 
 
-def gap(slow: Subject, fast: Subject) -> Gap:
+def gap(slow: Subject, fast: Subject, floor: float | None = None) -> Gap:
     """The gap between two subjects, over pairs of processes where they alternated, at least two each."""
     left_out = _left_out(slow, fast)
     paired = len(slow.runs) == len(fast.runs) >= 2 and _session(slow) == _session(fast) is not None
@@ -65,10 +67,9 @@ def gap(slow: Subject, fast: Subject) -> Gap:
     totals = [[e.total for e in side] for side in sides]
     seconds = _subtract(totals[0], totals[1], paired)
     fast_seconds = _pooled(totals[1]).value
-    fenced = gap(slow.fenced, fast.fenced) if slow.fenced and fast.fenced else None
-    return Gap(
-        slow, fast, fast_seconds, seconds, ratio(_log_ratio(totals[0], totals[1], paired)), by_phase, left_out, fenced
-    )
+    fenced = gap(slow.fenced, fast.fenced, floor) if slow.fenced and fast.fenced else None
+    log = _log_ratio(totals[0], totals[1], paired)
+    return Gap(slow, fast, fast_seconds, seconds, ratio(log), by_phase, left_out, floor, fenced)
 
 
 def _seconds(gap: Gap) -> float:

@@ -13,11 +13,18 @@ import numpy as np
 import psutil
 from threadpoolctl import threadpool_info
 
+from profiler.canary import control_group, read_text
+
 UNKNOWN = "unknown"
 
+KERNEL_VARIABLES = (
+    "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "MKL_ENABLE_INSTRUCTIONS", "MKL_DEBUG_CPU_TYPE", "ONEDNN_MAX_CPU_ISA",
+    "DNNL_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY", "NPY_DISABLE_CPU_FEATURES", "NPY_ENABLE_CPU_FEATURES",
+)  # fmt: skip
+"""Environment variables that choose a library's kernels in place of the library."""
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS", "OMP_PROC_BIND", "OMP_WAIT_POLICY", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS",
-    "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "VECLIB_MAXIMUM_THREADS", "KMP_AFFINITY", "KMP_BLOCKTIME",
+    "VECLIB_MAXIMUM_THREADS", "KMP_AFFINITY", "KMP_BLOCKTIME",
 )  # fmt: skip
 """Environment variables that move the speed of BLAS or OpenMP; recorded where they are set."""
 
@@ -32,28 +39,11 @@ def collect() -> dict[str, Any]:
         "packages": {name: _version(name) for name in PACKAGES},
         "thread_pools": _thread_pools(),
         "numpy_blas": _numpy_blas(),
-        "variables": {name: os.environ[name] for name in THREAD_VARIABLES if name in os.environ},
+        "variables": {
+            name: os.environ[name] for name in (*THREAD_VARIABLES, *KERNEL_VARIABLES) if name in os.environ
+        },
         "git": _git(Path(__file__).parent),
     }
-
-
-def load() -> dict[str, Any]:
-    """What may change while a run goes on: taken at its start and at its end."""
-    steal = getattr(psutil.cpu_times(), "steal", None)
-    return {
-        "load_1min": round(os.getloadavg()[0], 2),
-        "steal_s": UNKNOWN if steal is None else steal,
-        "throttled": _throttled(),
-        "memory_available_bytes": psutil.virtual_memory().available,
-    }
-
-
-def peak_rss_bytes() -> int:
-    """The largest resident size of this process so far, bytes."""
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _machine() -> dict[str, Any]:
@@ -64,8 +54,8 @@ def _machine() -> dict[str, Any]:
         "cores_physical": psutil.cpu_count(logical=False) or UNKNOWN,
         "cores_logical": psutil.cpu_count() or UNKNOWN,
         "cores_usable": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else UNKNOWN,
-        "cgroup_cpu_max": _first_line(f"{_control_group()}/cpu.max"),
-        "cgroup_memory_max": _first_line(f"{_control_group()}/memory.max"),
+        "cgroup_cpu_max": _first_line(f"{control_group()}/cpu.max"),
+        "cgroup_memory_max": _first_line(f"{control_group()}/memory.max"),
         "memory_bytes": psutil.virtual_memory().total,
         "governor": _first_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         "power": _power(),
@@ -79,22 +69,8 @@ def _cpu_model() -> str:
 
 
 def _values(path: str, key: str) -> Iterator[str]:
-    text = _read(path) or ""
+    text = read_text(path) or ""
     return (line.partition(":")[2].strip() for line in text.splitlines() if line.startswith(key))
-
-
-def _control_group() -> str:
-    """The directory of this process's own control group (version 2)."""
-    lines = (_read("/proc/self/cgroup") or "").splitlines()
-    own = next((line.removeprefix("0::") for line in lines if line.startswith("0::")), "")
-    return f"/sys/fs/cgroup{own}".rstrip("/")
-
-
-def _throttled() -> int | str:
-    """Times that this process's control group was throttled by its CPU limit."""
-    text = _read(f"{_control_group()}/cpu.stat") or ""
-    counts = [line.split()[1] for line in text.splitlines() if line.startswith("nr_throttled")]
-    return int(counts[0]) if counts else UNKNOWN
 
 
 def _power() -> str:
@@ -148,12 +124,5 @@ def _output(command: list[str]) -> str:
 
 
 def _first_line(path: str) -> str:
-    text = _read(path)
+    text = read_text(path)
     return text.splitlines()[0] if text else UNKNOWN
-
-
-def _read(path: str) -> str | None:
-    try:
-        return Path(path).read_text()
-    except OSError:
-        return None

@@ -19,9 +19,12 @@ from profiler.ledgers import Ledger
 from profiler.phases import Phase
 from profiler.recorder import Epoch
 from profiler.run import Run, StepTable
-from profiler.stats import Estimate, Interval, between, mean, total
+from profiler.stats import Estimate, Interval, between, mean, steps_for, total
+from profiler.steady import Kind, Steady, detect
 
 NS = 1e-9
+LEAST_FOR_A_FORECAST = 4
+"""steady steps, to say how many more are needed"""
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ class EpochEstimate:
 class WarmUp:
     """How a run began, in seconds per step. The warm-up is kept and shown, and not averaged in."""
 
+    kind: Kind
     steps: int
     first: float
     excess: float
@@ -62,13 +66,26 @@ class WarmUp:
     """of as-run steps"""
 
 
-def warmup_steps(run: Run) -> int:
-    """How many full steps at the start of the process are warm-up: a fifth of them, at least 1, at most 5.
+def beginning(train: StepTable, batch_size: int) -> Steady:
+    """How training began; `start` counts its full steps before the first steady one.
 
-    0 where there is only one.
+    Judged by the steps that totals are made of: as-run ones, or fenced ones where there are no others.
     """
-    full = int(_is_full(run).sum())
-    return min(5, max(1, full // 5)) if full > 1 else 0
+    full = _full(train, batch_size)
+    judged = np.flatnonzero(_is_judged(full))
+    if not len(judged):
+        return Steady(Kind.FLAT, 0)
+    found = detect(full.wall_ns[judged])
+    return replace(found, start=int(judged[found.start]))
+
+
+def _is_judged(full: StepTable) -> NDArray[np.bool_]:
+    return ~_after_switch(full) & (~full.fenced | full.fenced.all())
+
+
+def warmup_steps(run: Run) -> int:
+    """How many full steps at the start of the process are warm-up: see `profiler.steady`."""
+    return beginning(run.train, run.batch_size).start
 
 
 def steady_steps(run: Run, ledger: Ledger = Ledger.ASRUN) -> StepTable:
@@ -76,22 +93,43 @@ def steady_steps(run: Run, ledger: Ledger = Ledger.ASRUN) -> StepTable:
 
     Raises UserError where there is none.
     """
-    full = run.train.where(_is_full(run))
-    if not len(full):
+    if not len(_full(run.train, run.batch_size)):
         raise UserError(f"{run.id}: no full training step was stored ({run.status}); nothing to report")
-    wanted = (full.fenced == (ledger is Ledger.FENCED)) & ~_after_switch(full)
-    steady = full.where(wanted & (np.arange(len(full)) >= warmup_steps(run)))
+    steady = _steady(run.train, run.batch_size, ledger)
     if not len(steady):
         raise UserError(f"{run.id}: no steady {ledger} step was stored; take more steps, or another --fence")
     return steady
 
 
+def moving_steps(run: Run) -> StepTable:
+    """What a trend is read from: the steps that `beginning` judges by, without the first and without a slow warm-up.
+
+    A beginning that was faster is no warm-up, but a part of the trend.
+    """
+    full = _full(run.train, run.batch_size)
+    found = beginning(run.train, run.batch_size)
+    start = found.start if found.kind is Kind.WARM_UP else min(1, len(full) - 1)
+    return full.where(_is_judged(full) & (np.arange(len(full)) >= start))
+
+
+def later_steps(run: Run) -> StepTable:
+    """All full training steps after the warm-up, of either ledger."""
+    return _later(run.train, run.batch_size)
+
+
+def _later(train: StepTable, batch_size: int) -> StepTable:
+    full = _full(train, batch_size)
+    return full.where(np.arange(len(full)) >= beginning(train, batch_size).start)
+
+
+def _steady(train: StepTable, batch_size: int, ledger: Ledger) -> StepTable:
+    later = _later(train, batch_size)
+    return later.where((later.fenced == (ledger is Ledger.FENCED)) & ~_after_switch(later))
+
+
 def has_ledger(run: Run, ledger: Ledger) -> bool:
     """Whether the run has steady steps of `ledger`."""
-    try:
-        return len(steady_steps(run, ledger)) > 0
-    except UserError:
-        return False
+    return len(_steady(run.train, run.batch_size, ledger)) > 0
 
 
 def _after_switch(steps: StepTable) -> NDArray[np.bool_]:
@@ -103,10 +141,32 @@ def _after_switch(steps: StepTable) -> NDArray[np.bool_]:
 
 def warm_up(run: Run) -> WarmUp:
     """The first step, the excess of the warm-up, and the steady mean: three numbers, kept apart."""
-    full = run.train.where(_is_full(run)).wall_ns * NS
-    count = warmup_steps(run)
+    full = _full(run.train, run.batch_size).wall_ns * NS
+    found = beginning(run.train, run.batch_size)
     steady = mean(steady_steps(run).wall_ns * NS)
-    return WarmUp(count, float(full[0]), float(full[:count].sum() - count * steady.value), steady)
+    excess = float(full[: found.start].sum() - found.start * steady.value)
+    return WarmUp(found.kind, found.start, float(full[0]), excess, steady)
+
+
+def precision(train: StepTable, batch_size: int, train_images: int) -> float | None:
+    """Half the 95 % interval of an epoch's training, as a share of it; None where there is no steady state yet."""
+    steady = _steady(train, batch_size, Ledger.ASRUN)
+    if len(steady) < 2 or beginning(train, batch_size).kind is Kind.NONE:
+        return None
+    training = total(_sample(steady, None, batch_size, train_images, finite=True))
+    interval = training.interval()
+    return None if interval.high is None else (interval.high - interval.value) / interval.value
+
+
+def more_steps(run: Run, share: float = 0.01) -> int | None:
+    """How many more as-run steps would give the mean step of this process's epoch to +- `share`; None: unknown."""
+    if not has_ledger(run, Ledger.ASRUN):
+        return None
+    steady = steady_steps(run)
+    if len(steady) < LEAST_FOR_A_FORECAST:
+        return None
+    population = int(run.manifest["full_epoch"]["train_images"]) // run.batch_size * _epoch_count(steady)
+    return max(0, steps_for(steady.wall_ns * NS, population, share) - len(steady))
 
 
 def estimate_epoch(run: Run, ledger: Ledger = Ledger.ASRUN, *, finite: bool = True) -> EpochEstimate:
@@ -116,36 +176,46 @@ def estimate_epoch(run: Run, ledger: Ledger = Ledger.ASRUN, *, finite: bool = Tr
     Without, it is for an epoch as such, as a comparison needs. Raises UserError where no step was stored.
     """
     full_epochs = [epoch for epoch in run.epochs if _is_complete(run, epoch.epoch, ledger)]
+    steady = steady_steps(run, ledger)
     phases: dict[Phase, Estimate | None] = {
-        phase: total(parts) if (parts := list(_parts(run, ledger, phase, full_epochs, finite))) else None
+        phase: total(parts) if (parts := list(_parts(run, steady, phase, full_epochs, finite))) else None
         for phase in Phase
     }
-    training = list(_training(run, ledger, None, full_epochs, finite))
-    whole = total([*training, *(part for phase in Phase for part in _outside(run, phase, full_epochs, finite))])
+    if ledger is Ledger.FENCED:
+        phases[Phase.FLUSH] = None  # fenced steps leave nothing undone
+    training = list(_training(run, steady, None, full_epochs, finite))
+    outside = [p for phase in Phase if phases[phase] for p in _outside(run, phase, full_epochs, finite)]
+    whole = total([*training, *outside])
     if training[0].dof <= 0:  # one steady step: what is known of the rest is no interval of the epoch
         whole = Estimate(whole.value, 0.0, 0.0)
     return EpochEstimate(phases, whole, bool(full_epochs))
 
 
-def _parts(run: Run, ledger: Ledger, phase: Phase, full_epochs: list[Epoch], finite: bool) -> Iterable[Estimate]:
+def _parts(run: Run, steady: StepTable, phase: Phase, full_epochs: list[Epoch], finite: bool) -> Iterable[Estimate]:
     if phase in run.train.phase_ns:
-        yield from _training(run, ledger, phase, full_epochs, finite)
+        yield from _training(run, steady, phase, full_epochs, finite)
     yield from _outside(run, phase, full_epochs, finite)
 
 
 def _training(
-    run: Run, ledger: Ledger, phase: Phase | None, full_epochs: list[Epoch], finite: bool
+    run: Run, steady: StepTable, phase: Phase | None, full_epochs: list[Epoch], finite: bool
 ) -> Iterable[Estimate]:
     """Seconds in `phase` (None: all) over the epoch's training steps."""
-    images = int(run.manifest["full_epoch"]["train_images"])
-    steps, ragged = divmod(images, run.batch_size)
-    share = ragged / run.batch_size
-    steady = steady_steps(run, ledger)
+    sample = list(_sample(steady, phase, run.batch_size, int(run.manifest["full_epoch"]["train_images"]), finite))
+    if full_epochs:
+        yield _measured(_exact(run, phase, full_epochs), sample[0], finite)
+    else:
+        yield from sample
+
+
+def _sample(
+    steady: StepTable, phase: Phase | None, batch_size: int, train_images: int, finite: bool
+) -> Iterable[Estimate]:
+    """Seconds in `phase` over an epoch's training, from steady steps: all full ones, then the ragged one's error."""
+    steps, ragged = divmod(train_images, batch_size)
+    share = ragged / batch_size
     per_step = _seconds(steady, phase)
     sample = mean(per_step, steps * _epoch_count(steady) if finite else None).scaled(steps + share)
-    if full_epochs:
-        yield _measured(_exact(run, phase, full_epochs), sample, finite)
-        return
     yield sample
     if ragged and sample.dof > 0:
         # At least its share of images, at most a whole step: mean square distance from the least, if uniform.
@@ -157,10 +227,31 @@ def _outside(run: Run, phase: Phase, full_epochs: list[Epoch], finite: bool) -> 
     if phase is Phase.EVALUATE:
         yield from _evaluation(run, full_epochs, finite)
         return
+    if phase is Phase.FLUSH and not full_epochs:
+        yield from _flush(run)
+        return
     seconds = [epoch.durations.get(phase, 0) * NS for epoch in full_epochs or run.epochs]
     if any(seconds):
         sample = between(seconds)
         yield _measured(sample.value, sample, finite) if full_epochs else sample
+
+
+def _flush(run: Run) -> Iterable[Estimate]:
+    """What steps leave undone grows with the steps since the last wait: a fence, or the epoch's beginning."""
+    images = int(run.manifest["full_epoch"]["train_images"])
+    rates = [
+        epoch.durations[Phase.FLUSH] * NS / waiting
+        for epoch in run.epochs
+        if Phase.FLUSH in epoch.durations and (waiting := _images_since_a_fence(run, epoch.epoch))
+    ]
+    if rates:
+        yield between(rates).scaled(images)
+
+
+def _images_since_a_fence(run: Run, epoch: int) -> int:
+    here = run.train.epoch == epoch
+    fenced = np.flatnonzero(run.train.fenced[here])
+    return int(run.train.images[here][fenced[-1] + 1 if len(fenced) else 0 :].sum())
 
 
 def _evaluation(run: Run, full_epochs: list[Epoch], finite: bool) -> Iterable[Estimate]:
@@ -195,8 +286,8 @@ def _seconds(steps: StepTable, phase: Phase | None) -> NDArray[np.float64]:
     return ns.astype(np.float64) * NS
 
 
-def _is_full(run: Run) -> NDArray[np.bool_]:
-    return np.equal(run.train.images, run.batch_size)
+def _full(train: StepTable, batch_size: int) -> StepTable:
+    return train.where(np.equal(train.images, batch_size))
 
 
 def _is_complete(run: Run, epoch: int, ledger: Ledger) -> bool:

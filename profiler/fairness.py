@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from profiler.run import Run
+from profiler.stability import cores_busy
 from profiler.subject import Subject
 
 Read = Callable[[Run], Any]
@@ -51,6 +52,11 @@ def _pools(run: Run) -> str:
     )
 
 
+def _cores_busy(run: Run) -> str | None:
+    cores = cores_busy(run)
+    return None if cores is None else f"{cores:.1f}"
+
+
 def _variables(run: Run) -> str:
     return ", ".join(f"{k}={v}" for k, v in run.manifest["environment"]["variables"].items()) or "none set"
 
@@ -65,6 +71,7 @@ AUDIT: tuple[tuple[str, Read, str], ...] = (
     ("kernels", _framework("kernels"), "time"),
     ("accelerator", _framework("accelerator"), "time"),
     ("thread pools and BLAS kernels", _pools, "time"),
+    ("cores kept busy while training", _cores_busy, "time"),
     ("NumPy's BLAS", _environment("numpy_blas"), "time"),
     ("BLAS and OpenMP variables", _variables, "time"),
     ("dtype", _framework("dtype"), "both"),

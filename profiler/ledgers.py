@@ -29,3 +29,8 @@ POLICIES: dict[str, Schedule] = {
     "all": lambda step: Ledger.FENCED,
 }
 """What `--fence` may be."""
+
+
+def begins_block(schedule: Schedule, step: int) -> bool:
+    """Whether a block begins with this training step: where the ledger changes, and after as many steps otherwise."""
+    return step % (ASRUN_BLOCK + FENCED_BLOCK) == 0 or schedule(step) is not schedule(step - 1)

@@ -17,6 +17,7 @@ class Phase(StrEnum):
     STEP = "step"
     METRICS = "metrics"
     LOGGING = "logging"
+    FLUSH = "flush"
     EVALUATE = "evaluate"
     CHECKPOINT = "checkpoint"
     OTHER = "other"
@@ -34,10 +35,11 @@ MEANING: dict[Phase, str] = {
     Phase.STEP: "optimizer.step()",
     Phase.METRICS: "read the loss, count the right answers",
     Phase.LOGGING: "the progress bar",
+    Phase.FLUSH: "wait for what no step has waited for, once per epoch before evaluate; lazy devices only",
     Phase.EVALUATE: "loss and accuracy on the test set, once per epoch",
     Phase.CHECKPOINT: "save the model, once per epoch",
     Phase.OTHER: "between the phases: wall time minus all of the above",
 }
 
-EPOCH_PHASES = (Phase.EPOCH_START, Phase.EVALUATE, Phase.CHECKPOINT)
+EPOCH_PHASES = (Phase.EPOCH_START, Phase.FLUSH, Phase.EVALUATE, Phase.CHECKPOINT)
 """Phases that happen once per epoch; all others happen in every step."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from profiler.ledgers import POLICIES, Ledger, Schedule
+from profiler.ledgers import POLICIES, Ledger, Schedule, begins_block
 from profiler.phases import Phase
 
 Clock = Callable[[], int]
@@ -34,6 +34,8 @@ class Step:
     """first boundary to last, by the clock"""
     durations: Durations
     """sums to `wall_ns`"""
+    rss_bytes: int = 0
+    """the process's resident size after it; 0: unknown"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,29 @@ class Epoch:
     """None where nothing was evaluated"""
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The machine between two blocks of steps; None where it does not tell."""
+
+    at_ns: int
+    """on the run's clock"""
+    matmul_ns: int
+    loop_ns: int
+    """what the canary's two parts took"""
+    rss_bytes: int
+    busy_s: float
+    """CPU seconds that the machine has worked, for anybody"""
+    own_s: float
+    """CPU seconds that this process has used"""
+    steal_s: float | None
+    """CPU seconds that a virtual machine was not given, all CPUs together"""
+    load_1min: float
+    throttled: int | None
+    """times that the control group's CPU limit has stopped it"""
+    other_runs: int
+    """timed runs of other processes at this moment"""
+
+
 class Sink(Protocol):
     """Where finished steps and epochs go. Called off the measured path only."""
 
@@ -63,6 +88,9 @@ class Sink(Protocol):
 
     def epoch(self, epoch: Epoch) -> None:
         """Keep this epoch, durably."""
+
+    def reading(self, epoch: int, step: int, reading: Reading) -> None:
+        """Keep what was read before training step `step` (or after the last one), durably."""
 
 
 @dataclass(slots=True)
@@ -97,11 +125,15 @@ class Recorder:
         flush_after_ns: int = 2_000_000_000,
         schedule: Schedule = POLICIES["none"],
         wait: Callable[[], None] = lambda: None,
+        look: Callable[[], Reading] | None = None,
+        rss_bytes: Callable[[], int] = lambda: 0,
     ) -> None:
         self._phases = frozenset(phases)
         self._sink = sink
         self._clock = clock
         self._flush_after_ns = flush_after_ns
+        self._look = look
+        self._rss_bytes = rss_bytes
         self._steps: list[Step] = []
         self._epoch = _Open()
         self._marks: list[Any] = []
@@ -128,34 +160,40 @@ class Recorder:
         self._origin = self._clock()
 
     def start_stage(self, stage: Stage) -> None:
-        """The steps that follow belong to `stage`; those of an evaluation are never fenced."""
+        """The steps that follow belong to `stage`; those of an evaluation are never fenced. Call it at a mark."""
+        self._take_reading()
         self._epoch.stage, self._epoch.steps = stage, 0
         self._use(self._schedule(0) if stage == "train" else Ledger.ASRUN)
+        self.resume()
 
-    def close_step(self, images: int, loss: float, correct: int) -> None:
+    def close_step(self, images: int, loss: float, correct: int) -> Step:
         """End a batch at its last mark. Flushes, outside every phase, when the last flush is old enough."""
         start, durations, wall = self._close()
         e = self._epoch
-        self._steps.append(
-            Step(e.stage, self._ledger, e.index, e.steps, images, loss, correct, start, wall, durations)
+        step = Step(
+            e.stage, self._ledger, e.index, e.steps, images, loss, correct, start, wall, durations, self._rss_bytes()
         )
+        self._steps.append(step)
         e.steps += 1
         e.wall_ns += wall
         if e.stage == "train":
+            if begins_block(self._schedule, e.steps):
+                self._take_reading()
             self._use(self._schedule(e.steps))
         else:
             self._add_outside(durations)
         if self._origin - self._flushed > self._flush_after_ns:
             self.flush()
         else:
-            self._resume()
+            self.resume()
+        return step
 
     def close_outside(self) -> None:
         """End a stretch that belongs to the epoch but to no batch (epoch_start, checkpoint) at its last mark."""
         _, durations, wall = self._close()
         self._add_outside(durations)
         self._epoch.wall_ns += wall
-        self._resume()
+        self.resume()
 
     def close_epoch(
         self,
@@ -177,18 +215,22 @@ class Recorder:
         if self._steps:
             self._sink.steps(self._steps)
             self._steps = []
-        self._flushed = self._resume()
+        self._flushed = self.resume()
 
-    def _use(self, ledger: Ledger) -> None:
-        self._ledger = ledger
-        self.mark = self._markers[ledger]
-
-    def _resume(self) -> int:
-        """Start the next stretch now: what passed since the last mark was the recorder's own work."""
+    def resume(self) -> int:
+        """Start the next stretch now: what passed since the last mark is in no phase."""
         now = self._clock()
         self._epoch.paused_ns += now - self._origin
         self._origin = now
         return now
+
+    def _take_reading(self) -> None:
+        if self._look is not None:
+            self._sink.reading(self._epoch.index, self._epoch.steps, self._look())
+
+    def _use(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self.mark = self._markers[ledger]
 
     def _close(self) -> tuple[int, Durations, int]:
         start = previous = self._origin
@@ -215,6 +257,9 @@ class Discard:
         """Forget them."""
 
     def epoch(self, epoch: Epoch) -> None:
+        """Forget it."""
+
+    def reading(self, epoch: int, step: int, reading: Reading) -> None:
         """Forget it."""
 
 

@@ -2,10 +2,11 @@
 
 Schema version of a stored run, and what each version changed:
   1  the first: manifest, steps, epochs, events.
+  2  phase `flush`; `rss_bytes` of every step; table `readings` in place of the manifest's `load_start`, `load_end`.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from profiler.ledgers import Ledger
 from profiler.phases import Phase
-from profiler.recorder import Epoch
+from profiler.recorder import Epoch, Reading, Step
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 def finite(loss: float | None) -> float | None:
@@ -41,6 +43,8 @@ class StepTable:
     wall_ns: NDArray[np.int64]
     phase_ns: Mapping[Phase, NDArray[np.int64]]
     """only the phases that the framework has"""
+    rss_bytes: NDArray[np.int64]
+    """the process's resident size after each; 0 where unknown"""
 
     def __len__(self) -> int:
         return len(self.wall_ns)
@@ -57,6 +61,24 @@ class StepTable:
             self.start_ns[keep],
             self.wall_ns[keep],
             {phase: ns[keep] for phase, ns in self.phase_ns.items()},
+            self.rss_bytes[keep],
+        )
+
+    @classmethod
+    def of(cls, steps: Sequence[Step]) -> "StepTable":
+        """Recorded steps, at least one, as columns."""
+        phases = {phase: np.array([s.durations.get(phase, 0) for s in steps]) for phase in steps[0].durations}
+        return cls(
+            np.array([s.epoch for s in steps]),
+            np.array([s.index for s in steps]),
+            np.array([s.ledger is Ledger.FENCED for s in steps]),
+            np.array([s.images for s in steps]),
+            np.array([s.loss for s in steps]),
+            np.array([s.correct for s in steps]),
+            np.array([s.start_ns for s in steps]),
+            np.array([s.wall_ns for s in steps]),
+            phases,
+            np.array([s.rss_bytes for s in steps]),
         )
 
 
@@ -74,6 +96,8 @@ class Run:
     epochs: tuple[Epoch, ...]
     events: tuple[tuple[str, str], ...]
     """(kind, text), in order"""
+    readings: tuple[Reading, ...] = ()
+    """of the machine, before and after every block of training steps, in order"""
 
     @property
     def framework(self) -> str:

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t as student_t
 
 LEVEL = 0.95
 LEAST_INDEPENDENT = 3
@@ -41,8 +40,15 @@ class Estimate:
         """Student's t interval at 95 %, cut at `least` where the value cannot be smaller."""
         if self.dof <= 0:
             return Interval(self.value, None, None)
-        half = float(student_t.ppf(0.5 + LEVEL / 2, self.dof)) * math.sqrt(self.variance)
+        half = t_quantile(0.5 + LEVEL / 2, self.dof) * math.sqrt(self.variance)
         return Interval(self.value, max(least, self.value - half), self.value + half)
+
+
+def t_quantile(p: float, dof: float) -> float:
+    """The value that Student's t with `dof` > 0 degrees of freedom stays below with probability p."""
+    from scipy.special import stdtrit  # loads a BLAS of its own: not in a timed process that needs no interval
+
+    return float(stdtrit(dof, p))
 
 
 def total(parts: Iterable[Estimate]) -> Estimate:
@@ -92,13 +98,76 @@ def mean(series: Series, population: int | None = None) -> Estimate:
     value = float(np.mean(series))
     if n < 2:
         return Estimate(value, 0.0, 0.0)
-    r = autocorrelation(series)
-    most = max(1.0, n / LEAST_INDEPENDENT)
-    inflation = most if r == 1 else min(most, (1 + r) / (1 - r))
-    variance = float(np.var(series, ddof=1)) / n * inflation
+    wider = inflation(autocorrelation(series), n)
+    variance = float(np.var(series, ddof=1)) / n * wider
     if population is not None:
         variance *= max(0.0, 1 - n / population)
-    return Estimate(value, variance, max(1.0, n / inflation - 1))
+    return Estimate(value, variance, max(1.0, n / wider - 1))
+
+
+def inflation(r: float, n: int) -> float:
+    """How many times the variance of a mean of n values grows by their lag-1 autocorrelation r, 0 <= r <= 1."""
+    most = max(1.0, n / LEAST_INDEPENDENT)
+    return most if r == 1 else min(most, (1 + r) / (1 - r))
+
+
+def trend(series: Series, at: Series) -> Estimate:
+    """The change of a series from its first value to its last, by a straight line, as a share of its mean.
+
+    `at` are the values' places in time, as many. The slope's variance is that of least squares, with the residuals'
+    autocorrelation as in `mean`. Of unknown spread below four values.
+    """
+    x, t = np.asarray(series, np.float64), np.asarray(at, np.float64)
+    n, level, t = len(x), float(x.mean()), t - t.mean()
+    square = float(t @ t)
+    if n < 2 or square == 0 or level == 0:
+        return Estimate(0.0, 0.0, 0.0)
+    slope = float(t @ x) / square
+    share = float(t[-1] - t[0]) / level
+    if n < 4:
+        return Estimate(slope * share, 0.0, 0.0)
+    residuals = x - level - slope * t
+    wider = inflation(autocorrelation(residuals), n)
+    variance = float(residuals @ residuals) / (n - 2) / square * wider
+    return Estimate(slope * share, variance * share**2, max(1.0, n / wider - 2))
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A series beside its mean. Nothing is dropped from the mean; outliers are counted, and shown what they do."""
+
+    p5: float
+    p50: float
+    p95: float
+    p99: float | None
+    """None below 1000 values"""
+    largest: float
+    outliers: int
+    """beyond three interquartile ranges from the quartiles (Tukey's outer fences)"""
+    mean_without: float
+    """the mean without the outliers"""
+
+
+def spread(series: Series) -> Spread:
+    """Percentiles and outliers of a series of n >= 1 values."""
+    x = np.asarray(series, np.float64)
+    p5, q1, p50, q3, p95, p99 = (float(p) for p in np.percentile(x, [5, 25, 50, 75, 95, 99]))
+    inside = x[(x >= q1 - 3 * (q3 - q1)) & (x <= q3 + 3 * (q3 - q1))]
+    return Spread(
+        p5, p50, p95, p99 if len(x) >= 1000 else None, float(x.max()), len(x) - len(inside), float(inside.mean())
+    )
+
+
+def steps_for(series: Series, population: int, share: float) -> int:
+    """How many values of a finite population give its mean to +- `share` at 95 %, by what `series` varies.
+
+    Cochran's sample size for a finite population (1977, 4.6), with the series' autocorrelation; n >= 2.
+    """
+    n, x = len(series), np.asarray(series, np.float64)
+    effective = float(x.var(ddof=1)) * inflation(autocorrelation(x), n)
+    z = t_quantile(0.5 + LEVEL / 2, max(1, n - 1))
+    least = (share * float(x.mean()) / z) ** 2 + effective / population
+    return math.ceil(effective / least) if least > 0 else 0
 
 
 def autocorrelation(series: Series) -> float:

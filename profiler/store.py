@@ -11,7 +11,7 @@ import secrets
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import replace
+from dataclasses import asdict, astuple, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
@@ -19,27 +19,34 @@ from typing import Any, cast
 import numpy as np
 
 from profiler.errors import UserError
+from profiler.noise import Floor, Floors, contender, from_json
 from profiler.phases import Phase
-from profiler.recorder import Durations, Epoch, Step
+from profiler.recorder import Durations, Epoch, Reading, Step
 from profiler.run import SCHEMA_VERSION, Run, StepTable, finite
 
 DATABASE = "run.sqlite"
 HISTORY = "history.json"
+FLOORS = "noise.json"
 
 _PHASE_COLUMNS = [f"{phase}_ns" for phase in Phase]
-_STEP_COLUMNS = ["stage", "epoch", "step", "ledger", "images", "loss", "correct", "start_ns", "wall_ns"]
+_STEP_COLUMNS = ["stage", "epoch", "step", "ledger", "images", "loss", "correct", "start_ns", "wall_ns", "rss_bytes"]
 _EPOCH_COLUMNS = ["epoch", "wall_ns", "paused_ns", "lr", "train_loss", "train_acc", "test_loss", "test_acc"]
+_READING_COLUMNS = [field.name for field in fields(Reading)]
 _PHASES_SQL = ", ".join(f"{column} INTEGER" for column in _PHASE_COLUMNS)
 _SCHEMA = f"""
 CREATE TABLE manifest (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE steps (
   stage TEXT NOT NULL, epoch INTEGER NOT NULL, step INTEGER NOT NULL, ledger TEXT NOT NULL,
   images INTEGER NOT NULL, loss REAL, correct INTEGER NOT NULL,
-  start_ns INTEGER NOT NULL, wall_ns INTEGER NOT NULL, {_PHASES_SQL},
+  start_ns INTEGER NOT NULL, wall_ns INTEGER NOT NULL, rss_bytes INTEGER, {_PHASES_SQL},
   PRIMARY KEY (stage, epoch, step)) WITHOUT ROWID;
 CREATE TABLE epochs (
   epoch INTEGER PRIMARY KEY, wall_ns INTEGER NOT NULL, paused_ns INTEGER NOT NULL, lr REAL NOT NULL,
   train_loss REAL, train_acc REAL, test_loss REAL, test_acc REAL, {_PHASES_SQL});
+CREATE TABLE readings (
+  epoch INTEGER NOT NULL, step INTEGER NOT NULL, at_ns INTEGER NOT NULL, matmul_ns INTEGER NOT NULL,
+  loop_ns INTEGER NOT NULL, rss_bytes INTEGER NOT NULL, busy_s REAL NOT NULL, own_s REAL NOT NULL, steal_s REAL,
+  load_1min REAL NOT NULL, throttled INTEGER, other_runs INTEGER NOT NULL);
 CREATE TABLE events (at TEXT NOT NULL, kind TEXT NOT NULL, text TEXT NOT NULL);
 PRAGMA user_version = {SCHEMA_VERSION};
 """
@@ -64,16 +71,20 @@ class RunWriter:
         """Append finished steps."""
         rows = [
             (s.stage, s.epoch, s.index, s.ledger, s.images, s.loss, s.correct, s.start_ns,
-             s.wall_ns, *_phase_values(s.durations))
+             s.wall_ns, s.rss_bytes or None, *_phase_values(s.durations))
             for s in steps
         ]  # fmt: skip
-        self._insert("steps", _STEP_COLUMNS, rows)
+        self._insert("steps", [*_STEP_COLUMNS, *_PHASE_COLUMNS], rows)
 
     def epoch(self, epoch: Epoch) -> None:
         """Append a finished epoch and bring the history file up to date."""
         row = [getattr(epoch, name) for name in _EPOCH_COLUMNS]
-        self._insert("epochs", _EPOCH_COLUMNS, [(*row, *_phase_values(epoch.durations))])
+        self._insert("epochs", [*_EPOCH_COLUMNS, *_PHASE_COLUMNS], [(*row, *_phase_values(epoch.durations))])
         self._write_history()
+
+    def reading(self, epoch: int, step: int, reading: Reading) -> None:
+        """Append what was read before training step `step`."""
+        self._insert("readings", ["epoch", "step", *_READING_COLUMNS], [(epoch, step, *astuple(reading))])
 
     def event(self, kind: str, text: str) -> None:
         """Note something that a reader of the run should know."""
@@ -108,16 +119,13 @@ class RunWriter:
         self._db.executemany("INSERT OR REPLACE INTO manifest VALUES (?, ?)", rows)
 
     def _insert(self, table: str, columns: list[str], rows: list[tuple[Any, ...]]) -> None:
-        names = [*columns, *_PHASE_COLUMNS]
-        slots = ", ".join("?" * len(names))
+        slots = ", ".join("?" * len(columns))
         with self._transaction():
-            self._db.executemany(f"INSERT OR REPLACE INTO {table} ({', '.join(names)}) VALUES ({slots})", rows)
+            self._db.executemany(f"INSERT OR REPLACE INTO {table} ({', '.join(columns)}) VALUES ({slots})", rows)
 
     def _write_history(self) -> None:
         text = json.dumps(_history(self._db), indent=1)
-        partial = self.path / f"{HISTORY}.partial"
-        partial.write_text(text + "\n")
-        partial.replace(self.path / HISTORY)
+        _replace(self.path / HISTORY, text)
 
 
 def create(runs_dir: Path, framework: str, device: str, manifest: Mapping[str, Any]) -> RunWriter:
@@ -167,19 +175,20 @@ def _read(path: Path, db: sqlite3.Connection) -> Run:
     alive = _locked(path)  # before the status: a run that ends in between has then said how
     db.execute("BEGIN")
     version = db.execute("PRAGMA user_version").fetchone()[0]
-    if version != SCHEMA_VERSION:
-        raise UserError(f"{path / DATABASE} has schema version {version}; this program reads {SCHEMA_VERSION}")
+    if not 1 <= version <= SCHEMA_VERSION:
+        raise UserError(f"{path / DATABASE} has schema version {version}; this program reads 1 to {SCHEMA_VERSION}")
     manifest = {key: json.loads(value) for key, value in db.execute("SELECT key, value FROM manifest")}
     events = tuple(db.execute("SELECT kind, text FROM events ORDER BY rowid").fetchall())
     run = Run(
         path.resolve().name, path, manifest["status"], manifest,
-        _steps(db, "train"), _steps(db, "evaluate"), _epochs(db), events,
+        _steps(db, "train"), _steps(db, "evaluate"), _epochs(db), events, _readings(db),
     )  # fmt: skip
     return replace(run, status="interrupted") if run.status == "running" and not alive else run
 
 
 def _steps(db: sqlite3.Connection, stage: str) -> StepTable:
     present = _present_phases(db, stage)
+    memory = "COALESCE(rss_bytes, 0)" if "rss_bytes" in _columns(db, "steps") else "0"
     columns = [
         "epoch",
         "step",
@@ -188,6 +197,7 @@ def _steps(db: sqlite3.Connection, stage: str) -> StepTable:
         "correct",
         "start_ns",
         "wall_ns",
+        memory,
         *(f"{p}_ns" for p in present),
     ]
     query = f"SELECT loss, {', '.join(columns)} FROM steps WHERE stage = ? ORDER BY epoch, step"
@@ -196,31 +206,76 @@ def _steps(db: sqlite3.Connection, stage: str) -> StepTable:
     while rows := cursor.fetchmany(20_000):
         losses.append(np.array([row[0] for row in rows], np.float64))
         chunks.append(np.array([row[1:] for row in rows], np.int64))
-    epoch, index, fenced, images, correct, start, wall, *phases = np.concatenate(chunks).T
+    epoch, index, fenced, images, correct, start, wall, rss, *phases = np.concatenate(chunks).T
     by_phase = dict(zip(present, phases, strict=True))
-    return StepTable(epoch, index, fenced == 1, images, np.concatenate(losses), correct, start, wall, by_phase)
+    return StepTable(epoch, index, fenced == 1, images, np.concatenate(losses), correct, start, wall, by_phase, rss)
 
 
 def _present_phases(db: sqlite3.Connection, stage: str) -> list[Phase]:
     """A phase is there in every step of a stage or in none: the first step tells."""
-    query = f"SELECT {', '.join(_PHASE_COLUMNS)} FROM steps WHERE stage = ? ORDER BY epoch, step LIMIT 1"
+    known = _known_phases(db, "steps")
+    columns = ", ".join(f"{phase}_ns" for phase in known)
+    query = f"SELECT {columns} FROM steps WHERE stage = ? ORDER BY epoch, step LIMIT 1"
     first = db.execute(query, (stage,)).fetchone() or ()
-    return [phase for phase, ns in zip(Phase, first, strict=False) if ns is not None]
+    return [phase for phase, ns in zip(known, first, strict=False) if ns is not None]
+
+
+def _columns(db: sqlite3.Connection, table: str) -> set[str]:
+    return {row[1] for row in db.execute(f"PRAGMA table_info({table})")}
+
+
+def _known_phases(db: sqlite3.Connection, table: str) -> list[Phase]:
+    """The phases that the file's version knew."""
+    columns = _columns(db, table)
+    return [phase for phase in Phase if f"{phase}_ns" in columns]
 
 
 def _epochs(db: sqlite3.Connection) -> tuple[Epoch, ...]:
-    query = f"SELECT {', '.join([*_EPOCH_COLUMNS, *_PHASE_COLUMNS])} FROM epochs ORDER BY epoch"
-    return tuple(_epoch(row) for row in db.execute(query))
+    known = _known_phases(db, "epochs")
+    query = f"SELECT {', '.join([*_EPOCH_COLUMNS, *(f'{phase}_ns' for phase in known)])} FROM epochs ORDER BY epoch"
+    return tuple(_epoch(row, known) for row in db.execute(query))
 
 
-def _epoch(row: tuple[Any, ...]) -> Epoch:
-    fields = dict(zip(_EPOCH_COLUMNS, row, strict=False))
-    phases = zip(Phase, row[len(_EPOCH_COLUMNS) :], strict=True)
-    return Epoch(**fields, durations={phase: ns for phase, ns in phases if ns is not None})
+def _epoch(row: tuple[Any, ...], known: list[Phase]) -> Epoch:
+    values = dict(zip(_EPOCH_COLUMNS, row, strict=False))
+    phases = zip(known, row[len(_EPOCH_COLUMNS) :], strict=True)
+    return Epoch(**values, durations={phase: ns for phase, ns in phases if ns is not None})
+
+
+def _readings(db: sqlite3.Connection) -> tuple[Reading, ...]:
+    if not _columns(db, "readings"):
+        return ()  # version 1
+    query = f"SELECT {', '.join(_READING_COLUMNS)} FROM readings ORDER BY rowid"
+    return tuple(Reading(*row) for row in db.execute(query))
 
 
 def _phase_values(durations: Durations) -> list[int | None]:
     return [durations.get(phase) for phase in Phase]
+
+
+def floors(runs_dir: Path) -> Floors:
+    """The noise floors that were measured with these runs. Raises UserError for a file that cannot be read."""
+    path = runs_dir / FLOORS
+    try:
+        return from_json(json.loads(path.read_text()))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read: {error}; remove it and run `make noise` again") from None
+
+
+def keep_floor(runs_dir: Path, machine: str, floor: Floor) -> None:
+    """Put a machine's newest floor for a framework in place of the one before."""
+    known = {key: dict(found) for key, found in floors(runs_dir).items()}
+    known.setdefault(machine, {})[contender(floor)] = floor
+    data = {key: {name: asdict(f) for name, f in found.items()} for key, found in known.items()}
+    _replace(runs_dir / FLOORS, json.dumps(data, indent=1))
+
+
+def _replace(path: Path, text: str) -> None:
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_text(text + "\n")
+    partial.replace(path)
 
 
 def _locked(path: Path) -> bool:

@@ -52,7 +52,7 @@ def group(runs: Sequence[Run]) -> list[Subject]:
     """Runs by subject, in order of appearance. Raises UserError where they cannot be compared."""
     check_comparable(runs)
     ids = dict.fromkeys(subject_id(run) for run in runs)
-    return [_subject(name, tuple(run for run in runs if subject_id(run) == name)) for name in ids]
+    return [of(name, tuple(run for run in runs if subject_id(run) == name)) for name in ids]
 
 
 def check_comparable(runs: Sequence[Run]) -> None:
@@ -72,7 +72,8 @@ def incomparable(a: Run, b: Run) -> str | None:
     return None
 
 
-def _subject(name: str, runs: tuple[Run, ...]) -> Subject:
+def of(name: str, runs: tuple[Run, ...]) -> Subject:
+    """The subject that `runs` are repeats of, at least one, under `name`."""
     fenced = all(has_ledger(run, Ledger.FENCED) for run in runs)
     return replace(_in(Ledger.ASRUN, name, runs), fenced=_in(Ledger.FENCED, name, runs) if fenced else None)
 

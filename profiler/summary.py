@@ -5,9 +5,10 @@ from typing import Any
 
 from profiler.attribution import perturbation
 from profiler.compare import Gap
-from profiler.estimate import EpochEstimate, steady_steps, warmup_steps
+from profiler.estimate import EpochEstimate, beginning, more_steps, steady_steps, warmup_steps
 from profiler.fairness import Item
 from profiler.run import Run, finite
+from profiler.stability import drifted, flags
 from profiler.stats import Estimate, Interval
 from profiler.subject import Subject
 
@@ -47,9 +48,18 @@ def _subject(subject: Subject) -> dict[str, Any]:
         "perturbation": _as_dict(shift) if (shift := perturbation(subject)) else None,
         "marks_share": max(marks_share(run) for run in subject.runs),
         "peak_rss_bytes": max(run.manifest.get("peak_rss_bytes", 0) for run in subject.runs) or None,
-        "drifted": None,
+        "drifted": _drifted(subject),
+        "flags": [{"run": run.id, "name": f.name, "text": f.text} for run in subject.runs for f in flags(run)],
+        "beginning": [beginning(run.train, run.batch_size).kind for run in subject.runs],
+        "more_steps": [more_steps(run) for run in subject.runs],
         "accuracy": _accuracy(subject.first),
     }
+
+
+def _drifted(subject: Subject) -> bool | None:
+    """True where one run drifted, None where that is not known of all."""
+    found = [drifted(run) for run in subject.runs]
+    return True if True in found else None if None in found else False
 
 
 def _steps(runs: Sequence[Run]) -> dict[str, int]:
@@ -95,6 +105,7 @@ def _gap(gap: Gap) -> dict[str, Any]:
         "seconds": _interval(gap.seconds),
         "ratio": _as_dict(gap.ratio),
         "verdict": gap.verdict,
+        "noise_floor": gap.floor,
         "interval": "between processes" if gap.between_processes else "within one process of each",
         "left_out": list(gap.left_out),
         "by_phase": {"asrun": _by_phase(gap), "fenced": _by_phase(gap.fenced) if gap.fenced else None},

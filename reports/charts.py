@@ -17,7 +17,7 @@ from profiler.phases import Phase
 from profiler.stats import Estimate
 from profiler.subject import Subject
 from reports import theme
-from reports.view import View, accuracy_is_comparable, how_known, largest
+from reports.view import View, accuracy_is_comparable, flag_names, how_known, largest
 
 matplotlib.rcParams["text.parse_math"] = False  # a label may hold any text, dollars too
 WIDTH, DPI = 9.0, 160
@@ -45,7 +45,7 @@ def breakdown(view: View) -> Figure:
     longest = max([s.epoch.total.value for s in view.subjects] + [run.epoch_seconds for run in view.article])
     labels = []
     for row, (label, subject, hatch) in enumerate(bars):
-        _stack(axes, row, subject, longest, hatch)
+        _stack(axes, row, subject, longest, hatch, _flags(view, subject))
         labels.append(label)
     for row, run in enumerate(view.article, start=len(bars)):
         axes.barh(row, run.epoch_seconds, 0.55, facecolor="none", edgecolor=theme.MUTED, linestyle="--")
@@ -137,7 +137,12 @@ def _bars(subjects: Sequence[Subject]) -> Iterator[tuple[str, Subject, str]]:
         yield "where the work was done", subject.fenced, "" if is_harmless(shift) else "//"
 
 
-def _stack(axes: Axes, row: int, subject: Subject, longest: float, hatch: str) -> None:
+def _flags(view: View, subject: Subject) -> str:
+    """What stands under a total whose run was flagged."""
+    return "".join(f"\n   \N{WARNING SIGN} {name}" for name in flag_names(view, subject))
+
+
+def _stack(axes: Axes, row: int, subject: Subject, longest: float, hatch: str, flags: str) -> None:
     left = 0.0
     for phase, part in subject.epoch.phases.items():
         if part is None:
@@ -154,7 +159,11 @@ def _stack(axes: Axes, row: int, subject: Subject, longest: float, hatch: str) -
         spread = [[interval.value - interval.low], [interval.high - interval.value]]
         axes.errorbar(interval.value, row, xerr=spread, color=theme.INK, capsize=3, lw=1)
     axes.text(
-        _end(subject, longest), row, f"  {theme.seconds(left)}, {how_known(subject)}", va="center", weight="bold"
+        _end(subject, longest),
+        row,
+        f"  {theme.seconds(left)}, {how_known(subject)}{flags}",
+        va="center",
+        weight="bold",
     )
 
 

@@ -8,13 +8,15 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from profiler.attribution import differences
 from profiler.compare import Gap
-from profiler.estimate import warm_up
+from profiler.estimate import NS, more_steps, steady_steps, warm_up
 from profiler.phases import MEANING, Phase
+from profiler.run import Run
+from profiler.stats import spread
 from profiler.subject import Subject
 from profiler.summary import marks_share
 from reports import article, theme
 from reports.text import conditions
-from reports.view import View, accuracy_is_comparable, how_known
+from reports.view import View, accuracy_is_comparable, flag_names, how_known, short_id
 
 _TEMPLATES = Environment(
     loader=PackageLoader("reports"),
@@ -36,7 +38,8 @@ def render(view: View, pictures: Mapping[str, bytes]) -> str:
         article_epoch=article.EPOCH,
         ledgers=[_ledgers(subject) for subject in view.subjects if subject.fenced],
         fairness=view.fairness,
-        warm_ups=[(s.title, warm_up(run)) for s in view.subjects for run in s.runs],
+        runs=[_run_row(s, run) for s in view.subjects for run in s.runs],
+        flag_names=flag_names,
         own_cost=[(s.title, f"{max(marks_share(r) for r in s.runs):.1e}") for s in view.subjects],
         conditions=[(run.id, conditions(run)) for s in view.subjects for run in s.runs],
         meaning=MEANING,
@@ -65,6 +68,21 @@ def _cell(subject: Subject, phase: Phase) -> dict[str, str]:
         return {"seconds": "not done" if has else "n/a", "range": "", "share": ""}
     share = theme.percent(i.value / subject.epoch.total.value)
     return {"seconds": theme.seconds(i.value), "range": theme.within(i.low, i.high), "share": share}
+
+
+def _run_row(subject: Subject, run: Run) -> dict[str, Any]:
+    """How a run went: its beginning, and its steady as-run steps."""
+    steps = steady_steps(run)
+    more = more_steps(run)
+    return {
+        "title": subject.title,
+        "id": short_id(run),
+        "warm_up": warm_up(run),
+        "count": len(steps),
+        "spread": spread(steps.wall_ns * NS),
+        "more": "unknown" if more is None else "none" if more == 0 else str(more),
+        "stopped": run.manifest.get("stopped", run.status),
+    }
 
 
 def _ledgers(subject: Subject) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from profiler.noise import Floors
 from profiler.run import Run
 from reports import charts, page, text
 from reports.view import View, build
@@ -22,9 +23,12 @@ class Report:
     page: str = "index.html"
 
 
-def render(runs: Sequence[Run]) -> Report:
-    """Analyse runs and draw everything. Raises UserError where they cannot be compared or hold no full step."""
-    view = build(runs)
+def render(runs: Sequence[Run], floors: Floors | None = None) -> Report:
+    """Analyse runs and draw everything; `floors` are the noise floors known.
+
+    Raises UserError where the runs cannot be compared or hold no full step.
+    """
+    view = build(runs, floors)
     pictures = {"breakdown.png": charts.png(charts.breakdown(view))}
     if view.gaps:
         pictures["gap.png"] = charts.png(charts.gap(view))

@@ -19,6 +19,7 @@ PHASE_COLOURS: dict[Phase, str] = {
     Phase.STEP: "#8e4585",
     Phase.METRICS: "#66c2a5",
     Phase.LOGGING: "#a0a0a0",
+    Phase.FLUSH: "#c8b400",
     Phase.EVALUATE: "#009e73",
     Phase.CHECKPOINT: "#004d40",
     Phase.OTHER: "#d9d9d9",

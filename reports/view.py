@@ -8,8 +8,10 @@ from profiler import attribution
 from profiler.compare import EQUAL_WITHIN, Gap, gaps
 from profiler.estimate import steady_steps
 from profiler.fairness import Item, audit
+from profiler.noise import Floor, Floors, applying
 from profiler.phases import Phase
 from profiler.run import Run
+from profiler.stability import Flag, flags
 from profiler.stats import Estimate
 from profiler.subject import Subject, group
 from profiler.summary import summarise
@@ -32,6 +34,10 @@ class View:
     phases: tuple[Phase, ...]
     """those that took any time in any subject, in display order"""
     verdict: str
+    floor: str
+    """the smallest effect that this machine lets one claim, in words"""
+    flags: dict[str, dict[str, list[Flag]]]
+    """what may have moved times, by subject id and run id"""
     why: tuple[str, ...]
     moved: tuple[str, ...]
     """what the fenced ledger shows besides"""
@@ -57,10 +63,15 @@ class View:
         return f"{data}, batch {runs[0].batch_size} | {machines} | {days} | runs {ids}"
 
 
-def build(runs: Sequence[Run]) -> View:
-    """Analyse runs. Raises UserError where they cannot be compared or hold no full step."""
+def build(runs: Sequence[Run], floors: Floors | None = None) -> View:
+    """Analyse runs; `floors` are the noise floors known.
+
+    Raises UserError where the runs cannot be compared or hold no full step.
+    """
     subjects = tuple(sorted(group(runs), key=lambda s: -s.epoch.total.value))
-    pairs = tuple(gaps(subjects))
+    floor = applying(floors or {}, runs)
+    pairs = tuple(gaps(subjects, floor.share if floor else None))
+    flagged = {s.id: {run.id: flags(run) for run in s.runs} for s in subjects}
     fairness = tuple(audit(subjects))
     return View(
         subjects=subjects,
@@ -68,9 +79,11 @@ def build(runs: Sequence[Run]) -> View:
         fairness=fairness,
         phases=_phases_shown(subjects),
         verdict=_verdict(subjects, pairs),
+        floor=noise_floor(floor),
+        flags=flagged,
         why=_why(pairs),
         moved=tuple(line for subject in subjects for line in _moved(subject)),
-        cautions=tuple(_cautions(subjects, pairs, fairness)),
+        cautions=tuple(_cautions(subjects, pairs, fairness, flagged)),
         next=_next(subjects, pairs),
         article=tuple(
             ARTICLE[name] for name in dict.fromkeys(s.first.framework for s in subjects) if name in ARTICLE
@@ -179,13 +192,39 @@ def _moved(subject: Subject) -> list[str]:
     return [f"{subject.title}: work of one phase is charged to another: {moves}; {cost}."]
 
 
-def _cautions(subjects: Sequence[Subject], pairs: Sequence[Gap], fairness: Sequence[Item]) -> list[str]:
+def noise_floor(floor: Floor | None) -> str:
+    """A noise floor in words, and where it comes from."""
+    if floor is None:
+        return "This machine's noise floor is not known; `make noise` measures it."
+    return (
+        f"This machine's noise floor is \N{PLUS-MINUS SIGN}{theme.percent(floor.share)}: {floor.framework} "
+        f"({floor.device}) against itself, {floor.processes} processes, {floor.day}, ratio "
+        f"{theme.times(floor.ratio)}, {floor.verdict}. Smaller effects are not claimed."
+    )
+
+
+def flag_names(view: View, subject: Subject) -> list[str]:
+    """The names of a subject's flags, each once."""
+    return list(dict.fromkeys(flag.name for found in view.flags[subject.id].values() for flag in found))
+
+
+def _cautions(
+    subjects: Sequence[Subject],
+    pairs: Sequence[Gap],
+    fairness: Sequence[Item],
+    flagged: dict[str, dict[str, list[Flag]]],
+) -> list[str]:
     notes = []
     if _synthetic(subjects):
         notes.append("The images are synthetic: times are comparable, losses and accuracies say nothing of CIFAR-10.")
     for subject in subjects:
         notes += [
             f"{subject.title}: run {short_id(r)} is {r.status}." for r in subject.runs if r.status != "complete"
+        ]
+        notes += [
+            f"{subject.title}{f', run {short_id(run)}' * (len(subject.runs) > 1)}: {flag.name}: {flag.text}."
+            for run in subject.runs
+            for flag in flagged[subject.id][run.id]
         ]
         notes += _other_note(subject)
         notes += _fence_note(subject)

@@ -29,6 +29,14 @@ class ScriptedClock:
         self.now += ns
 
 
+@pytest.fixture(autouse=True)
+def runtime_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where this test's timed runs meet: apart from other tests', and from real ones."""
+    folder = tmp_path_factory.mktemp("runtime")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
+    return folder
+
+
 @pytest.fixture
 def clock() -> ScriptedClock:
     return ScriptedClock()
@@ -105,7 +113,8 @@ def retimed(run: Run, seconds: NDArray[np.float64]) -> Run:
     wall = np.round(seconds * 1e9).astype(np.int64)
     forward = wall // 4
     phases = {Phase.FORWARD: forward, Phase.BACKWARD: wall - forward}
-    return replace(run, train=replace(run.train, wall_ns=wall, phase_ns=phases))
+    start = np.cumsum(wall) - wall
+    return replace(run, train=replace(run.train, start_ns=start, wall_ns=wall, phase_ns=phases))
 
 
 def with_materialize(run: Run) -> Run:

@@ -12,11 +12,11 @@ from profiler.errors import UserError
 from profiler.ledgers import POLICIES, Ledger
 from profiler.phases import Phase
 from profiler.recorder import Recorder, Step
+from profiler.sampling import Sample
 from tests.conftest import ScriptedClock
 from tests.test_recorder import Kept
 from workloads import loop, registry, resnet18
 from workloads.framework import Framework
-from workloads.presets import Sample
 from workloads.progress import Progress
 from workloads.synthetic import make_synthetic
 
@@ -51,7 +51,7 @@ def train(framework: Framework, clock: Any = None, **options: Any) -> Kept:
             recorder,
             Progress(framework.name, STEPS, STEPS, nowhere),
             epochs=options.get("epochs", 1),
-            enough=Sample(options.get("steps"), None),
+            enough=Sample(BATCH, BATCH * STEPS + 1, options.get("steps")),
             checkpoint_folder=options.get("checkpoint_folder"),
         )
     return sink

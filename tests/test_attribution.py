@@ -49,6 +49,22 @@ def test_a_lazy_step_is_charged_where_it_waits_and_fences_show_where_it_works(tm
     assert shift.value == pytest.approx(1, abs=0.01)
 
 
+def test_what_waits_for_the_flush_is_scaled_by_the_steps_that_left_it(tmp_path: Path) -> None:
+    """3 ms per full step: as-run steps leave it to the flush, fenced ones do it themselves."""
+    for fence, left in (("none", 40), ("alternate", 4)):
+        run = fake_run(tmp_path, lazy=True, fence=fence, costs="forward=10,backward=20,step=6,flush=3")
+        assert run.epochs[0].durations[Phase.FLUSH] == pytest.approx(left * 3_000_000, rel=0.03)
+        flush = subject(run).epoch.phases[Phase.FLUSH]
+        assert flush is not None
+        assert flush.value == pytest.approx(10.4 * 0.003, rel=0.03)
+    fenced = subject(run).fenced
+    assert fenced is not None
+    assert fenced.epoch.phases[Phase.FLUSH] is None
+    step = fenced.epoch.phases[Phase.STEP]
+    assert step is not None
+    assert step.value == pytest.approx(10.4 * 0.009, rel=0.03)
+
+
 def test_on_an_eager_device_the_ledgers_agree(tmp_path: Path) -> None:
     eager = subject(fake_run(tmp_path, lazy=False))
     assert moves(eager) == []

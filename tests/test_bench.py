@@ -11,7 +11,8 @@ from profiler.commands.main import main
 from profiler.estimate import estimate_epoch
 from profiler.phases import Phase
 from profiler.recorder import mark_cost_ns
-from tests.conftest import autoregression
+from tests import own_cost, simulation
+from tests.conftest import MakeRun
 
 pytestmark = pytest.mark.bench
 
@@ -55,16 +56,34 @@ def test_a_report_of_a_fake_recovers_its_costs_on_the_real_clock(tmp_path: Path)
         assert abs(error) <= 0.02
 
 
-@pytest.mark.parametrize("rho", [0.0, 0.5])
-@pytest.mark.parametrize("n", [15, 60])
-def test_coverage_of_the_mean_of_a_whole_epoch(rho: float, n: int) -> None:
-    rng, size, trials = np.random.default_rng(20261123), 391, 1000
-    hits = 0
-    for _ in range(trials):
-        series = autoregression(rng, rho, size)
-        interval = stats.mean(series[:n], size).interval()
-        assert interval.low is not None
-        assert interval.high is not None
-        hits += interval.low <= series.mean() <= interval.high
-    print(f"\ncoverage, rho {rho}, {n} of {size} steps: {hits / trials:.1%}")
-    assert hits / trials >= 0.88
+SERIES = {**simulation.STATIONARY, **simulation.MOVING, "1 % outliers of 10x": simulation.outliers,
+          "warm-up": simulation.warming}  # fmt: skip
+EXCESS = {"warm-up": 2.0 * 3.0 ** -np.arange(simulation.STEPS)}
+
+
+@pytest.mark.parametrize("steps", [20, 60, 200])
+@pytest.mark.parametrize("name", SERIES)
+def test_what_is_said_of_an_epoch_from_a_sample_of_it(make_run: MakeRun, name: str, steps: int) -> None:
+    base = simulation.base_run(make_run, steps)
+    found = simulation.simulate(base, SERIES[name], 1000, EXCESS.get(name))
+    print(
+        f"\n{name}, {steps} of 390 steps: coverage {found.covered:.1%}, half-width {found.half_width:.2%}, "
+        f"drift or no steady state flagged {found.flagged:.1%}, A-against-A alarms {found.alarms:.1%}"
+    )
+    if steps != simulation.SAMPLE:
+        return
+    if name in simulation.MOVING:
+        assert found.flagged >= 0.95
+    elif "outliers" not in name:  # what a sample has not seen, no interval can hold: see docs/measuring.md
+        assert 0.92 <= found.covered <= 0.985
+        assert found.alarms <= 0.07
+        assert found.flagged <= 0.07
+
+
+def test_marks_on_and_off_end_to_end() -> None:
+    """Blocks of steps of a real network, with marks and without, alternating; the ratio of their times."""
+    on, off = own_cost.blocks(pairs=24, steps=12)
+    interval = stats.ratio(stats.between(np.log(on / off)))
+    print(f"\nsteps with marks / without: {own_cost.in_words(interval)}, 24 pairs of blocks of 12 steps")
+    assert interval.low is not None
+    assert interval.low < 1.01

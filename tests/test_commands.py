@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import signal
 import sqlite3
 import subprocess
@@ -16,6 +17,7 @@ from profiler.commands.main import main
 from profiler.commands.profile import alternating
 from profiler.commands.report import with_latest_others
 from profiler.phases import Phase
+from profiler.stability import flags
 
 ROOT = Path(__file__).parent.parent
 SMALL = ["--data", "synthetic", "--train-limit", "40", "--test-limit", "20", "--batch-size", "10", "--steps", "3"]
@@ -260,3 +262,105 @@ def test_a_scripted_run_loads_no_deep_learning_library_and_no_charts(runs: Path)
     words = ["run", "--framework", "fake", *SMALL, *QUICK_SCRIPT, "--runs-dir", str(runs)]
     result = subprocess.run([sys.executable, "-c", code, *words], cwd=ROOT, capture_output=True, text=True)
     assert (result.returncode, result.stdout.splitlines()[-1]) == (0, "[]")
+
+
+def test_compare_puts_two_runs_side_by_side(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for costs in ("forward=1,backward=2", "forward=4,backward=6"):
+        fake_run(runs, "--fake-costs", costs)
+    first, second = (path.name for path in store.find(runs))
+    capsys.readouterr()
+    assert main(["compare", first, second, "--runs-dir", str(runs)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("A  scripted fake")
+    assert first[-6:] in lines[0]
+    assert second[-6:] in lines[1]
+    assert [line.split()[0] for line in lines if line.startswith(("forward", "backward", "epoch "))] == [
+        "forward", "backward", "epoch",
+    ]  # fmt: skip
+    assert any(line.startswith("B: ") and "times A's epoch" in line for line in lines)
+    assert any("noise floor" in line for line in lines)
+
+
+def test_compare_takes_repeats_of_one_configuration(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for label in ("a", "b", "a", "b"):
+        fake_run(runs, "--label", label)
+    a, b, again, b_again = (path.name for path in store.find(runs))
+    assert main(["compare", f"{a},{again}", f"{b},{b_again}", "--runs-dir", str(runs)]) == 0
+    assert "between processes" in capsys.readouterr().out
+    assert main(["compare", f"{a},{b}", again, "--runs-dir", str(runs)]) == 2
+    assert "different configurations" in capsys.readouterr().err
+    assert main(["compare", a, a, "--runs-dir", str(runs)]) == 2
+
+
+def test_compare_refuses_another_batch_size_and_other_data(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fake_run(runs)
+    fake_run(runs, "--batch-size", "5")
+    fake_run(runs)
+    first, smaller, other = (path.name for path in store.find(runs))
+    with closing(sqlite3.connect(runs / other / store.DATABASE)) as db:
+        db.execute("UPDATE manifest SET value = json_set(value, '$.sha256', 'another') WHERE key = 'data'")
+        db.commit()
+    for second, reason in ((smaller, "batch size 10 and 5"), (other, "data synthetic")):
+        capsys.readouterr()
+        assert main(["compare", first, second, "--runs-dir", str(runs)]) == 2
+        errors = capsys.readouterr().err
+        assert reason in errors
+        assert errors.count("\n") == 1
+
+
+def test_noise_compares_a_framework_with_itself_and_later_reports_show_it(
+    runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["noise", "--framework", "fake", "--repeats", "2", *SMALL, "--quiet", "--runs-dir", str(runs)]
+    assert main(words) == 0
+    assert capsys.readouterr().out.startswith("A against A: ")
+    assert store.find(runs) == [], "these runs are no contenders"
+    stored = [store.read(path) for path in store.find(runs / "noise")]
+    assert [run.manifest["config"]["label"] for run in stored] == ["A", "A again", "A again", "A"]
+    assert [run.manifest["turn"] for run in stored] == [1, 2, 3, 4]
+    assert all(run.manifest["order"] == ["A", "A again", "A again", "A"] for run in stored)
+    fake_run(runs)
+    assert main(["report", "--runs-dir", str(runs), "--out", str(runs.parent / "out")]) == 0
+    assert "noise floor is \N{PLUS-MINUS SIGN}" in capsys.readouterr().out
+
+
+def test_a_run_beside_another_timed_run_is_refused_and_may_be_allowed(
+    runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hold = "from profiler import busy\nwith busy.present('x', allow_others=False): print(flush=True); input()"
+    other = subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT)
+    try:
+        assert other.stdout is not None
+        other.stdout.readline()
+        assert fake_run(runs) == 2
+        assert "another timed run is going on" in capsys.readouterr().err
+        assert not runs.exists()
+        assert (
+            main(["profile", "--frameworks", "fake", *SMALL, "--runs-dir", str(runs), "--out", str(runs / "o")]) == 2
+        )
+        assert fake_run(runs, "--allow-busy") == 0
+    finally:
+        other.communicate()
+    run = store.read(store.find(runs)[0])
+    assert {reading.other_runs for reading in run.readings} == {1}
+    assert "other runs" in [flag.name for flag in flags(run)]
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the kernel that is forced is an x86-64 one")
+def test_a_forced_blas_kernel_is_found_and_named(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("OPENBLAS")}
+    for label, environment in (("plain", plain), ("forced", {**plain, "OPENBLAS_CORETYPE": "Nehalem"})):
+        command = [sys.executable, "-m", "profiler", "run", "--framework", "fake", *SMALL, *QUICK_SCRIPT]
+        command += ["--label", label, "--runs-dir", str(runs)]
+        subprocess.run(command, env=environment, cwd=ROOT, check=True, capture_output=True)
+    assert main(["report", "--runs-dir", str(runs), "--out", str(runs.parent / "out")]) == 0
+    summary = json.loads((runs.parent / "out" / "summary.json").read_text())
+    by_label = {subject["id"].split("-")[1]: subject for subject in summary["subjects"]}
+    assert "kernels forced" not in [flag["name"] for flag in by_label["plain"]["flags"]]
+    forced = next(flag for flag in by_label["forced"]["flags"] if flag["name"] == "kernels forced")
+    assert "OPENBLAS_CORETYPE=Nehalem" in forced["text"]
+    assert "openblas uses Nehalem" in forced["text"]
+    items = {item["item"]: item for item in summary["fairness"]}
+    assert items["thread pools and BLAS kernels"]["differs"]
+    assert "Nehalem" in items["thread pools and BLAS kernels"]["values"][by_label["forced"]["id"]]
+    assert items["BLAS and OpenMP variables"]["differs"]

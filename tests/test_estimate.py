@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from profiler.errors import UserError
-from profiler.estimate import estimate_epoch, steady_steps, warm_up, warmup_steps
+from profiler.estimate import estimate_epoch, more_steps, precision, steady_steps, warm_up, warmup_steps
 from profiler.phases import Phase
 from profiler.recorder import Epoch
 from profiler.run import Run, StepTable
+from profiler.steady import Kind
 from tests.conftest import MakeRun, manifest
 
 EPOCH_START = 0.5
@@ -58,11 +59,34 @@ def test_the_warm_up_is_shown_and_not_averaged_in(make_run: MakeRun) -> None:
     assert estimate_epoch(run).total.value == pytest.approx(10.4 * 1.0 + EPOCH_START)
 
 
-@pytest.mark.parametrize(("steps", "warmup"), [(1, 0), (2, 1), (9, 1), (10, 2), (24, 4), (25, 5), (60, 5)])
-def test_the_warm_up_is_a_fifth_of_the_steps_and_at_most_5(make_run: MakeRun, steps: int, warmup: int) -> None:
+@pytest.mark.parametrize(("steps", "warmup"), [(1, 0), (2, 1), (60, 1)])
+def test_the_first_step_is_kept_apart_whatever_follows(make_run: MakeRun, steps: int, warmup: int) -> None:
     run = make_run([1.0] * steps)
     assert warmup_steps(run) == warmup
     assert len(steady_steps(run)) == steps - warmup
+    assert warm_up(run).kind is Kind.FLAT
+
+
+def test_more_steps_are_asked_for_until_the_epoch_is_known(make_run: MakeRun) -> None:
+    noisy = list(np.random.default_rng(2).normal(1, 0.05, 40))
+    run = make_run(noisy, full_epoch={"train_images": 3910})
+    more = more_steps(run)
+    assert more is not None
+    exact = 2.02**2 * 0.05**2 / (0.01**2 + 2.02**2 * 0.05**2 / 391)
+    assert more == pytest.approx(exact - 39, rel=0.5)
+    assert more_steps(make_run([1.0] * 40)) == 0
+    assert more_steps(make_run([1.0] * 3)) is None
+
+
+def test_a_share_of_the_epoch_is_known_from_the_steps_so_far(make_run: MakeRun) -> None:
+    noisy = list(np.random.default_rng(2).normal(1, 0.05, 40))
+    run = make_run(noisy, full_epoch={"train_images": 3910})
+    found = precision(run.train, 10, 3910)
+    interval = estimate_epoch(run).total.interval()
+    assert interval.high is not None
+    assert found == pytest.approx((interval.high - interval.value) / (interval.value - EPOCH_START), rel=1e-6)
+    assert precision(make_run([1.0 + i for i in range(40)]).train, 10, 3910) is None
+    assert precision(make_run([1.0]).train, 10, 3910) is None
 
 
 def test_a_whole_epoch_is_measured_and_equals_its_wall(make_run: MakeRun) -> None:
@@ -108,7 +132,7 @@ def test_parts_of_many_epochs_are_still_a_sample(make_run: MakeRun) -> None:
     assert not epoch.measured
     forward = epoch.phases[Phase.FORWARD]
     assert forward is not None
-    spread_of_24_from_40 = np.var(steady_steps(run).phase_ns[Phase.FORWARD] * 1e-9, ddof=1) / 20 * (1 - 20 / 40)
+    spread_of_24_from_40 = np.var(steady_steps(run).phase_ns[Phase.FORWARD] * 1e-9, ddof=1) / 23 * (1 - 23 / 40)
     ragged = (0.6 * 0.25) ** 2 / 3
     assert forward.variance == pytest.approx(spread_of_24_from_40 * 10.4**2 + ragged, rel=0.01)
 
@@ -210,4 +234,5 @@ def table(ns: NDArray[np.int64], phases: list[Phase]) -> StepTable:
         zero,
         ns.sum(axis=1),
         dict(zip(phases, ns.T, strict=True)),
+        zero,
     )

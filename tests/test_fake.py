@@ -9,13 +9,13 @@ from profiler.errors import UserError
 from profiler.ledgers import POLICIES, Schedule
 from profiler.phases import Phase
 from profiler.recorder import Recorder, Sink, Step
+from profiler.sampling import Sample
 from profiler.subject import group
 from profiler.summary import summarise
 from tests.conftest import ScriptedClock, manifest
 from tests.test_recorder import Kept
 from workloads import loop
 from workloads.fake import Fake, parse_costs
-from workloads.presets import Sample
 from workloads.progress import Progress
 from workloads.synthetic import make_synthetic
 
@@ -54,7 +54,7 @@ def train_into(
         recorder,
         Progress("fake", None, 3, io.StringIO()),
         epochs=1,
-        enough=Sample(None, None),
+        enough=Sample(10, images),
     )
 
 
@@ -115,3 +115,16 @@ def test_a_bad_script_is_one_line_that_quotes_it(text: str) -> None:
     with pytest.raises(UserError, match="--fake-costs") as error:
         parse_costs(text)
     assert text in str(error.value)
+
+
+def test_what_no_step_waits_for_is_flushed_once_per_epoch_in_a_phase_of_its_own() -> None:
+    sink = train(lazy=True, costs="forward=10,step=2,flush=3,evaluate=9")
+    assert sink.ended[0].durations[Phase.FLUSH] == pytest.approx((2 * 3 + 1.5) * MS, rel=0.01)
+    assert all(Phase.FLUSH not in step.durations for step in sink.kept)
+    assert milliseconds(sink.kept[-1]) == {"evaluate": 9}
+
+
+def test_an_eager_framework_has_no_flush() -> None:
+    assert Phase.FLUSH not in train(lazy=False).ended[0].durations
+    with pytest.raises(UserError, match="flush is a phase of a lazy fake only"):
+        Fake(1, 10, "flush=3")

@@ -3,8 +3,9 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
+from profiler.ledgers import POLICIES
 from profiler.phases import Phase
-from profiler.recorder import Epoch, Recorder, Step
+from profiler.recorder import Epoch, Reading, Recorder, Step
 from tests.conftest import ScriptedClock
 
 
@@ -12,6 +13,7 @@ class Kept:
     def __init__(self, clock: ScriptedClock, cost_ns: int = 0) -> None:
         self.kept: list[Step] = []
         self.ended: list[Epoch] = []
+        self.read: list[tuple[int, int, Reading]] = []
         self._clock, self._cost_ns = clock, cost_ns
 
     def steps(self, steps: list[Step]) -> None:
@@ -20,6 +22,9 @@ class Kept:
 
     def epoch(self, epoch: Epoch) -> None:
         self.ended.append(epoch)
+
+    def reading(self, epoch: int, step: int, reading: Reading) -> None:
+        self.read.append((epoch, step, reading))
 
 
 marks = st.lists(st.tuples(st.sampled_from(list(Phase)), st.integers(0, 10**12)), min_size=1, max_size=20)
@@ -132,3 +137,39 @@ def test_an_interrupted_flush_can_be_repeated(clock: ScriptedClock) -> None:
     except KeyboardInterrupt:
         recorder.flush()
     assert len(sink.kept) == 1
+
+
+def test_the_machine_is_read_before_and_after_every_block_and_in_no_phase(clock: ScriptedClock) -> None:
+    def look() -> Reading:
+        clock.advance(1000)
+        return Reading(clock.now, 1, 1, 1, 0.0, 0.0, None, 0.0, None, 0)
+
+    sink = Kept(clock)
+    recorder = Recorder(Phase, sink, clock, schedule=POLICIES["alternate"], look=look, rss_bytes=lambda: clock.now)
+    recorder.start_epoch(0)
+    recorder.start_stage("train")
+    for _ in range(10):
+        clock.advance(20)
+        recorder.mark(Phase.FORWARD)
+        recorder.close_step(1, 0.0, 0)
+    recorder.start_stage("evaluate")
+    recorder.close_epoch(1e-3, 0.0, 0.0)
+    assert [(epoch, step) for epoch, step, _ in sink.read] == [(0, 0), (0, 6), (0, 9), (0, 10)]
+    assert [s.wall_ns for s in sink.kept] == [20] * 10
+    assert sink.ended[0].paused_ns == 4 * 1000
+    assert [s.rss_bytes for s in sink.kept] == [s.start_ns + 20 for s in sink.kept]
+
+
+def test_what_happens_before_resuming_is_in_no_phase(clock: ScriptedClock) -> None:
+    sink = Kept(clock)
+    recorder = Recorder(Phase, sink, clock)
+    recorder.start_epoch(0)
+    for _ in range(2):
+        clock.advance(20)
+        recorder.mark(Phase.FORWARD)
+        recorder.close_step(1, 0.0, 0)
+        clock.advance(333)
+        recorder.resume()
+    recorder.close_epoch(1e-3, 0.0, 0.0)
+    assert [s.wall_ns for s in sink.kept] == [20, 20]
+    assert sink.ended[0].paused_ns == 2 * 333

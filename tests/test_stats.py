@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from profiler.stats import Estimate, Interval, autocorrelation, between, mean, total
+from profiler.stats import Estimate, Interval, autocorrelation, between, mean, spread, steps_for, total, trend
 from tests.conftest import autoregression
 
 ALTERNATING = np.array([2, 4, 2, 4, 2, 4])
@@ -108,3 +108,54 @@ def test_ignoring_autocorrelation_would_cover_too_seldom() -> None:
         plain = scipy_stats.ttest_1samp(epoch[:60], 0).confidence_interval(0.95)
         covered += plain.low <= epoch.mean() <= plain.high
     assert covered / trials < 0.85
+
+
+def test_a_trend_is_least_squares_with_its_error() -> None:
+    random = np.random.default_rng(5)
+    at = np.arange(50)
+    series = 10 + 0.02 * at + random.normal(0, 0.2, 50)
+    line = scipy_stats.linregress(at, series)
+    share = 49 / series.mean()
+    found = trend(series, at)
+    assert found.value == pytest.approx(line.slope * share)
+    assert found.variance == pytest.approx((line.stderr * share) ** 2, rel=0.5)
+    assert found.variance >= (line.stderr * share) ** 2 * 0.999
+
+
+def test_a_trend_of_a_straight_line_is_exact_whatever_the_places() -> None:
+    at = np.array([0.0, 1.0, 5.0, 20.0])
+    found = trend(1 + at / 20, at)
+    assert found.value == pytest.approx(1 / (1 + 6.5 / 20))
+    assert found.variance == pytest.approx(0, abs=1e-20)
+
+
+def test_too_few_values_have_a_trend_of_unknown_spread() -> None:
+    assert trend(np.array([1.0, 2.0]), np.array([0, 1])).interval().low is None
+    assert trend(np.array([1.0]), np.array([0])).dof == 0
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.5])
+def test_a_series_without_a_trend_is_rarely_said_to_have_one(rho: float) -> None:
+    random, trials, alarms = np.random.default_rng(11), 400, 0
+    for _ in range(trials):
+        interval = trend(autoregression(random, rho, 60), np.arange(60)).interval()
+        assert interval.low is not None
+        assert interval.high is not None
+        alarms += not interval.low <= 0 <= interval.high
+    assert alarms / trials <= 0.09
+
+
+def test_outliers_are_counted_and_the_mean_shown_without_them() -> None:
+    found = spread(np.array([1.0] * 10 + [1.1] * 10 + [50.0]))
+    assert (found.outliers, found.largest, found.p50) == (1, 50.0, 1.1)
+    assert found.mean_without == pytest.approx(1.05)
+    assert found.p99 is None
+    assert spread(np.arange(1000)).p99 == pytest.approx(989.01)
+
+
+def test_the_steps_that_are_needed_are_cochrans() -> None:
+    series = ALTERNATING
+    infinite = (2.570582 * math.sqrt(1.2) / (0.1 * 3)) ** 2
+    assert steps_for(series, 10**9, 0.1) == math.ceil(infinite)
+    assert steps_for(series, 50, 0.1) == math.ceil(1 / (1 / infinite + 1 / 50))
+    assert steps_for(np.ones(9), 391, 0.01) == 0

@@ -11,8 +11,9 @@ import pytest
 from profiler import store
 from profiler.errors import UserError
 from profiler.ledgers import Ledger
+from profiler.noise import Floor
 from profiler.phases import Phase
-from profiler.recorder import Epoch, Stage, Step
+from profiler.recorder import Epoch, Reading, Stage, Step
 from tests.conftest import MakeRun, manifest
 
 
@@ -28,9 +29,11 @@ def a_step(index: int, stage: Stage = "train") -> Step:
         1000 * index,
         1000 - index,
         {Phase.FETCH: 300, Phase.FORWARD: 700 - index},
+        2_000 + index,
     )
 
 
+A_READING = Reading(5, 1_000, 800, 4096, 1.5, 1.0, None, 0.25, None, 1)
 AN_EPOCH = Epoch(0, 9_000, 50, {Phase.EPOCH_START: 7}, 1e-3, 2.0, 0.3, 1.9, 0.35)
 
 
@@ -39,6 +42,7 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     writer.steps([a_step(0), a_step(1)])
     writer.steps([a_step(0, "evaluate")])
     writer.epoch(AN_EPOCH)
+    writer.reading(0, 0, A_READING)
     writer.event("note", "something happened")
     writer.update({"peak_rss_bytes": 5})
     writer.finish("complete")
@@ -55,6 +59,8 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     assert len(run.evaluate) == 1
     assert run.epochs == (AN_EPOCH,)
     assert run.events == (("note", "something happened"),)
+    assert run.readings == (A_READING,)
+    assert run.train.rss_bytes.tolist() == [2000, 2001]
 
 
 def test_a_phase_that_was_never_marked_is_absent_not_zero(tmp_path: Path) -> None:
@@ -125,6 +131,48 @@ def test_a_killed_run_keeps_its_steps_and_reads_as_interrupted(tmp_path: Path) -
     run = store.read(store.find(tmp_path)[0])
     assert run.status == "interrupted"
     assert len(run.train) == 2
+
+
+def test_a_run_of_version_1_is_read_without_what_it_did_not_have(make_run: MakeRun) -> None:
+    run = make_run([1.0, 2.0, 3.0], evaluation=[0.5])
+    with closing(sqlite3.connect(run.path / store.DATABASE)) as db:
+        for change in (
+            "ALTER TABLE steps DROP COLUMN rss_bytes", "ALTER TABLE steps DROP COLUMN flush_ns",
+            "ALTER TABLE epochs DROP COLUMN flush_ns", "DROP TABLE readings", "PRAGMA user_version = 1",
+        ):  # fmt: skip
+            db.execute(change)
+    old = store.read(run.path)
+    assert old.train.wall_ns.tolist() == run.train.wall_ns.tolist()
+    assert {p: ns.tolist() for p, ns in old.train.phase_ns.items()} == {
+        p: ns.tolist() for p, ns in run.train.phase_ns.items()
+    }
+    assert old.epochs == run.epochs
+    assert (old.readings, old.train.rss_bytes.tolist()) == ((), [0, 0, 0])
+
+
+def test_noise_floors_are_kept_by_machine_and_framework(tmp_path: Path) -> None:
+    assert store.floors(tmp_path) == {}
+    first, newer, other = (
+        Floor(name, "cpu", share, 1.01, "equal", 6, "2026-11-24")
+        for name, share in (("torch", 0.03), ("torch", 0.02), ("lucid", 0.05))
+    )
+    store.keep_floor(tmp_path, "here", first)
+    store.keep_floor(tmp_path, "there", first)
+    store.keep_floor(tmp_path, "here", other)
+    store.keep_floor(tmp_path, "here", newer)
+    assert store.floors(tmp_path) == {
+        "here": {"torch-cpu": newer, "lucid-cpu": other},
+        "there": {"torch-cpu": first},
+    }
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"here": 3}', '{"here": {"torch-cpu": {"share": 1}}}'])
+def test_a_file_of_floors_that_is_none_is_refused_in_one_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / store.FLOORS).write_text(text)
+    with pytest.raises(UserError, match="make noise") as error:
+        store.floors(tmp_path)
+    assert "\n" not in str(error.value)
+    assert (tmp_path / store.FLOORS).read_text() == text
 
 
 def test_a_newer_schema_is_refused_with_its_number(tmp_path: Path, make_run: MakeRun) -> None:

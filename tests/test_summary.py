@@ -16,9 +16,10 @@ from tests.conftest import MakeRun
 
 SUBJECT = {
     "id", "framework", "framework_version", "device", "data", "batch_size", "runs", "status", "steps",
-    "epoch_seconds", "phases", "perturbation", "marks_share", "peak_rss_bytes", "drifted", "accuracy",
+    "epoch_seconds", "phases", "perturbation", "marks_share", "peak_rss_bytes", "drifted", "flags",
+    "beginning", "more_steps", "accuracy",
 }  # fmt: skip
-GAP = {"slow", "fast", "seconds", "ratio", "verdict", "interval", "left_out", "by_phase"}
+GAP = {"slow", "fast", "seconds", "ratio", "verdict", "noise_floor", "interval", "left_out", "by_phase"}
 INTERVAL = {"value", "low", "high"}
 
 
@@ -67,7 +68,7 @@ def test_a_subject_is_described_by_what_was_stored(make_run: MakeRun) -> None:
     subject = summary_of(run)["subjects"][0]
     assert (subject["framework"], subject["framework_version"], subject["device"]) == ("fake", "1", "cpu")
     assert (subject["data"], subject["batch_size"], subject["runs"]) == ("cifar10", 10, [run.id])
-    assert subject["steps"] == {"warmup": 2, "asrun": 10, "fenced": 0}
+    assert subject["steps"] == {"warmup": 1, "asrun": 11, "fenced": 0}
     assert subject["peak_rss_bytes"] == 123
     assert subject["accuracy"]["first_batch_loss"] == 2.5
     assert subject["accuracy"]["epochs"] == [

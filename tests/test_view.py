@@ -32,7 +32,7 @@ def test_the_verdict_has_both_epochs_the_ratio_and_its_interval_in_words(make_ru
     assert view.verdict.startswith("Slow 1 (cpu) takes 30")
     assert "s per epoch, Fast 1 (cpu) 10" in view.verdict
     assert f"{gap.ratio.value:#.3g} times as long, 95 % {gap.ratio.low:#.3g} to {gap.ratio.high:#.3g}" in view.verdict
-    assert view.verdict.endswith("(within one process of each; from 16 and 16 steps of 10 images).")
+    assert view.verdict.endswith("(within one process of each; from 19 and 19 steps of 10 images).")
     assert 2.9 < gap.ratio.value < 3.1
 
 
@@ -44,7 +44,7 @@ def test_equal_and_undecided_are_said_in_words(make_run: MakeRun) -> None:
 
 def test_repeats_are_compared_between_processes(make_run: MakeRun) -> None:
     view = build([*pair(make_run), *pair(make_run)])
-    assert "(between processes; from 32 and 32 steps of 10 images)" in view.verdict
+    assert "(between processes; from 38 and 38 steps of 10 images)" in view.verdict
     assert not any("Not repeated on both sides" in caution for caution in view.cautions)
 
 

@@ -14,6 +14,7 @@ from workloads import resnet18
 from workloads.framework import Batch, Collate, Images, Labels, seed_python
 
 DEFAULT_COSTS = "fetch=1,collate=2,to_device=1,forward=10,backward=20,step=5,metrics=1,evaluate=8"
+_LAZY = frozenset({Phase.MATERIALIZE, Phase.FLUSH})
 _SCRIPTABLE = frozenset(Phase) - {Phase.LOGGING, Phase.OTHER}
 
 
@@ -21,7 +22,7 @@ class Fake:
     """Spends `costs` milliseconds per full batch in each phase; a smaller batch costs in proportion.
 
     A lazy fake only notes the work of forward and backward, and does it at the next wait: in `materialize`,
-    `step` or `metrics`.
+    `step` or `metrics`. What each step owes to `flush` waits longer: for a fence, or for the end of the epoch.
     """
 
     name = "fake"
@@ -40,13 +41,13 @@ class Fake:
     ) -> None:
         seed_python(seed)
         self.costs = parse_costs(costs)
-        self.phases = frozenset(Phase) - (frozenset() if lazy else {Phase.MATERIALIZE})
+        self.phases = frozenset(Phase) - (frozenset() if lazy else _LAZY)
         self.lr = resnet18.ADAM.lr
-        if Phase.MATERIALIZE in self.costs and not lazy:
-            raise UserError("--fake-costs: materialize is a phase of a lazy fake only; add --fake-lazy")
+        if not lazy and (surplus := _LAZY & self.costs.keys()):
+            raise UserError(f"--fake-costs: {min(surplus)} is a phase of a lazy fake only; add --fake-lazy")
         self._lazy, self._batch_size = lazy, batch_size
         self._clock = clock or time.perf_counter_ns
-        self._owed_ms = 0.0
+        self._owed_ms = self._state_ms = 0.0
         self._images = batch_size
         self._steps = 0
         self._evaluating = False
@@ -83,19 +84,20 @@ class Fake:
         return loss, loss
 
     def materialize(self, loss: float) -> None:
-        self.wait()
+        self._compute()
         self.spend(Phase.MATERIALIZE)
 
     def backward(self, loss: float) -> None:
         self._ask(Phase.BACKWARD)
 
     def step(self) -> None:
-        self.wait()
+        self._compute()
         self.spend(Phase.STEP)
+        self._state_ms += self._cost_ms(Phase.FLUSH)
         self._steps += 1
 
     def metrics(self, logits: float, loss: float, targets: int) -> tuple[float, float, int, int]:
-        self.wait()
+        self._compute()
         self.spend(Phase.METRICS)
         correct = round(targets * max(0.1, 1 - loss / 2.4))
         return loss, loss * targets, correct, targets
@@ -118,7 +120,13 @@ class Fake:
         return {"script": script, "execution": "lazy" if self._lazy else "eager", "schedule": "none"}
 
     def wait(self) -> None:
-        """Do the work that was asked for and not done."""
+        """Do all the work that was asked for and not done."""
+        self._compute()
+        owed, self._state_ms = self._state_ms, 0.0
+        self._spin(owed)
+
+    def _compute(self) -> None:
+        """Do what the loss and the parameters need."""
         owed, self._owed_ms = self._owed_ms, 0.0
         self._spin(owed)
 

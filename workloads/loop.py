@@ -6,16 +6,16 @@ from pathlib import Path
 from typing import Protocol
 
 from profiler.phases import Phase
-from profiler.recorder import Recorder
+from profiler.recorder import Recorder, Step
 from workloads.framework import Batch, Collate, Framework
 from workloads.progress import Progress
 
 
 class Enough(Protocol):
-    """Says after each training step whether the epoch's sample is large enough."""
+    """Says after each training step whether the epoch's sample is large enough. Its own time is in no phase."""
 
-    def __call__(self, steps: int) -> bool:
-        """Whether to stop after `steps` steps of this epoch."""
+    def __call__(self, step: Step) -> bool:
+        """Whether to stop after `step`, the newest of its epoch."""
 
 
 def timed_collate(recorder: Recorder) -> Callable[[Collate], Collate]:
@@ -77,7 +77,7 @@ def _train_epoch(
     recorder.close_outside()
     recorder.start_stage("train")
     total_loss, correct, total = 0.0, 0, 0
-    for steps, batch in enumerate(_rest(batches), start=1):
+    for batch in _rest(batches):
         mark = recorder.mark
         mark(Phase.OTHER)
         inputs, targets = framework.to_device(batch)
@@ -99,9 +99,12 @@ def _train_epoch(
         mark(Phase.METRICS)
         progress.update(total_loss / total, correct / total)
         mark(Phase.LOGGING)
-        recorder.close_step(images, batch_loss, hits)
-        if enough(steps):
+        done = enough(recorder.close_step(images, batch_loss, hits))
+        recorder.resume()
+        if done:
             break
+    framework.wait()
+    recorder.mark(Phase.FLUSH)
     progress.close()
     recorder.mark(Phase.LOGGING)
     recorder.close_outside()

@@ -30,10 +30,10 @@ class LucidResNet:
     title = "Lucid"
     version = version(DISTRIBUTION)
     checkpoint_name = "model.lcd"
-    phases = frozenset(Phase)
 
     def __init__(self, device: str, seed: int) -> None:
         self.device = _choose(device)
+        self.phases = frozenset(Phase) - ({Phase.FLUSH} if self.device == "cpu" else set())
         seed_python(seed)
         lucid.random.seed(seed)
         self.model = lucid.models.resnet_18(num_classes=resnet18.CLASSES)

@@ -23,10 +23,11 @@ class TorchResNet:
     title = "PyTorch"
     version = torch.__version__
     checkpoint_name = "model.pt"
-    phases = frozenset(Phase) - {Phase.MATERIALIZE}
 
     def __init__(self, device: str, seed: int) -> None:
         self.device = _choose(device)
+        eager = {Phase.FLUSH} if self.device == "cpu" else set()
+        self.phases = frozenset(Phase) - {Phase.MATERIALIZE} - eager
         seed_python(seed)
         torch.manual_seed(seed)
         self.model = models.resnet18(num_classes=resnet18.CLASSES)

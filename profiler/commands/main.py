@@ -25,6 +25,8 @@ VERBS = {
     "run": "train one framework in this process and store every step",
     "profile": "run each framework in fresh processes, then report; the main job",
     "report": "write the report of stored runs",
+    "compare": "compare two stored runs in the terminal",
+    "noise": "compare a framework with itself: the smallest effect that this machine lets one claim",
     "list": "list the stored runs",
     "show": "show one stored run",
 }

@@ -42,6 +42,7 @@ def add_workload(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", default="auto", metavar="auto|synthetic|PATH", help="default: auto")
     parser.add_argument("--batch-size", type=positive, metavar="N", help="images per step")
     parser.add_argument("--steps", type=positive, metavar="N", help="training steps per epoch at the most")
+    parser.add_argument("--seconds", type=positive, metavar="N", help="of training per epoch at the most")
     parser.add_argument("--epochs", type=positive, metavar="N")
     parser.add_argument("--train-limit", type=positive, metavar="N", help="training images")
     parser.add_argument("--test-limit", type=positive, metavar="N", help="test images")
@@ -56,15 +57,16 @@ def add_workload(parser: argparse.ArgumentParser) -> None:
         help="save the model after each epoch",
     )
     parser.add_argument("--mmap", action=argparse.BooleanOptionalAction, default=False, help="memory-map the data")
+    parser.add_argument("--allow-busy", action="store_true", help="run although another timed run is going on")
     parser.add_argument("--quiet", action="store_true", help="no progress bar and no notes")
     add_runs_dir(parser)
 
 
 _PASSED_ON = (
-    "preset", "device", "data", "batch_size", "steps", "epochs", "train_limit", "test_limit", "fence", "seed",
-    "runs_dir",
+    "preset", "device", "data", "batch_size", "steps", "seconds", "epochs", "train_limit", "test_limit", "fence",
+    "seed", "runs_dir",
 )  # fmt: skip
-_SWITCHES = ("checkpoint", "mmap", "quiet")
+_SWITCHES = ("checkpoint", "mmap", "allow_busy", "quiet")
 
 
 def workload_arguments(args: argparse.Namespace) -> list[str]:
@@ -74,7 +76,7 @@ def workload_arguments(args: argparse.Namespace) -> list[str]:
         value = getattr(args, name)
         if value is not None:
             words += [f"--{name.replace('_', '-')}", str(value)]
-    return words + [f"--{name}" for name in _SWITCHES if getattr(args, name)]
+    return words + [f"--{name.replace('_', '-')}" for name in _SWITCHES if getattr(args, name)]
 
 
 def framework_names(text: str) -> list[str]:

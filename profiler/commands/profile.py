@@ -5,9 +5,10 @@ import secrets
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from profiler import busy
 from profiler.commands import report
 from profiler.commands.options import add_workload, framework_names, positive, workload_arguments
 from profiler.commands.status import INTERRUPTED, TERMINATED, USAGE_ERROR
@@ -31,20 +32,34 @@ def execute(args: argparse.Namespace) -> int:
     args.data, warning = settled(args.data)
     if warning:
         print(f"warning: {warning}", file=sys.stderr)
-    session = secrets.token_hex(4)
     order = alternating(args.frameworks, args.repeats)
-    common = [*workload_arguments(args), "--session", session, "--data-warning", warning or ""]
-    paths = []
-    for number, framework in enumerate(order, start=1):
-        print(f"[{number}/{len(order)}] {framework}", file=sys.stderr, flush=True)
-        status, path = _run_process(["--framework", framework, *common])
-        if path is not None:
-            paths.append(path)
-        if status:
-            if status not in SAID:
-                print(f"{framework} ended with status {status}; not reported", file=sys.stderr)
-            return status
-    return report.write(report.with_latest_others(paths, args.runs_dir), args.out)
+    common = [*workload_arguments(args), "--data-warning", warning or ""]
+    status, paths = in_turn(
+        {name: ["--framework", name, *common] for name in args.frameworks}, order, args.allow_busy
+    )
+    return status or report.write(report.with_latest_others(paths, args.runs_dir), args.out, args.runs_dir)
+
+
+def in_turn(words: Mapping[str, Sequence[str]], order: Sequence[str], allow_busy: bool) -> tuple[int, list[Path]]:
+    """Run `words` (of `run`) by name in `order`, each in a fresh process, as one session.
+
+    The runs' directories, and the exit status of the first that failed: it ends the session. Raises UserError where
+    another timed run is going on.
+    """
+    session = secrets.token_hex(4)
+    paths: list[Path] = []
+    with busy.present(session, allow_others=allow_busy):
+        for number, name in enumerate(order, start=1):
+            print(f"[{number}/{len(order)}] {name}", file=sys.stderr, flush=True)
+            turn = ["--session", session, "--turn", str(number), "--order", ",".join(order)]
+            status, path = _run_process([*words[name], *turn])
+            if path is not None:
+                paths.append(path)
+            if status:
+                if status not in SAID:
+                    print(f"{name} ended with status {status}; not reported", file=sys.stderr)
+                return status, paths
+    return 0, paths
 
 
 def alternating(frameworks: Sequence[str], repeats: int) -> list[str]:

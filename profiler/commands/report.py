@@ -29,17 +29,18 @@ def execute(args: argparse.Namespace) -> int:
         paths = list(dict.fromkeys(store.locate(name, args.runs_dir).resolve() for name in args.runs))
     else:
         paths = with_latest_others([], args.runs_dir)
-    return write(paths, args.out)
+    return write(paths, args.out, args.runs_dir)
 
 
-def write(paths: Sequence[Path], out: Path) -> int:
+def write(paths: Sequence[Path], out: Path, runs_dir: Path) -> int:
     """Write the report, print its verdict and where it is. Raises UserError; then no file was touched."""
-    report = render([store.read(path) for path in paths])
+    report = render([store.read(path) for path in paths], store.floors(runs_dir))
     prepare(out)
     with _writing(out):
         for name in FILES:
             _replace(out / name, report.files.get(name))
     print(report.view.verdict)
+    print(report.view.floor)
     print(f"report: {out / report.page}")
     return 0
 

@@ -1,6 +1,7 @@
 """Train one framework in this process and store every step; the last line of stdout is the run's directory."""
 
 import argparse
+import secrets
 import signal
 import sys
 from collections.abc import Iterator
@@ -8,17 +9,19 @@ from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
 from typing import Any
 
-from profiler import environment, store
+from profiler import busy, canary, environment, store
+from profiler.busy import Presence
 from profiler.commands.options import add_workload
 from profiler.commands.status import TERMINATED
 from profiler.errors import UserError
 from profiler.ledgers import POLICIES
 from profiler.recorder import Recorder, mark_cost_ns
+from profiler.sampling import Sample
 from workloads import loop, progress, registry, resnet18
 from workloads.cifar10 import FULL_SIZE, Cifar10, load_cifar10
 from workloads.fake import DEFAULT_COSTS
 from workloads.framework import Framework
-from workloads.presets import PRESETS, Preset, Sample
+from workloads.presets import PRESETS, Preset
 
 
 class Terminated(KeyboardInterrupt):
@@ -31,6 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_workload(parser)
     parser.add_argument("--label", default="", help="a name for this configuration, shown beside the framework's")
     parser.add_argument("--session", default="", help=argparse.SUPPRESS)
+    parser.add_argument("--turn", type=int, default=1, help=argparse.SUPPRESS)
+    parser.add_argument("--order", default="", help=argparse.SUPPRESS)
     parser.add_argument("--data-warning", default="", help=argparse.SUPPRESS)
     script = parser.add_argument_group("the scripted framework, --framework fake")
     script.add_argument("--fake-costs", default=DEFAULT_COSTS, metavar="PHASE=MS,...", help="default: %(default)s")
@@ -53,6 +58,13 @@ def _execute(args: argparse.Namespace) -> int:
         batch_size=preset.batch_size, costs=args.fake_costs, lazy=args.fake_lazy,
     )  # fmt: skip
     data = _load(args, preset)
+    session = args.session or secrets.token_hex(4)
+    with busy.present(session, allow_others=args.allow_busy) as presence:
+        return _store(args, preset, framework, data, presence)
+
+
+def _store(args: argparse.Namespace, preset: Preset, framework: Framework, data: Cifar10, presence: Presence) -> int:
+    """Train, with every step stored, whatever ends it."""
     stream_name, stream = progress.stream(args.quiet)
     manifest = _manifest(args, preset, framework, data) | {"progress": stream_name}
     writer = store.create(args.runs_dir, framework.name, framework.device, manifest)
@@ -62,7 +74,7 @@ def _execute(args: argparse.Namespace) -> int:
             print(f"warning: {data.warning}", file=sys.stderr)
         if warning := data.warning or args.data_warning:
             writer.event("data", warning)
-        _train(args, preset, framework, data, writer, stream)
+        _train(args, preset, framework, data, writer, stream, presence)
         status = "complete"
     except KeyboardInterrupt:
         status = "interrupted"
@@ -72,7 +84,7 @@ def _execute(args: argparse.Namespace) -> int:
         writer.event("error", f"{type(error).__name__}: {error}")
         raise
     finally:
-        writer.update({"load_end": environment.load(), "peak_rss_bytes": environment.peak_rss_bytes()})
+        writer.update({"peak_rss_bytes": canary.peak_rss_bytes()})
         writer.finish(status)
         print(writer.path)
     return 0
@@ -85,14 +97,22 @@ def _train(
     data: Cifar10,
     writer: store.RunWriter,
     stream: Any,
+    presence: Presence,
 ) -> None:
-    schedule = POLICIES[preset.fence]
-    recorder = Recorder(framework.phases, writer, schedule=schedule, wait=framework.wait)
+    recorder = Recorder(
+        framework.phases,
+        writer,
+        schedule=POLICIES[preset.fence],
+        wait=framework.wait,
+        look=lambda: canary.read(presence.others),
+        rss_bytes=canary.rss_bytes,
+    )
     around = loop.timed_collate(recorder)
     size = preset.batch_size
     full_steps = FULL_SIZE[0] / size
     steps = -(-len(data.y_train) // size)
     planned = min(steps, preset.steps or steps)
+    sample = Sample(size, FULL_SIZE[0], preset.steps, preset.seconds, preset.share)
     bar = progress.Progress(framework.name, None if preset.seconds else planned, full_steps, stream)
     try:
         loop.train(
@@ -102,20 +122,23 @@ def _train(
             recorder,
             bar,
             epochs=preset.epochs,
-            enough=Sample(preset.steps, preset.seconds),
+            enough=sample,
             checkpoint_folder=writer.path if args.checkpoint else None,
         )
+        writer.update({"stopped": sample.reason})
+        if not args.quiet:
+            print(f"{framework.name}: training ended because {sample.reason}", file=sys.stderr)
     finally:
         recorder.flush()
 
 
 def _preset(args: argparse.Namespace) -> Preset:
-    """The preset with what the command line says differently; asking for steps lifts the time limit."""
+    """The preset with what the command line says differently; asking for steps lifts the other limits."""
     preset = PRESETS[args.preset]
     given = {f.name: getattr(args, f.name, None) for f in fields(Preset)}
     changes = {name: value for name, value in given.items() if value is not None}
     if "steps" in changes:
-        changes["seconds"] = None
+        changes = {"seconds": None, "share": None, **changes}
     return replace(preset, **changes)
 
 
@@ -133,6 +156,8 @@ def _manifest(args: argparse.Namespace, preset: Preset, framework: Framework, da
             "checkpoint": args.checkpoint, "mmap": args.mmap, **asdict(preset),
         },
         "session": args.session,
+        "order": args.order.split(",") if args.order else [],
+        "turn": args.turn,
         "framework": {
             "name": framework.name, "title": framework.title, "version": framework.version,
             "device": framework.device, "phases": sorted(framework.phases), "parameters": framework.parameter_count(),
@@ -145,7 +170,6 @@ def _manifest(args: argparse.Namespace, preset: Preset, framework: Framework, da
         "full_epoch": {"train_images": FULL_SIZE[0], "test_images": FULL_SIZE[1]},
         "mark_cost_ns": mark_cost_ns(),
         "environment": environment.collect(),
-        "load_start": environment.load(),
     }  # fmt: skip
 
 

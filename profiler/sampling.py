@@ -1,0 +1,64 @@
+"""When a sample of an epoch is large enough."""
+
+import time
+from collections.abc import Callable
+
+from profiler.estimate import precision
+from profiler.recorder import Step
+from profiler.run import StepTable
+from profiler.stats import t_quantile
+
+LEAST_IN_TIME = 8
+"""steps that are taken however long they last"""
+LEAST_FOR_PRECISION = 18
+"""steps before an interval is trusted: two turns of both ledgers"""
+EACH = 1.05
+"""The interval is looked at again when there are this many times as many steps."""
+
+
+class Sample:
+    """Ends an epoch's training by number, time or precision, whichever is first; `reason` says which.
+
+    `seconds` counts from the end of the epoch's first step; `share` is half the 95 % interval of the epoch's
+    training, as a share of it. None: no such limit.
+    """
+
+    def __init__(
+        self,
+        batch_size: int,
+        train_images: int,
+        steps: int | None = None,
+        seconds: float | None = None,
+        share: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._batch_size, self._train_images = batch_size, train_images
+        self._most, self._seconds, self._share, self._clock = steps, seconds, share, clock
+        self._steps: list[Step] = []
+        self._deadline = 0.0
+        self._look_at = 0.0
+        self.reason = "all images were used"
+        if share is not None:
+            t_quantile(0.5, 1)  # what it needs is loaded before anything is timed
+
+    def __call__(self, step: Step) -> bool:
+        """Whether the steps of this epoch, of which `step` is the newest, are enough."""
+        if step.index == 0:
+            self._steps.clear()
+            self._deadline = self._clock() + (self._seconds or 0.0)
+            self._look_at = LEAST_FOR_PRECISION
+        self._steps.append(step)
+        taken = len(self._steps)
+        if self._share is not None and taken >= self._look_at:
+            self._look_at = taken * EACH
+            found = precision(StepTable.of(self._steps), self._batch_size, self._train_images)
+            if found is not None and found <= self._share:
+                self.reason = f"the epoch's training is known within {self._share:.0%}"
+                return True
+        if self._seconds is not None and taken >= LEAST_IN_TIME and self._clock() >= self._deadline:
+            self.reason = f"its time of {self._seconds:.0f} s was spent"
+            return True
+        if self._most is not None and taken >= self._most:
+            self.reason = f"{self._most} steps were asked for"
+            return True
+        return False

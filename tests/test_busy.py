@@ -1,0 +1,51 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from profiler import busy
+from profiler.errors import UserError
+
+HOLD = "from profiler import busy\nwith busy.present('theirs', allow_others=False): print('in', flush=True); input()"
+
+
+@pytest.fixture
+def other() -> subprocess.Popen[str]:
+    """A timed run of another process, which ends when its standard input does."""
+    process = subprocess.Popen([sys.executable, "-c", HOLD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "in\n"
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_a_run_beside_another_is_refused_with_its_process(other: subprocess.Popen[str]) -> None:
+    with pytest.raises(UserError, match=f"process {other.pid}.*--allow-busy"), busy.present("s", allow_others=False):
+        pass
+
+
+def test_it_may_be_allowed_and_is_then_counted(other: subprocess.Popen[str]) -> None:
+    with busy.present("ours", allow_others=True) as presence:
+        assert presence.others() == 1
+        other.communicate("\n")
+        assert presence.others() == 0
+
+
+def test_a_killed_run_is_in_nobodys_way(other: subprocess.Popen[str]) -> None:
+    other.kill()
+    other.wait()
+    with busy.present("ours", allow_others=False) as presence:
+        assert presence.others() == 0
+
+
+def test_runs_of_one_session_do_not_count(other: subprocess.Popen[str]) -> None:
+    with busy.present("theirs", allow_others=False) as presence:
+        assert presence.others() == 0
+
+
+def test_nothing_is_left_behind(runtime_folder: Path) -> None:
+    with busy.present("a", allow_others=False):
+        assert len(list(runtime_folder.rglob("a-*"))) == 1
+    assert list(runtime_folder.rglob("a-*")) == []

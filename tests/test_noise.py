@@ -1,0 +1,74 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from profiler.compare import gap, gaps
+from profiler.errors import UserError
+from profiler.noise import Floor, applying, floor, machine_key
+from profiler.run import Run
+from profiler.subject import group
+from reports.view import build
+from tests.conftest import MakeRun
+
+TORCH = Floor("torch", "cpu", 0.03, 1.01, "equal", 6, "2026-11-24")
+
+
+def noisy(mean: float, seed: int) -> list[float]:
+    return list(np.random.default_rng(seed).normal(mean, 0.01 * mean, 20))
+
+
+def pairs(make_run: MakeRun, a: list[float], b: list[float]) -> list[Run]:
+    """Alternating processes whose steps take these seconds, on average."""
+    return [
+        make_run(noisy(seconds, 10 * i + j), config={"label": label})
+        for i, both in enumerate(zip(a, b, strict=True))
+        for j, (label, seconds) in enumerate(zip("AB", both, strict=True))
+    ]
+
+
+def test_the_floor_is_half_the_interval_of_a_against_a(make_run: MakeRun) -> None:
+    g = gaps(group(pairs(make_run, [1.0, 1.01, 0.99], [1.005, 0.99, 1.0])))[0]
+    found = floor(g)
+    assert g.ratio.low is not None
+    assert g.ratio.high is not None
+    assert found.share == pytest.approx((g.ratio.high - g.ratio.low) / 2)
+    assert (found.framework, found.processes, found.verdict) == ("fake", 6, g.verdict)
+    assert g.verdict in ("equal", "undecided")
+
+
+def test_one_value_each_gives_no_floor(make_run: MakeRun) -> None:
+    with pytest.raises(UserError, match="two pairs"):
+        floor(gaps(group([make_run([1.0], config={"label": label}) for label in "AB"]))[0])
+
+
+def test_an_effect_below_the_floor_is_not_claimed(make_run: MakeRun) -> None:
+    a, b = group(
+        [
+            make_run(noisy(mean, seed), config={"label": label}, full_epoch={"train_images": 1000})
+            for mean, seed, label in ((1.04, 1, "A"), (1.0, 2, "B"))
+        ]
+    )
+    assert gap(a, b).verdict == "slower"
+    assert gap(a, b, floor=0.02).verdict == "slower"
+    assert gap(a, b, floor=0.06).verdict == "undecided"
+
+
+def test_the_largest_floor_of_the_machine_applies_and_none_of_another(make_run: MakeRun) -> None:
+    run = make_run([1.0] * 6)
+    here = machine_key(run)
+    lucid = replace(TORCH, framework="lucid", share=0.05)
+    assert applying({}, [run]) is None
+    assert applying({"elsewhere": {"torch-cpu": TORCH}}, [run]) is None
+    assert applying({here: {"torch-cpu": TORCH, "lucid-cpu": lucid}}, [run]) == lucid
+    other = make_run([1.0] * 6, environment={"machine": {"cpu": "another", "cores_usable": 2, "system": "Test 1"}})
+    assert applying({here: {"torch-cpu": TORCH}}, [run, other]) is None
+
+
+def test_a_report_shows_the_floor_or_says_how_to_get_it(make_run: MakeRun) -> None:
+    runs = [make_run(noisy(s, 1), config={"label": f"{s}"}) for s in (1.0, 1.02)]
+    assert "`make noise`" in build(runs).floor
+    view = build(runs, {machine_key(runs[0]): {"torch-cpu": TORCH}})
+    assert "\N{PLUS-MINUS SIGN}3.0 %" in view.floor
+    assert view.summary["gaps"][0]["noise_floor"] == 0.03
+    assert view.summary["gaps"][0]["verdict"] == "undecided"
