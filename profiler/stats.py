@@ -89,26 +89,41 @@ def ratio(log: Estimate) -> Interval:
 def mean(series: Series, population: int | None = None) -> Estimate:
     """The mean of a series of n values that follow each other in time, n >= 1.
 
-    The variance of the mean is s^2 / n * (1 + r) / (1 - r), with r the lag-1 autocorrelation, corrected for its
-    bias in short series and taken as 0 where it is negative (first-order autoregression; Priestley 1981); a trend
-    is not told from it, so the inflation ends where `LEAST_INDEPENDENT` values are left. With `population`, the mean
+    The variance of the mean is s^2 / n, inflated by the autocorrelation (see `inflation`); a trend is not told from
+    that, so the inflation ends where `LEAST_INDEPENDENT` values are left. With `population`, the mean
     of a finite population of that size is meant, and the variance shrinks by 1 - n / population (Cochran 1977).
     """
     n = len(series)
     value = float(np.mean(series))
     if n < 2:
         return Estimate(value, 0.0, 0.0)
-    wider = inflation(autocorrelation(series), n)
+    wider = inflation(series)
     variance = float(np.var(series, ddof=1)) / n * wider
     if population is not None:
         variance *= max(0.0, 1 - n / population)
     return Estimate(value, variance, max(1.0, n / wider - 1))
 
 
-def inflation(r: float, n: int) -> float:
-    """How many times the variance of a mean of n values grows by their lag-1 autocorrelation r, 0 <= r <= 1."""
+def inflation(series: Series) -> float:
+    """How many times the variance of the mean of a series of n values is that of independent ones, >= 1.
+
+    The larger of two: a first-order autoregression's, (1 + r) / (1 - r) with r the lag-1 autocorrelation; and, for
+    memory that is longer than that, 1 + 2 (r_1 + r_2 + ...) up to lag sqrt(n) or the first that is not positive
+    (initial positive sequence, Geyer 1992), each corrected for its bias of -1 / n.
+    """
+    x = np.asarray(series, np.float64)
+    n, x = len(x), x - x.mean()
+    r, square = autocorrelation(series), float(x @ x)
     most = max(1.0, n / LEAST_INDEPENDENT)
-    return most if r == 1 else min(most, (1 + r) / (1 - r))
+    if r == 1:
+        return most
+    long = 1.0
+    for lag in range(1, math.isqrt(n) + 1):
+        at_lag = float(x[lag:] @ x[:-lag]) / square + 1 / n if square else 0.0
+        if at_lag <= 0:
+            break
+        long += 2 * at_lag
+    return min(most, max(long, (1 + r) / (1 - r)))
 
 
 def trend(series: Series, at: Series) -> Estimate:
@@ -127,7 +142,7 @@ def trend(series: Series, at: Series) -> Estimate:
     if n < 4:
         return Estimate(slope * share, 0.0, 0.0)
     residuals = x - level - slope * t
-    wider = inflation(autocorrelation(residuals), n)
+    wider = inflation(residuals)
     variance = float(residuals @ residuals) / (n - 2) / square * wider
     return Estimate(slope * share, variance * share**2, max(1.0, n / wider - 2))
 
@@ -164,7 +179,7 @@ def steps_for(series: Series, population: int, share: float) -> int:
     Cochran's sample size for a finite population (1977, 4.6), with the series' autocorrelation; n >= 2.
     """
     n, x = len(series), np.asarray(series, np.float64)
-    effective = float(x.var(ddof=1)) * inflation(autocorrelation(x), n)
+    effective = float(x.var(ddof=1)) * inflation(x)
     z = t_quantile(0.5 + LEVEL / 2, max(1, n - 1))
     least = (share * float(x.mean()) / z) ** 2 + effective / population
     return math.ceil(effective / least) if least > 0 else 0

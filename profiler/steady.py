@@ -6,7 +6,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from profiler.stats import Estimate, Series, autocorrelation, difference, inflation, mean, t_quantile, trend
+from profiler.stats import Estimate, Series, difference, inflation, mean, t_quantile, trend
 
 LATEST = 0.4
 """A series that is not steady from this share of its steps on has no steady state."""
@@ -61,7 +61,7 @@ def detect(series: Series) -> Steady:
 def _beginning(x: NDArray[np.float64], latest: int) -> int:
     """How many values at the start of `x` differ in level from what follows."""
     reference = x[latest:]
-    wider = inflation(autocorrelation(reference), len(reference))
+    wider = inflation(reference)
     noise = float(reference.std(ddof=1)) * wider**0.5
     critical = t_quantile(1 - ALPHA / 2 / latest, max(1.0, len(reference) / wider - 1))
     least = LEAST_CHANGE * abs(float(reference.mean()))

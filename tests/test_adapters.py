@@ -10,7 +10,7 @@ import pytest
 
 from profiler.errors import UserError
 from profiler.ledgers import POLICIES, Ledger
-from profiler.phases import Phase
+from profiler.phases import EPOCH_PHASES, Phase
 from profiler.recorder import Recorder, Step
 from profiler.sampling import Sample
 from tests.conftest import ScriptedClock
@@ -74,10 +74,12 @@ def test_an_adapter_trains_every_image_once_and_marks_every_phase_it_has(
     steps = training(sink)
     assert [step.images for step in steps] == [BATCH] * STEPS + [1]
     assert all(np.isfinite(step.loss) and 0 <= step.correct <= step.images for step in steps)
-    per_step = framework.phases - {Phase.EPOCH_START, Phase.EVALUATE, Phase.CHECKPOINT}
+    per_epoch = framework.phases & set(EPOCH_PHASES)
+    per_step = framework.phases - per_epoch
     assert all(step.durations.keys() == per_step for step in steps)
     assert sink.ended[0].lr == before == resnet18.ADAM.lr
-    assert {Phase.EPOCH_START, Phase.EVALUATE, Phase.CHECKPOINT} <= sink.ended[0].durations.keys()
+    assert per_epoch <= sink.ended[0].durations.keys()
+    assert (Phase.FLUSH in per_epoch) == (framework.describe()["execution"] == "lazy")
     assert [path.name for path in tmp_path.iterdir()] == [framework.checkpoint_name]
     assert framework.describe()["execution"] in ("eager", "lazy")
 
