@@ -87,7 +87,9 @@ def _in_words(gap: compare.Gap) -> str:
 
 def noise(found: Floor, gap: compare.Gap) -> str:
     """An A-against-A comparison, in words."""
-    return f"A against A: {gap.verdict}, {_in_words(gap).partition(': ')[2]}\n{noise_floor(found)}"
+    low, high = gap.ratio.low, gap.ratio.high
+    times = f"{theme.times(gap.ratio.value)} times as long, 95 % {theme.within(low, high, 'x')}, between processes"
+    return f"A against A: {gap.verdict} ({times})\n{noise_floor(found)}"
 
 
 def _with_share(i: Interval | None) -> str:

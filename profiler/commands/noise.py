@@ -46,6 +46,7 @@ def execute(args: argparse.Namespace) -> int:
     args.runs_dir = runs_dir / FOLDER
     if args.seconds is None and args.steps is None:
         args.seconds = SECONDS
+    args.fence = args.fence or "none"
     common = ["--framework", args.framework, *workload_arguments(args), "--data-warning", warning or ""]
     status, paths = profile.in_turn(
         {side: [*common, "--label", side] for side in SIDES},
