@@ -49,7 +49,9 @@ def moves(subject: Subject) -> list[Move]:
     """Whose work is charged to whom, the largest first: each payer pays for the phases before it."""
     step = _mean_step(subject)
     clear = {
-        p: e.value for p, e in differences(subject).items() if _is_clear(e) and abs(e.value) >= LEAST_MOVE * step
+        p: e.value
+        for p, e in differences(subject).items()
+        if e.interval().excludes(0) and abs(e.value) >= LEAST_MOVE * step
     }
     owed = {p: seconds for p, seconds in clear.items() if seconds > 0}
     found = []
@@ -78,8 +80,3 @@ def _log_ratio(run: Run) -> Estimate:
 
 def _mean_step(subject: Subject) -> float:
     return float(steady_steps(subject.first).wall_ns.mean()) * NS
-
-
-def _is_clear(e: Estimate) -> bool:
-    interval = e.interval()
-    return interval.low is not None and interval.high is not None and not interval.low <= 0 <= interval.high

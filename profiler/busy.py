@@ -24,8 +24,11 @@ class Presence:
         self._folder, self._session = folder, session
 
     def others(self) -> int:
-        """Timed runs of other sessions at this moment."""
-        return len(list(_held(self._folder, self._session)))
+        """Other sessions with a timed run at this moment; 0 where that cannot be read."""
+        try:
+            return len(_others(self._folder, self._session))
+        except OSError:
+            return 0
 
 
 @contextmanager
@@ -37,13 +40,13 @@ def present(session: str, *, allow_others: bool) -> Iterator[Presence]:
     folder = _folder()
     own = folder / f"{session}-{os.getpid()}"
     with ExitStack() as held:
-        with _turn(folder):
+        with _turn(folder), _writing(folder):
             _sweep(folder)
-            others = list(_held(folder, session))
+            others = _others(folder, session)
             if others and not allow_others:
                 raise UserError(
-                    f"another timed run is going on ({', '.join(others)}) and both would be slower; wait for it, "
-                    "or add --allow-busy to run all the same"
+                    f"another timed run is going on ({', '.join(others.values())}) and both would be slower; "
+                    "wait for it, or add --allow-busy to run all the same"
                 )
             file = held.enter_context(own.open("w"))
             held.callback(own.unlink, missing_ok=True)
@@ -54,14 +57,22 @@ def present(session: str, *, allow_others: bool) -> Iterator[Presence]:
 
 
 def _folder() -> Path:
-    """The user's own: XDG_RUNTIME_DIR where there is one, else one in the temporary folder."""
-    base = os.environ.get("XDG_RUNTIME_DIR")
-    folder = Path(base) / FOLDER if base else Path(tempfile.gettempdir()) / f"{FOLDER}-{os.getuid()}"
-    try:
+    """The user's own in the temporary folder, for a login shell as for a job; EPOCH_GAP_LOCKS moves it."""
+    moved = os.environ.get("EPOCH_GAP_LOCKS")
+    folder = Path(moved) if moved else Path(tempfile.gettempdir()) / f"{FOLDER}-{os.getuid()}"
+    with _writing(folder):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot note this run in {folder}: {error.strerror}; set XDG_RUNTIME_DIR") from None
     return folder
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"cannot note this run in {folder}: {error.strerror}; set TMPDIR or EPOCH_GAP_LOCKS"
+        ) from None
 
 
 @contextmanager
@@ -75,21 +86,23 @@ def _turn(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _held(folder: Path, session: str) -> Iterator[str]:
-    """What is written in the files of other sessions whose process is alive."""
+def _others(folder: Path, session: str) -> dict[str, str]:
+    """What a living process of each other session has written into its file, by session."""
+    found = {}
     for path in folder.iterdir():
+        name = path.name.rpartition("-")[0]
         with suppress(FileNotFoundError), path.open() as file:
-            if not path.name.startswith(f"{session}-") and _is_locked(file):
-                yield file.read()
+            if name != session and _is_locked(file):
+                found[name] = file.read()
+    return found
 
 
 def _sweep(folder: Path) -> None:
     """Remove the files of processes that are gone. In one's turn only: a file is not locked when it is made."""
     for path in folder.iterdir():
-        with path.open() as file:
-            dead = not _is_locked(file)
-        if dead:
-            path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError), path.open() as file:  # its process may be ending right now
+            if not _is_locked(file):
+                path.unlink()
 
 
 def _is_locked(file: Any) -> bool:

@@ -9,18 +9,18 @@ import resource
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import psutil
 
+from profiler.control_group import throttled
 from profiler.recorder import Reading
 
 SIDE = 64
 """of the matrices: the largest product that OpenBLAS computes without waking its threads"""
-PRODUCTS, ROUNDS_OF_LOOP = 60, 12_000
-"""about a millisecond each"""
-REPEATS = 9
+PRODUCTS, ADDITIONS = 150, 24_000
+"""in one repeat, about a millisecond"""
+REPEATS = 25
 """the median is taken: an interruption is not drift, it shows in `steal_s` and `busy_s`"""
 
 _PROCESS = psutil.Process()
@@ -38,7 +38,7 @@ def peak_rss_bytes() -> int:
 
 
 def read(other_runs: Callable[[], int] = lambda: 0) -> Reading:
-    """Run the canary and look around; about 20 ms. `other_runs` counts timed runs of other processes."""
+    """Run the canary and look around; about 50 ms. `other_runs` counts timed runs of other processes."""
     matrix = np.full((SIDE, SIDE), 0.5, np.float32)
     at = time.perf_counter_ns()
     matmul_ns = _median_ns(lambda: _products(matrix))
@@ -54,7 +54,7 @@ def read(other_runs: Callable[[], int] = lambda: 0) -> Reading:
         own_s=own.user + own.system + own.children_user + own.children_system,
         steal_s=getattr(cpu, "steal", None),
         load_1min=round(os.getloadavg()[0], 2),
-        throttled=_throttled(),
+        throttled=throttled(),
         other_runs=other_runs(),
     )
 
@@ -76,27 +76,5 @@ def _products(matrix: "np.ndarray[tuple[int, int], np.dtype[np.float32]]") -> No
 
 def _loop() -> None:
     total = 0
-    for i in range(ROUNDS_OF_LOOP):
+    for i in range(ADDITIONS):
         total += i
-
-
-def control_group() -> str:
-    """This process's own control group (version 2)."""
-    lines = (read_text("/proc/self/cgroup") or "").splitlines()
-    own = next((line.removeprefix("0::") for line in lines if line.startswith("0::")), "")
-    return f"/sys/fs/cgroup{own}".rstrip("/")
-
-
-def _throttled() -> int | None:
-    """Times that this process's control group was throttled by its CPU limit."""
-    text = read_text(f"{control_group()}/cpu.stat") or ""
-    counts = [line.split()[1] for line in text.splitlines() if line.startswith("nr_throttled")]
-    return int(counts[0]) if counts else None
-
-
-def read_text(path: str) -> str | None:
-    """A small file of the system's, or None."""
-    try:
-        return Path(path).read_text()
-    except OSError:
-        return None

@@ -7,6 +7,7 @@ from itertools import combinations
 
 from profiler.estimate import EpochEstimate
 from profiler.phases import EPOCH_PHASES, Phase
+from profiler.run import Run
 from profiler.stats import Estimate, Interval, between, difference, log_ratio, ratio
 from profiler.subject import Subject
 
@@ -40,12 +41,21 @@ class Gap:
     @property
     def verdict(self) -> str:
         """slower | equal | undecided: `slower` only if the interval excludes 1 and the ratio is above the floor."""
+        return "undecided" if self.below_floor else self._by_interval
+
+    @property
+    def below_floor(self) -> bool:
+        """Whether the interval alone would say slower, and the machine's noise floor forbids it."""
+        return self._by_interval == "slower" and self.ratio.value <= 1 + (self.floor or 0.0)
+
+    @property
+    def _by_interval(self) -> str:
         low, high = self.ratio.low, self.ratio.high
         if low is None or high is None:
             return "undecided"
         if low > 1 - EQUAL_WITHIN and high < 1 + EQUAL_WITHIN:
             return "equal"
-        return "slower" if low > 1 and self.ratio.value > 1 + (self.floor or 0.0) else "undecided"
+        return "slower" if low > 1 else "undecided"
 
 
 def gaps(subjects: Sequence[Subject], floor: float | None = None) -> list[Gap]:
@@ -83,11 +93,20 @@ def _session(subject: Subject) -> str | None:
 
 
 def _left_out(*subjects: Subject) -> tuple[Phase, ...]:
-    """What happens once per epoch and was not reached by every run: evaluate, or all where no epoch was ended."""
-    estimates = [e for subject in subjects for e in subject.general]
-    unfinished = not all(run.epochs for subject in subjects for run in subject.runs)
-    suspects = EPOCH_PHASES if unfinished else (Phase.EVALUATE,)
-    return tuple(p for p in suspects if len({e.phases[p] is None for e in estimates}) > 1)
+    """What happens once per epoch and was not measured in every run that has it.
+
+    `epoch_start` and `checkpoint` only where an epoch was not ended: else they took no time.
+    """
+    runs = [(run, e) for subject in subjects for run, e in zip(subject.runs, subject.general, strict=True)]
+    unfinished = not all(run.epochs for run, _ in runs)
+    suspects = EPOCH_PHASES if unfinished else (Phase.FLUSH, Phase.EVALUATE)
+    return tuple(phase for phase in suspects if _is_partly_known(phase, runs))
+
+
+def _is_partly_known(phase: Phase, runs: Sequence[tuple[Run, EpochEstimate]]) -> bool:
+    """Whether a run that has the phase lacks its time, and another run has it, or does not have the phase."""
+    having = [e.phases[phase] is not None for run, e in runs if phase in run.manifest["framework"]["phases"]]
+    return not all(having) and (any(having) or len(having) < len(runs))
 
 
 def _difference(sides: Sequence[Sequence[EpochEstimate]], phase: Phase, paired: bool) -> Estimate | None:

@@ -13,7 +13,7 @@ import numpy as np
 import psutil
 from threadpoolctl import threadpool_info
 
-from profiler.canary import control_group, read_text
+from profiler.control_group import cpu_limit, memory_limit, read_text
 
 UNKNOWN = "unknown"
 
@@ -54,8 +54,8 @@ def _machine() -> dict[str, Any]:
         "cores_physical": psutil.cpu_count(logical=False) or UNKNOWN,
         "cores_logical": psutil.cpu_count() or UNKNOWN,
         "cores_usable": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else UNKNOWN,
-        "cgroup_cpu_max": _first_line(f"{control_group()}/cpu.max"),
-        "cgroup_memory_max": _first_line(f"{control_group()}/memory.max"),
+        "cgroup_cpu_max": cpu_limit() or UNKNOWN,
+        "cgroup_memory_max": memory_limit() or UNKNOWN,
         "memory_bytes": psutil.virtual_memory().total,
         "governor": _first_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         "power": _power(),

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from profiler.errors import UserError
-from profiler.ledgers import Ledger
+from profiler.ledgers import ASRUN_BLOCK, Ledger
 from profiler.phases import Phase
 from profiler.recorder import Epoch
 from profiler.run import Run, StepTable
@@ -61,7 +61,7 @@ class WarmUp:
     steps: int
     first: float
     excess: float
-    """of all warm-up steps together, over as many steady ones"""
+    """of the as-run warm-up steps together, over as many steady ones"""
     steady: Estimate
     """of as-run steps"""
 
@@ -141,11 +141,12 @@ def _after_switch(steps: StepTable) -> NDArray[np.bool_]:
 
 def warm_up(run: Run) -> WarmUp:
     """The first step, the excess of the warm-up, and the steady mean: three numbers, kept apart."""
-    full = _full(run.train, run.batch_size).wall_ns * NS
+    full = _full(run.train, run.batch_size)
     found = beginning(run.train, run.batch_size)
     steady = mean(steady_steps(run).wall_ns * NS)
-    excess = float(full[: found.start].sum() - found.start * steady.value)
-    return WarmUp(found.kind, found.start, float(full[0]), excess, steady)
+    early = full.where(_is_judged(full) & (np.arange(len(full)) < found.start)).wall_ns * NS
+    excess = float(early.sum() - len(early) * steady.value)
+    return WarmUp(found.kind, found.start, float(full.wall_ns[0] * NS), excess, steady)
 
 
 def precision(train: StepTable, batch_size: int, train_images: int) -> float | None:
@@ -159,11 +160,14 @@ def precision(train: StepTable, batch_size: int, train_images: int) -> float | N
 
 
 def more_steps(run: Run, share: float = 0.01) -> int | None:
-    """How many more as-run steps would give the mean step of this process's epoch to +- `share`; None: unknown."""
-    if not has_ledger(run, Ledger.ASRUN):
-        return None
-    steady = steady_steps(run)
-    if len(steady) < LEAST_FOR_A_FORECAST:
+    """How many more as-run steps would give the mean step of this process's epoch to +- `share`.
+
+    None where that cannot be said: too few steps, or none steady. 0 for an epoch that was measured.
+    """
+    if any(_is_complete(run, epoch.epoch, Ledger.ASRUN) for epoch in run.epochs):
+        return 0
+    steady = _steady(run.train, run.batch_size, Ledger.ASRUN)
+    if len(steady) < LEAST_FOR_A_FORECAST or beginning(run.train, run.batch_size).kind is Kind.NONE:
         return None
     population = int(run.manifest["full_epoch"]["train_images"]) // run.batch_size * _epoch_count(steady)
     return max(0, steps_for(steady.wall_ns * NS, population, share) - len(steady))
@@ -237,12 +241,16 @@ def _outside(run: Run, phase: Phase, full_epochs: list[Epoch], finite: bool) -> 
 
 
 def _flush(run: Run) -> Iterable[Estimate]:
-    """What steps leave undone grows with the steps since the last wait: a fence, or the epoch's beginning."""
+    """What steps leave undone is taken to grow with the steps since the last wait: a fence, or the epoch's beginning.
+
+    Fewer than a block of them say too little of a whole epoch.
+    """
     images = int(run.manifest["full_epoch"]["train_images"])
     rates = [
         epoch.durations[Phase.FLUSH] * NS / waiting
         for epoch in run.epochs
-        if Phase.FLUSH in epoch.durations and (waiting := _images_since_a_fence(run, epoch.epoch))
+        if Phase.FLUSH in epoch.durations
+        and (waiting := _images_since_a_fence(run, epoch.epoch)) >= ASRUN_BLOCK * run.batch_size
     ]
     if rates:
         yield between(rates).scaled(images)

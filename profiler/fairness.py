@@ -54,7 +54,7 @@ def _pools(run: Run) -> str:
 
 def _cores_busy(run: Run) -> str | None:
     cores = cores_busy(run)
-    return None if cores is None else f"{cores:.1f}"
+    return None if cores is None else f"about {cores:.0f}"
 
 
 def _variables(run: Run) -> str:

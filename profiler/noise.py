@@ -4,6 +4,7 @@ Half of such a comparison's 95 % interval is the smallest effect that the machin
 interval of another comparison says.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,8 +21,11 @@ class Floor:
     framework: str
     """the registry's name"""
     device: str
+    batch_size: int
+    data: str
+    """cifar10 | synthetic"""
     share: float
-    """half the interval of the ratio: the floor"""
+    """the floor: half the interval of the ratio, or the ratio's distance from 1 where that is more"""
     ratio: float
     verdict: str
     processes: int
@@ -39,7 +43,9 @@ def floor(gap: Gap) -> Floor:
     return Floor(
         framework=first.framework,
         device=first.manifest["framework"]["device"],
-        share=(high - low) / 2,
+        batch_size=first.batch_size,
+        data=first.manifest["data"]["kind"],
+        share=max((high - low) / 2, abs(gap.ratio.value - 1)),
         ratio=gap.ratio.value,
         verdict=gap.verdict,
         processes=len(runs),
@@ -55,29 +61,39 @@ def machine_key(run: Run) -> str:
 
 
 Floors = Mapping[str, Mapping[str, Floor]]
-"""by machine, then by framework and device: the newest of each"""
+"""by machine, then by what was compared with itself: the newest of each"""
 
 
 def applying(floors: Floors, runs: Sequence[Run]) -> Floor | None:
-    """The largest floor known for the machines of `runs`; None where one of them has none."""
+    """The largest floor of what `runs` are, measured on their machines; None where one machine has none."""
+    compared = {_contender(run) for run in runs}
     found: list[Floor] = []
-    for key in {machine_key(run) for run in runs}:
-        if not floors.get(key):
+    for machine in {machine_key(run) for run in runs}:
+        here = [f for name, f in floors.get(machine, {}).items() if name in compared]
+        if not here:
             return None
-        found += floors[key].values()
-    return max(found, key=lambda f: f.share) if found else None
+        found += here
+    return max(found, key=lambda f: f.share, default=None)
 
 
 def contender(f: Floor) -> str:
     """The key of a floor among those of its machine."""
-    return f"{f.framework}-{f.device}"
+    return f"{f.framework}-{f.device}-batch-{f.batch_size}-{f.data}"
+
+
+def _contender(run: Run) -> str:
+    device, data = run.manifest["framework"]["device"], run.manifest["data"]["kind"]
+    return f"{run.framework}-{device}-batch-{run.batch_size}-{data}"
 
 
 def from_json(data: Any) -> Floors:
-    """What `to_json` made. Raises UserError for anything else."""
+    """Floors from the JSON of `dataclasses.asdict`. Raises ValueError for anything else."""
     try:
-        return {key: {name: Floor(**f) for name, f in machine.items()} for key, machine in data.items()}
-    except (AttributeError, TypeError):
-        raise UserError(
-            "the file of noise floors holds something else; remove it and run `make noise` again"
-        ) from None
+        found = {key: {name: Floor(**f) for name, f in machine.items()} for key, machine in data.items()}
+        for here in found.values():
+            for f in here.values():
+                if not (math.isfinite(f.share) and math.isfinite(f.ratio)):
+                    raise ValueError("a floor that is not finite")
+    except (AttributeError, TypeError) as error:
+        raise ValueError(f"not a file of noise floors ({error})") from None
+    return found

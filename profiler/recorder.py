@@ -166,6 +166,10 @@ class Recorder:
         self._use(self._schedule(0) if stage == "train" else Ledger.ASRUN)
         self.resume()
 
+    def leave_stage(self) -> None:
+        """What follows belongs to no step: its marks wait for nothing."""
+        self._use(Ledger.ASRUN)
+
     def close_step(self, images: int, loss: float, correct: int) -> Step:
         """End a batch at its last mark. Flushes, outside every phase, when the last flush is old enough."""
         start, durations, wall = self._close()

@@ -12,6 +12,7 @@ LEAST_IN_TIME = 8
 """steps that are taken however long they last"""
 LEAST_FOR_PRECISION = 18
 """steps before an interval is trusted: two turns of both ledgers"""
+ALL = "all images were used"
 EACH = 1.05
 """The interval is looked at again when there are this many times as many steps."""
 
@@ -37,7 +38,7 @@ class Sample:
         self._steps: list[Step] = []
         self._deadline = 0.0
         self._look_at = 0.0
-        self.reason = "all images were used"
+        self.reason = ALL
         if share is not None:
             t_quantile(0.5, 1)  # what it needs is loaded before anything is timed
 
@@ -45,6 +46,7 @@ class Sample:
         """Whether the steps of this epoch, of which `step` is the newest, are enough."""
         if step.index == 0:
             self._steps.clear()
+            self.reason = ALL
             self._deadline = self._clock() + (self._seconds or 0.0)
             self._look_at = LEAST_FOR_PRECISION
         self._steps.append(step)

@@ -13,7 +13,8 @@ from profiler.stats import Estimate, trend
 from profiler.steady import Kind
 
 CANARY_LIMIT = 0.03
-"""a canary whose readings vary, or move from first to last, by a larger share tells of drift"""
+"""a canary whose readings move from first to last, or vary, by a larger share is flagged"""
+DRIFT, UNSTEADY = "machine drift", "machine unsteady"
 LEAST_READINGS = 3
 STEP_LIMIT = 0.02
 """a clear trend of the step time over the run is flagged from this share on"""
@@ -43,8 +44,11 @@ def flags(run: Run) -> list[Flag]:
 
 
 def drifted(run: Run) -> bool | None:
-    """Whether the canary or the steps themselves say that the run drifted; None where the canary was not read."""
-    if any(_canary(run)) or any(_step_trend(run)):
+    """Whether the canary or the steps themselves say that the run drifted; None where the canary was not read.
+
+    A machine that only varies has not drifted: the intervals know that.
+    """
+    if any(flag.name == DRIFT for flag in _canary(run)) or any(_step_trend(run)):
         return True
     return None if len(run.readings) < LEAST_READINGS else False
 
@@ -56,7 +60,7 @@ def cores_busy(run: Run) -> float | None:
 
 
 def _canary(run: Run) -> Iterator[Flag]:
-    """The canary's coefficient of variation, and its trend by a straight line."""
+    """A clear trend of the canary's by a straight line; its coefficient of variation."""
     if len(run.readings) < LEAST_READINGS:
         return
     at = np.array([r.at_ns for r in run.readings], np.float64)
@@ -65,13 +69,15 @@ def _canary(run: Run) -> Iterator[Flag]:
         "Python loop": np.array([r.loop_ns for r in run.readings], np.float64),
     }
     for name, ns in parts.items():
-        variation, moved = float(ns.std(ddof=1) / ns.mean()), trend(ns, at).value
-        if variation > CANARY_LIMIT or abs(moved) > CANARY_LIMIT:
+        moved, variation = trend(ns, at), float(ns.std(ddof=1) / ns.mean())
+        work = f"the canary's {name}, always the same work,"
+        if _is_clear(moved, CANARY_LIMIT):
+            word = "longer" if moved.value > 0 else "shorter"
             yield Flag(
-                "machine drift",
-                f"the canary's {name}, always the same work, varied by {variation:.1%} and moved by {moved:+.1%} "
-                f"from the first of {len(ns)} readings to the last",
+                DRIFT, f"{work} took {word} by {_within(moved)} at the last of {len(ns)} readings than at the first"
             )
+        elif variation > CANARY_LIMIT:
+            yield Flag(UNSTEADY, f"{work} varied by {variation:.1%} (coefficient of variation of {len(ns)} readings)")
 
 
 def _step_trend(run: Run) -> Iterator[Flag]:
@@ -101,30 +107,48 @@ def _steadiness(run: Run) -> Iterator[Flag]:
     if beginning(run.train, run.batch_size).kind is Kind.NONE:
         yield Flag(
             "no steady state",
-            "no steady state by 40 % of the steps: the interval is too narrow; take more steps, on a quieter machine",
+            "no steady state by 40 % of the steps: an estimate from them, and its interval, may be off",
         )
 
 
 def _machine(run: Run) -> Iterator[Flag]:
     readings = run.readings
-    seconds = _elapsed_s(readings)
-    if not seconds:
+    if not readings:
         return
     first, last = readings[0], readings[-1]
-    cores = run.manifest["environment"]["machine"].get("cores_logical")
-    if isinstance(cores, int):
-        available = seconds * cores
-        if first.steal_s is not None and last.steal_s is not None:
-            steal = (last.steal_s - first.steal_s) / available
-            if steal > STEAL_LIMIT:
-                yield Flag("CPU stolen", f"the host gave {steal:.1%} of the machine's CPU time to others (steal)")
-        others = (last.busy_s - first.busy_s - (last.own_s - first.own_s)) / available
-        if others > OTHERS_LIMIT:
-            yield Flag("machine busy", f"other processes used {others:.1%} of the machine's CPU time")
-    if first.throttled is not None and last.throttled is not None and last.throttled > first.throttled:
-        yield Flag("throttled", f"the control group's CPU limit stopped it {last.throttled - first.throttled} times")
     if others_seen := max(r.other_runs for r in readings):
         yield Flag("other runs", f"{others_seen} other timed run{'s' * (others_seen > 1)} at the same time")
+    if first.throttled is not None and last.throttled is not None and last.throttled > first.throttled:
+        yield Flag("throttled", f"the control group's CPU limit stopped it {last.throttled - first.throttled} times")
+    steal, others = stolen(run), _others(run)
+    if steal is not None and steal > STEAL_LIMIT:
+        yield Flag("CPU stolen", f"the host gave {steal:.1%} of the machine's CPU time to others (steal)")
+    if others is not None and others > OTHERS_LIMIT:
+        yield Flag("machine busy", f"other processes used {others:.1%} of the machine's CPU time")
+
+
+def stolen(run: Run) -> float | None:
+    """The share of the machine's CPU time that its host gave to others; None: unknown."""
+    available = _cpu_seconds(run)
+    if available is None or run.readings[0].steal_s is None or run.readings[-1].steal_s is None:
+        return None
+    return (run.readings[-1].steal_s - run.readings[0].steal_s) / available
+
+
+def _others(run: Run) -> float | None:
+    """The share of the machine's CPU time that other processes used; None: unknown."""
+    available = _cpu_seconds(run)
+    if available is None:
+        return None
+    first, last = run.readings[0], run.readings[-1]
+    return (last.busy_s - first.busy_s - (last.own_s - first.own_s)) / available
+
+
+def _cpu_seconds(run: Run) -> float | None:
+    """What all CPUs together had between the first reading and the last."""
+    seconds = _elapsed_s(run.readings)
+    cores = run.manifest["environment"]["machine"].get("cores_logical")
+    return seconds * cores if seconds and isinstance(cores, int) else None
 
 
 def _kernels(run: Run) -> Iterator[Flag]:
@@ -150,10 +174,7 @@ def _elapsed_s(readings: tuple[Reading, ...]) -> float:
 
 def _is_clear(change: Estimate, limit: float) -> bool:
     """Whether a change is larger than `limit` and its interval excludes 0."""
-    interval = change.interval()
-    if interval.low is None or interval.high is None:
-        return False
-    return abs(change.value) > limit and not interval.low <= 0 <= interval.high
+    return abs(change.value) > limit and change.interval().excludes(0)
 
 
 def _within(change: Estimate) -> str:

@@ -23,6 +23,10 @@ class Interval:
     low: float | None
     high: float | None
 
+    def excludes(self, value: float) -> bool:
+        """Whether `value` lies outside; no where the interval is unknown."""
+        return self.low is not None and self.high is not None and not self.low <= value <= self.high
+
 
 @dataclass(frozen=True)
 class Estimate:

@@ -21,6 +21,7 @@ from reports.view import View, accuracy_is_comparable, flag_names, how_known, la
 
 matplotlib.rcParams["text.parse_math"] = False  # a label may hold any text, dollars too
 WIDTH, DPI = 9.0, 160
+DONE = "where the work was done"
 LABEL_FROM = 0.08
 """a segment gets a label inside from this share of the longest bar"""
 REACH = 1.5
@@ -45,7 +46,8 @@ def breakdown(view: View) -> Figure:
     longest = max([s.epoch.total.value for s in view.subjects] + [run.epoch_seconds for run in view.article])
     labels = []
     for row, (label, subject, hatch) in enumerate(bars):
-        _stack(axes, row, subject, longest, hatch, _flags(view, subject))
+        flags = "" if label == DONE else _flags(view, subject)
+        _stack(axes, row, subject, longest, hatch, flags)
         labels.append(label)
     for row, run in enumerate(view.article, start=len(bars)):
         axes.barh(row, run.epoch_seconds, 0.55, facecolor="none", edgecolor=theme.MUTED, linestyle="--")
@@ -134,7 +136,7 @@ def _bars(subjects: Sequence[Subject]) -> Iterator[tuple[str, Subject, str]]:
             yield subject.title, subject, ""
             continue
         yield f"{subject.title}\nas charged", subject, ""
-        yield "where the work was done", subject.fenced, "" if is_harmless(shift) else "//"
+        yield DONE, subject.fenced, "" if is_harmless(shift) else "//"
 
 
 def _flags(view: View, subject: Subject) -> str:

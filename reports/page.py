@@ -11,6 +11,7 @@ from profiler.compare import Gap
 from profiler.estimate import NS, more_steps, steady_steps, warm_up
 from profiler.phases import MEANING, Phase
 from profiler.run import Run
+from profiler.stability import cores_busy, stolen
 from profiler.stats import spread
 from profiler.subject import Subject
 from profiler.summary import marks_share
@@ -82,7 +83,23 @@ def _run_row(subject: Subject, run: Run) -> dict[str, Any]:
         "spread": spread(steps.wall_ns * NS),
         "more": "unknown" if more is None else "none" if more == 0 else str(more),
         "stopped": run.manifest.get("stopped", run.status),
+        "machine": _machine(run),
     }
+
+
+def _machine(run: Run) -> str:
+    """What the machine did meanwhile."""
+    if not run.readings:
+        return "unknown"
+    loads = [reading.load_1min for reading in run.readings]
+    cores, steal = cores_busy(run), stolen(run)
+    return "; ".join(
+        (
+            f"load {min(loads):.1f} to {max(loads):.1f}",
+            "cores busy: " + ("unknown" if cores is None else f"{cores:.2f}"),
+            "stolen: " + ("unknown" if steal is None else theme.percent(steal)),
+        )
+    )
 
 
 def _ledgers(subject: Subject) -> dict[str, Any]:

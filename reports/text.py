@@ -54,7 +54,7 @@ def comparison(a: Subject, b: Subject, floor: Floor | None) -> str:
                 theme.times(times) if times else "",
             ]
         )
-    totals = [_with_share(s.epoch.total.interval(least=0.0)) for s in (a, b)]
+    totals = [_with_share(s.epoch.without(gap.left_out).total.interval(least=0.0)) for s in (a, b)]
     rows.append(["epoch", *totals, theme.interval(gap.seconds.interval()), theme.times(gap.ratio.value)])
     lines = [
         f"{name}  {s.title}, run{'s' * (len(s.runs) > 1)} {', '.join(map(short_id, s.runs))}"

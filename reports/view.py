@@ -131,9 +131,13 @@ def _verdict(subjects: Sequence[Subject], pairs: Sequence[Gap]) -> str:
     words = {
         "slower": f"{sides}: {ratio} ({kind}; {known}).",
         "equal": f"{sides}: equal within {EQUAL_WITHIN:.0%} ({ratio}, {kind}; {known}).",
-        "undecided": f"{sides}: undecided ({ratio}, {kind}; {known}).",
+        "undecided": f"{sides}: undecided{_below_floor(gap)} ({ratio}, {kind}; {known}).",
     }
     return words[gap.verdict]
+
+
+def _below_floor(gap: Gap) -> str:
+    return f", less than this machine's noise floor of {theme.percent(gap.floor)}" if gap.below_floor else ""
 
 
 def _known(subjects: Sequence[Subject]) -> str:

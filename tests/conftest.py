@@ -30,10 +30,10 @@ class ScriptedClock:
 
 
 @pytest.fixture(autouse=True)
-def runtime_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+def lock_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where this test's timed runs meet: apart from other tests', and from real ones."""
-    folder = tmp_path_factory.mktemp("runtime")
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
+    folder = tmp_path_factory.mktemp("locks")
+    monkeypatch.setenv("EPOCH_GAP_LOCKS", str(folder))
     return folder
 
 

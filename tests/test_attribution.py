@@ -20,11 +20,12 @@ from tests.test_fake import COSTS, TickingClock, train_into
 from workloads.fake import parse_costs
 
 
-def fake_run(folder: Path, lazy: bool, fence: str = "alternate", costs: str = COSTS) -> Run:
+def fake_run(folder: Path, lazy: bool, fence: str = "alternate", costs: str = COSTS, images: int = 400) -> Run:
     clock = TickingClock()
     label = f"{'lazy' if lazy else 'eager'} {fence}"
-    writer = store.create(folder, "fake", "cpu", manifest(config={"label": label}))
-    train_into(writer, clock, lazy, costs, images=400, schedule=POLICIES[fence])
+    phases = sorted(set(Phase) - (set() if lazy else {Phase.MATERIALIZE, Phase.FLUSH}))
+    writer = store.create(folder, "fake", "cpu", manifest(config={"label": label}, framework={"phases": phases}))
+    train_into(writer, clock, lazy, costs, images=images, schedule=POLICIES[fence])
     writer.finish("complete")
     return store.read(writer.path)
 
@@ -51,8 +52,9 @@ def test_a_lazy_step_is_charged_where_it_waits_and_fences_show_where_it_works(tm
 
 def test_what_waits_for_the_flush_is_scaled_by_the_steps_that_left_it(tmp_path: Path) -> None:
     """3 ms per full step: as-run steps leave it to the flush, fenced ones do it themselves."""
-    for fence, left in (("none", 40), ("alternate", 4)):
-        run = fake_run(tmp_path, lazy=True, fence=fence, costs="forward=10,backward=20,step=6,flush=3")
+    costs = "forward=10,backward=20,step=6,flush=3"
+    for fence, steps, left in (("none", 40, 40), ("alternate", 42, 6)):
+        run = fake_run(tmp_path, lazy=True, fence=fence, costs=costs, images=10 * steps)
         assert run.epochs[0].durations[Phase.FLUSH] == pytest.approx(left * 3_000_000, rel=0.03)
         flush = subject(run).epoch.phases[Phase.FLUSH]
         assert flush is not None
@@ -63,6 +65,20 @@ def test_what_waits_for_the_flush_is_scaled_by_the_steps_that_left_it(tmp_path: 
     step = fenced.epoch.phases[Phase.STEP]
     assert step is not None
     assert step.value == pytest.approx(10.4 * 0.009, rel=0.03)
+
+
+def test_a_flush_that_nothing_waited_for_is_not_known_and_not_0(tmp_path: Path) -> None:
+    """The sample ends with a fenced step, or just after one."""
+    costs = "forward=10,backward=20,step=6,flush=3"
+    for steps in (18, 19):
+        lazy = subject(fake_run(tmp_path, lazy=True, costs=costs, images=10 * steps))
+        eager = subject(fake_run(tmp_path, lazy=False, costs="forward=5,backward=5"))
+        assert lazy.epoch.phases[Phase.FLUSH] is None
+        gap = gaps([lazy, eager])[0]
+        assert gap.left_out == (Phase.FLUSH,)
+        assert Phase.FLUSH not in gap.by_phase
+    known = subject(fake_run(tmp_path, lazy=True, costs=costs, images=420))
+    assert gaps([known, eager])[0].left_out == ()
 
 
 def test_on_an_eager_device_the_ledgers_agree(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def test_runs_of_one_session_do_not_count(other: subprocess.Popen[str]) -> None:
         assert presence.others() == 0
 
 
-def test_nothing_is_left_behind(runtime_folder: Path) -> None:
+def test_nothing_is_left_behind(lock_folder: Path) -> None:
     with busy.present("a", allow_others=False):
-        assert len(list(runtime_folder.rglob("a-*"))) == 1
-    assert list(runtime_folder.rglob("a-*")) == []
+        assert len(list(lock_folder.rglob("a-*"))) == 1
+    assert list(lock_folder.rglob("a-*")) == []

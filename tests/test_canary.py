@@ -4,7 +4,7 @@ import numpy as np
 import psutil
 import pytest
 
-from profiler import canary
+from profiler import canary, control_group
 
 
 def test_a_reading_has_what_the_machine_tells() -> None:
@@ -41,5 +41,5 @@ def test_memory_is_in_bytes() -> None:
 
 
 def test_what_cannot_be_read_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(canary, "read_text", lambda path: None)
+    monkeypatch.setattr(control_group, "read_text", lambda path: None)
     assert canary.read().throttled is None

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from profiler import environment
+from profiler import control_group, environment
 
 
 def test_only_what_is_allowed_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -26,5 +26,6 @@ def test_the_blas_that_numpy_really_uses_is_named() -> None:
 
 def test_what_cannot_be_read_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(environment, "read_text", lambda path: None)
+    monkeypatch.setattr(control_group, "read_text", lambda path: None)
     machine = environment.collect()["machine"]
     assert machine["governor"] == machine["cgroup_cpu_max"] == "unknown"

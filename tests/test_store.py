@@ -153,7 +153,7 @@ def test_a_run_of_version_1_is_read_without_what_it_did_not_have(make_run: MakeR
 def test_noise_floors_are_kept_by_machine_and_framework(tmp_path: Path) -> None:
     assert store.floors(tmp_path) == {}
     first, newer, other = (
-        Floor(name, "cpu", share, 1.01, "equal", 6, "2026-11-24")
+        Floor(name, "cpu", 128, "cifar10", share, 1.01, "equal", 6, "2026-11-24")
         for name, share in (("torch", 0.03), ("torch", 0.02), ("lucid", 0.05))
     )
     store.keep_floor(tmp_path, "here", first)
@@ -161,8 +161,8 @@ def test_noise_floors_are_kept_by_machine_and_framework(tmp_path: Path) -> None:
     store.keep_floor(tmp_path, "here", other)
     store.keep_floor(tmp_path, "here", newer)
     assert store.floors(tmp_path) == {
-        "here": {"torch-cpu": newer, "lucid-cpu": other},
-        "there": {"torch-cpu": first},
+        "here": {"torch-cpu-batch-128-cifar10": newer, "lucid-cpu-batch-128-cifar10": other},
+        "there": {"torch-cpu-batch-128-cifar10": first},
     }
 
 

@@ -103,6 +103,8 @@ def _train_epoch(
         recorder.resume()
         if done:
             break
+    recorder.leave_stage()
+    recorder.mark(Phase.OTHER)  # the loader's end
     framework.wait()
     recorder.mark(Phase.FLUSH)
     progress.close()

@@ -39,12 +39,13 @@ _pairs.__name__ = "whole number"
 
 def execute(args: argparse.Namespace) -> int:
     """Run A, A, A, A ... and keep the half-width of the comparison's interval."""
+    store.floors(args.runs_dir)  # that it can be read is known before the work
     args.data, warning = settled(args.data)
     if warning:
         print(f"warning: {warning}", file=sys.stderr)
     runs_dir: Path = args.runs_dir
     args.runs_dir = runs_dir / FOLDER
-    if args.seconds is None and args.steps is None:
+    if args.preset == "quick" and args.seconds is None and args.steps is None:
         args.seconds = SECONDS
     args.fence = args.fence or "none"
     common = ["--framework", args.framework, *workload_arguments(args), "--data-warning", warning or ""]

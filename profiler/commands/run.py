@@ -52,15 +52,14 @@ def execute(args: argparse.Namespace) -> int:
 
 
 def _execute(args: argparse.Namespace) -> int:
-    preset = _preset(args)
-    framework = registry.build(
-        args.framework, args.device, args.seed,
-        batch_size=preset.batch_size, costs=args.fake_costs, lazy=args.fake_lazy,
-    )  # fmt: skip
-    data = _load(args, preset)
     session = args.session or secrets.token_hex(4)
-    with busy.present(session, allow_others=args.allow_busy) as presence:
-        return _store(args, preset, framework, data, presence)
+    with busy.present(session, allow_others=args.allow_busy) as presence:  # before anything that costs time
+        preset = _preset(args)
+        framework = registry.build(
+            args.framework, args.device, args.seed,
+            batch_size=preset.batch_size, costs=args.fake_costs, lazy=args.fake_lazy,
+        )  # fmt: skip
+        return _store(args, preset, framework, _load(args, preset), presence)
 
 
 def _store(args: argparse.Namespace, preset: Preset, framework: Framework, data: Cifar10, presence: Presence) -> int:

@@ -1,0 +1,67 @@
+"""The limits that Linux's control groups set for this process, version 2 and version 1."""
+
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+ROOT = "/sys/fs/cgroup"
+
+
+def read_text(path: str) -> str | None:
+    """A small file of the system's, or None."""
+    try:
+        return Path(path).read_text()
+    except OSError:
+        return None
+
+
+def cpu_limit() -> str | None:
+    """`quota period` in microseconds, as version 2 writes it, of the nearest group that says; None: unknown."""
+    for folder in _folders("cpu"):
+        if text := read_text(f"{folder}/cpu.max"):
+            return text.strip()
+        quota, period = (read_text(f"{folder}/cpu.cfs_{name}_us") for name in ("quota", "period"))
+        if quota and period:
+            return f"{'max' if int(quota) < 0 else quota.strip()} {period.strip()}"
+    return None
+
+
+def memory_limit() -> str | None:
+    """Bytes, or `max`, of the nearest group that says; None: unknown."""
+    for folder in _folders("memory"):
+        for name in ("memory.max", "memory.limit_in_bytes"):
+            if text := read_text(f"{folder}/{name}"):
+                return text.strip()
+    return None
+
+
+def throttled() -> int | None:
+    """Times that a CPU limit has stopped this process's group or one above it; None: unknown."""
+    counts = [
+        int(line.split()[1])
+        for folder in _folders("cpu")
+        for line in (read_text(f"{folder}/cpu.stat") or "").splitlines()
+        if line.startswith("nr_throttled ")
+    ]
+    return sum(counts) if counts else None
+
+
+def _folders(controller: str) -> Iterator[str]:
+    """Where this process's group and those above it may be found, the nearest first, each once."""
+    found: dict[str, None] = {}
+    for line in (read_text("/proc/self/cgroup") or "").splitlines():
+        _, controllers, group = line.split(":", 2)
+        bases = [ROOT] if not controllers else []
+        if controller in controllers.split(","):
+            bases = [f"{ROOT}/{controllers}", f"{ROOT}/{controller}"]
+        for base in bases:
+            path = PurePosixPath(group)
+            found.update(dict.fromkeys(f"{base}/{part}".rstrip("/.") for part in _upwards(path)))
+    yield from found
+
+
+def _upwards(path: PurePosixPath) -> Iterator[str]:
+    while True:
+        yield str(path).strip("/")
+        if path == path.parent:
+            return
+        path = path.parent
