@@ -15,6 +15,8 @@ LEAST_FOR_PRECISION = 18
 ALL = "all images were used"
 EACH = 1.05
 """The interval is looked at again when there are this many times as many steps."""
+LOOKS = 3
+"""in a row that must find it narrow: a sample that stops at the first lucky one is too sure"""
 
 
 class Sample:
@@ -38,6 +40,7 @@ class Sample:
         self._steps: list[Step] = []
         self._deadline = 0.0
         self._look_at = 0.0
+        self._precise = 0
         self.reason = ALL
         if share is not None:
             t_quantile(0.5, 1)  # what it needs is loaded before anything is timed
@@ -49,12 +52,14 @@ class Sample:
             self.reason = ALL
             self._deadline = self._clock() + (self._seconds or 0.0)
             self._look_at = LEAST_FOR_PRECISION
+            self._precise = 0
         self._steps.append(step)
         taken = len(self._steps)
         if self._share is not None and taken >= self._look_at:
             self._look_at = taken * EACH
             found = precision(StepTable.of(self._steps), self._batch_size, self._train_images)
-            if found is not None and found <= self._share:
+            self._precise = self._precise + 1 if found is not None and found <= self._share else 0
+            if self._precise >= LOOKS:
                 self.reason = f"the epoch's training is known within {self._share:.0%}"
                 return True
         if self._seconds is not None and taken >= LEAST_IN_TIME and self._clock() >= self._deadline:

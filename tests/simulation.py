@@ -1,14 +1,18 @@
 """Step times with known truth: whole epochs of 390 full steps and a ragged one, of which a run sees a sample."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from profiler.compare import gap
 from profiler.estimate import estimate_epoch
+from profiler.ledgers import Ledger
+from profiler.phases import Phase
+from profiler.recorder import Step
 from profiler.run import Run
+from profiler.sampling import Sample
 from profiler.stability import drifted, flags
 from profiler.subject import of
 from tests.conftest import MakeRun, autoregression, retimed
@@ -37,6 +41,11 @@ def bimodal(random: np.random.Generator) -> Series:
 
 def outliers(random: np.random.Generator) -> Series:
     return independent(random) * random.choice([1.0, 10.0], STEPS, p=[0.99, 0.01])
+
+
+def rough(random: np.random.Generator) -> Series:
+    """Three times the spread, correlated: what a time budget or a precision has to work for."""
+    return 1 + 3 * SPREAD * (autoregression(random, 0.5, STEPS) - 10)
 
 
 def drifting(random: np.random.Generator) -> Series:
@@ -74,6 +83,11 @@ class Found:
     """of the intervals, mean, as a share of the epoch"""
 
 
+def sampled(base: Run, epoch: Series, n: int) -> Run:
+    """The first `n` steps of an epoch, as a run."""
+    return retimed(replace(base, train=base.train.where(np.arange(len(base.train)) < n)), epoch[:n])
+
+
 def base_run(make_run: MakeRun, steps: int = SAMPLE) -> Run:
     """A run of `steps` full steps, to be retimed."""
     return make_run(
@@ -84,21 +98,35 @@ def base_run(make_run: MakeRun, steps: int = SAMPLE) -> Run:
     )
 
 
+def precise(base: Run, epoch: Series, share: float) -> int:
+    """How many steps a sample takes that ends when its epoch's training is known within `share`."""
+    sample = Sample(BATCH, STEPS * BATCH + RAGGED, share=share)
+    for index, seconds in enumerate(epoch):
+        ns = round(seconds * 1e9)
+        if sample(Step("train", Ledger.ASRUN, 0, index, BATCH, 1.0, 1, index, ns, {Phase.FORWARD: ns})):
+            break
+    return index + 1
+
+
 def simulate(
     base: Run,
     series: Callable[[np.random.Generator], Series],
     trials: int,
     excess: Series | None = None,
+    share: float | None = None,
     seed: int = 20261124,
 ) -> Found:
-    """Sample `trials` pairs of epochs of `series`; `excess`, of shape (390,), is what the truth is without."""
+    """Sample `trials` pairs of epochs of `series`; `excess`, of shape (390,), is what the truth is without.
+
+    A sample is as long as `base`, or ends when its training is known within `share`.
+    """
     random = np.random.default_rng(seed)
     n = len(base.train)
     covered = flagged = alarms = 0
     width = 0.0
     for _ in range(trials):
         epochs = [series(random), series(random)]
-        runs = [retimed(base, epoch[:n]) for epoch in epochs]
+        runs = [sampled(base, epoch, n if share is None else precise(base, epoch, share)) for epoch in epochs]
         truth = epochs[0].sum() - (0 if excess is None else excess.sum()) + RAGGED_SECONDS + EPOCH_START
         total = estimate_epoch(runs[0]).total
         interval = total.interval()

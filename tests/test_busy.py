@@ -1,3 +1,4 @@
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -42,6 +43,23 @@ def test_a_killed_run_is_in_nobodys_way(other: subprocess.Popen[str]) -> None:
 
 def test_runs_of_one_session_do_not_count(other: subprocess.Popen[str]) -> None:
     with busy.present("theirs", allow_others=False) as presence:
+        assert presence.others() == 0
+
+
+def test_a_profile_and_its_run_are_one(lock_folder: Path, other: subprocess.Popen[str]) -> None:
+    """The parent and the child of a session both hold a place."""
+    hold = HOLD.replace("allow_others=False", "allow_others=True")
+    with subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        with busy.present("ours", allow_others=True) as presence:
+            assert presence.others() == 1
+        child.communicate(b"\n")
+
+
+def test_a_folder_that_goes_away_ends_no_run(lock_folder: Path) -> None:
+    with busy.present("ours", allow_others=False) as presence:
+        shutil.rmtree(lock_folder)
         assert presence.others() == 0
 
 

@@ -1,7 +1,10 @@
 from html.parser import HTMLParser
 
+import numpy as np
+
+from profiler.estimate import more_steps
 from profiler.run import Run
-from reports import page
+from reports import charts, page
 from reports.view import build
 from tests.conftest import MakeRun, with_materialize
 
@@ -129,3 +132,22 @@ def test_every_runs_conditions_are_on_the_page(make_run: MakeRun) -> None:
     text = parsed(*runs).text
     assert all(f"run: {run.id}" in text for run in runs)
     assert "environment.machine.cpu: test CPU" in text
+
+
+def test_flags_stand_under_the_name_that_they_touch_and_in_the_chart_beside_its_total(make_run: MakeRun) -> None:
+    moved = make_run(np.linspace(1, 1.3, 40), config={"label": "moving"})
+    view = build([moved, make_run([0.5] * 40, config={"label": "still"})])
+    header = Parsed(page.render(view, PICTURES)).row("phase")
+    assert "steps grow slower" in header[0]
+    assert not any("steps grow slower" in cell for cell in header[1:])
+    beside = [text.get_text() for text in charts.breakdown(view).axes[0].texts]
+    assert sum("\N{WARNING SIGN} steps grow slower" in text for text in beside) == 1
+    assert any(line.startswith("moving") and "from the first to the last" in line for line in view.cautions)
+
+
+def test_why_a_run_ended_and_how_many_more_steps_it_needs_are_shown(make_run: MakeRun) -> None:
+    noisy = list(np.random.default_rng(2).normal(1, 0.05, 40))
+    run = make_run(noisy, full_epoch={"train_images": 3910}, stopped="its time of 300 s was spent")
+    row = next(row for row in parsed(run).rows if row and row[0].startswith(f"Fake 1 (cpu){run.id[-6:]}"))
+    assert row[-2] == "its time of 300 s was spent"
+    assert row[-3] == str(more_steps(run))
