@@ -39,6 +39,14 @@ class Gap:
         return min(len(self.slow.runs), len(self.fast.runs)) >= 2
 
     @property
+    def kind(self) -> str:
+        """What the intervals know, in words."""
+        if self.between_processes:
+            return "between processes"
+        once = len(self.slow.runs) == len(self.fast.runs) == 1
+        return "within one process of each" if once else "one side not repeated"
+
+    @property
     def verdict(self) -> str:
         """slower | equal | undecided: `slower` only if the interval excludes 1 and the ratio is above the floor."""
         return "undecided" if self.below_floor else self._by_interval

@@ -97,7 +97,8 @@ def steady_steps(run: Run, ledger: Ledger = Ledger.ASRUN) -> StepTable:
         raise UserError(f"{run.id}: no full training step was stored ({run.status}); nothing to report")
     steady = _steady(run.train, run.batch_size, ledger)
     if not len(steady):
-        raise UserError(f"{run.id}: no steady {ledger} step was stored; take more steps, or another --fence")
+        needed = "as-run steps (--fence alternate or none)" if ledger is Ledger.ASRUN else "fenced steps"
+        raise UserError(f"{run.id}: too few steps to tell an epoch from; take more of them, and {needed}")
     return steady
 
 

@@ -31,6 +31,11 @@ POLICIES: dict[str, Schedule] = {
 """What `--fence` may be."""
 
 
+def ends_asrun_block(schedule: Schedule, steps: int) -> bool:
+    """Whether the last of `steps` steps were a block of as-run ones: what they left undone can be told."""
+    return steps >= ASRUN_BLOCK and all(schedule(i) is Ledger.ASRUN for i in range(steps - ASRUN_BLOCK, steps))
+
+
 def begins_block(schedule: Schedule, step: int) -> bool:
     """Whether a block begins with this training step: where the ledger changes, and after as many steps otherwise."""
     return step % (ASRUN_BLOCK + FENCED_BLOCK) == 0 or schedule(step) is not schedule(step - 1)

@@ -56,8 +56,10 @@ def floor(gap: Gap) -> Floor:
 def machine_key(run: Run) -> str:
     """What makes two runs' machines the same, as far as the store knows."""
     machine = run.manifest["environment"]["machine"]
-    names = ("cpu", "arch", "cores_usable", "memory_bytes", "cgroup_cpu_max")
-    return ", ".join(str(machine.get(name)) for name in names) + f", {str(machine.get('system')).split()[0]}"
+    limit = str(machine.get("cgroup_cpu_max"))
+    parts = [str(machine.get(name)) for name in ("cpu", "arch", "cores_usable", "memory_bytes")]
+    parts += [str(machine.get("system")).split()[0], limit if limit[:1].isdigit() else "no CPU limit"]
+    return ", ".join(parts)
 
 
 Floors = Mapping[str, Mapping[str, Floor]]
@@ -94,6 +96,6 @@ def from_json(data: Any) -> Floors:
             for f in here.values():
                 if not (math.isfinite(f.share) and math.isfinite(f.ratio)):
                     raise ValueError("a floor that is not finite")
-    except (AttributeError, TypeError) as error:
-        raise ValueError(f"not a file of noise floors ({error})") from None
+    except (AttributeError, TypeError):
+        raise ValueError("it holds no noise floors of this version") from None
     return found

@@ -39,7 +39,7 @@ class Flag:
 def flags(run: Run) -> list[Flag]:
     """What is to be said beside a run's numbers; empty where nothing was found, or nothing is known."""
     return [
-        *_canary(run), *_step_trend(run), *_memory_trend(run), *_steadiness(run), *_machine(run), *_kernels(run),
+        *_steadiness(run), *_step_trend(run), *_memory_trend(run), *_kernels(run), *_machine(run), *_canary(run),
     ]  # fmt: skip
 
 
@@ -68,16 +68,19 @@ def _canary(run: Run) -> Iterator[Flag]:
         "matrix product": np.array([r.matmul_ns for r in run.readings], np.float64),
         "Python loop": np.array([r.loop_ns for r in run.readings], np.float64),
     }
+    drift, unsteady = [], []
     for name, ns in parts.items():
         moved, variation = trend(ns, at), float(ns.std(ddof=1) / ns.mean())
-        work = f"the canary's {name}, always the same work,"
         if _is_clear(moved, CANARY_LIMIT):
-            word = "longer" if moved.value > 0 else "shorter"
-            yield Flag(
-                DRIFT, f"{work} took {word} by {_within(moved)} at the last of {len(ns)} readings than at the first"
-            )
+            drift.append(f"{name} {'longer' if moved.value > 0 else 'shorter'} by {_within(moved)}")
         elif variation > CANARY_LIMIT:
-            yield Flag(UNSTEADY, f"{work} varied by {variation:.1%} (coefficient of variation of {len(ns)} readings)")
+            unsteady.append(f"{name} by {variation:.1%}")
+    if drift:
+        yield Flag(DRIFT, f"the canary, always the same work, took longer or shorter at the end: {', '.join(drift)}")
+    if unsteady:
+        yield Flag(
+            UNSTEADY, f"the canary, always the same work, varied (coefficient of variation): {', '.join(unsteady)}"
+        )
 
 
 def _step_trend(run: Run) -> Iterator[Flag]:

@@ -27,6 +27,7 @@ from profiler.run import SCHEMA_VERSION, Run, StepTable, finite
 DATABASE = "run.sqlite"
 HISTORY = "history.json"
 FLOORS = "noise.json"
+DRILLDOWNS = "drilldown"
 
 _PHASE_COLUMNS = [f"{phase}_ns" for phase in Phase]
 _STEP_COLUMNS = ["stage", "epoch", "step", "ledger", "images", "loss", "correct", "start_ns", "wall_ns", "rss_bytes"]
@@ -133,11 +134,8 @@ def create(runs_dir: Path, framework: str, device: str, manifest: Mapping[str, A
 
     Raises UserError where `runs_dir` cannot be written to.
     """
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")[:-3] + "Z"  # milliseconds: names sort by age
-    path = runs_dir / f"{stamp}-{framework}-{device}-{secrets.token_hex(3)}"
+    path = _new_directory(runs_dir, f"{framework}-{device}")
     try:
-        runs_dir.mkdir(parents=True, exist_ok=True)
-        path.mkdir()
         return RunWriter(path, {**manifest, "created": _now()})
     except (OSError, sqlite3.OperationalError) as error:
         reason = getattr(error, "strerror", None) or error
@@ -270,6 +268,34 @@ def keep_floor(runs_dir: Path, machine: str, floor: Floor) -> None:
     known.setdefault(machine, {})[contender(floor)] = floor
     data = {key: {name: asdict(f) for name, f in found.items()} for key, found in known.items()}
     _replace(runs_dir / FLOORS, json.dumps(data, indent=1))
+
+
+def keep_drilldown(runs_dir: Path, name: str, file: str, data: Mapping[str, Any]) -> Path:
+    """Store what a drill-down found, in a directory of its own below `drilldown/`; the file's path."""
+    path = _new_directory(runs_dir / DRILLDOWNS, name) / file
+    _replace(path, json.dumps(data, indent=1))
+    return path
+
+
+def drilldowns(runs_dir: Path, file: str) -> Iterator[Any]:
+    """The contents of every drill-down's `file`, the newest first. Raises UserError for one that cannot be read."""
+    for path in sorted((runs_dir / DRILLDOWNS).glob(f"*/{file}"), reverse=True):
+        try:
+            yield json.loads(path.read_text())
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path} cannot be read: {error}") from None
+
+
+def _new_directory(parent: Path, name: str) -> Path:
+    """A new directory `<utc>-<name>-<random>`. Raises UserError where it cannot be made."""
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")[:-3] + "Z"  # milliseconds: names sort by age
+    path = parent / f"{stamp}-{name}-{secrets.token_hex(3)}"
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        path.mkdir()
+    except OSError as error:
+        raise UserError(f"cannot write runs to {parent}: {error.strerror}; choose another --runs-dir") from None
+    return path
 
 
 def _replace(path: Path, text: str) -> None:

@@ -106,7 +106,7 @@ def _gap(gap: Gap) -> dict[str, Any]:
         "ratio": _as_dict(gap.ratio),
         "verdict": gap.verdict,
         "noise_floor": gap.floor,
-        "interval": "between processes" if gap.between_processes else "within one process of each",
+        "interval": gap.kind,
         "left_out": list(gap.left_out),
         "by_phase": {"asrun": _by_phase(gap), "fenced": _by_phase(gap.fenced) if gap.fenced else None},
     }

@@ -7,12 +7,14 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from profiler.attribution import is_harmless, perturbation
 from profiler.compare import Gap
+from profiler.drilldown.spans import Direction
 from profiler.phases import Phase
 from profiler.stats import Estimate
 from profiler.subject import Subject
@@ -116,6 +118,30 @@ def accuracy(view: View) -> Figure:
     if not accuracy_is_comparable(view.subjects):
         for axes in (batches, epochs):
             axes.set_title("not enough steps to compare accuracy", loc="right", fontsize=9, color=theme.MUTED)
+    return figure
+
+
+def layers(view: View) -> Figure:
+    """A heat map: milliseconds per step of every layer, a row for each framework and direction."""
+    subjects = [s for s in view.subjects if s.id in view.layers]
+    names = [layer.name for layer in next(iter(view.layers.values())).architecture]
+    rows, labels = [], []
+    for direction in Direction:
+        for subject in subjects:
+            found = view.layers[subject.id].layers(direction)
+            if found:
+                rows.append([1000 * found[name] if found.get(name) else np.nan for name in names])
+                labels.append(f"{subject.title}, {direction}")
+    figure = Figure(figsize=(WIDTH, 2.6 + 0.45 * len(rows)), layout="constrained")
+    axes = figure.subplots()
+    _dress(figure, view, "Where forward and backward go, layer by layer")
+    values = np.array(rows)
+    scale = LogNorm(max(1e-3, float(np.nanpercentile(values, 5))), float(np.nanmax(values)))
+    image = axes.imshow(values, aspect="auto", cmap="viridis", norm=scale, interpolation="nearest")
+    marked = [i for i, name in enumerate(names) if "conv" in name or name in ("fc", "loss")]
+    axes.set_xticks(marked, [names[i] for i in marked], rotation=90, fontsize=7)
+    axes.set_yticks(range(len(labels)), labels, fontsize=8)
+    figure.colorbar(image, ax=axes, label="ms per step (log scale)", pad=0.01)
     return figure
 
 

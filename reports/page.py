@@ -15,7 +15,7 @@ from profiler.stability import cores_busy, stolen
 from profiler.stats import spread
 from profiler.subject import Subject
 from profiler.summary import marks_share
-from reports import article, theme
+from reports import article, layer_tables, theme
 from reports.text import conditions
 from reports.view import View, accuracy_is_comparable, flag_names, how_known, short_id
 
@@ -39,6 +39,9 @@ def render(view: View, pictures: Mapping[str, bytes]) -> str:
         article_epoch=article.EPOCH,
         ledgers=[_ledgers(subject) for subject in view.subjects if subject.fenced],
         fairness=view.fairness,
+        layer_rows=_layer_rows(view),
+        family_rows=_family_rows(view),
+        layer_notes=[(s.title, layer_tables.notes(view.layers[s.id])) for s in view.subjects if s.id in view.layers],
         runs=[_run_row(s, run) for s in view.subjects for run in s.runs],
         flag_names=flag_names,
         own_cost=[(s.title, f"{max(marks_share(r) for r in s.runs):.1e}") for s in view.subjects],
@@ -66,9 +69,26 @@ def _cell(subject: Subject, phase: Phase) -> dict[str, str]:
     i = subject.epoch.interval(phase)
     if i is None:
         has = phase in subject.first.manifest["framework"]["phases"]
-        return {"seconds": "not done" if has else "n/a", "range": "", "share": ""}
+        unknown = "unknown" if phase is Phase.FLUSH else "not done"
+        return {"seconds": unknown if has else "n/a", "range": "", "share": ""}
     share = theme.percent(i.value / subject.epoch.total.value)
     return {"seconds": theme.seconds(i.value), "range": theme.within(i.low, i.high), "share": share}
+
+
+def _layer_rows(view: View) -> list[list[str]]:
+    """The headline pair's layers by their contribution to the gap; none without both drill-downs."""
+    if not view.gaps:
+        return []
+    slow, fast = (view.layers.get(s.id) for s in (view.gaps[0].slow, view.gaps[0].fast))
+    return layer_tables.of_two(slow, fast) if slow and fast else []
+
+
+def _family_rows(view: View) -> list[list[str]]:
+    """The headline pair's families of operators; none without both drill-downs."""
+    if not view.gaps:
+        return []
+    slow, fast = (view.operators.get(s.id) for s in (view.gaps[0].slow, view.gaps[0].fast))
+    return layer_tables.families_of_two(slow, fast) if slow and fast else []
 
 
 def _run_row(subject: Subject, run: Run) -> dict[str, Any]:
@@ -82,7 +102,7 @@ def _run_row(subject: Subject, run: Run) -> dict[str, Any]:
         "count": len(steps),
         "spread": spread(steps.wall_ns * NS),
         "more": "unknown" if more is None else "none" if more == 0 else str(more),
-        "stopped": run.manifest.get("stopped", run.status),
+        "stopped": run.manifest.get("stopped", f"the run is {run.status}"),
         "machine": _machine(run),
     }
 

@@ -4,14 +4,15 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from profiler.drilldown.layers import Drilldown
 from profiler.noise import Floors
 from profiler.run import Run
 from reports import charts, page, text
 from reports.view import View, build
 
 SUMMARY = "summary.json"
-FILES = ("breakdown.png", "gap.png", "accuracy.png", SUMMARY, "phases.csv", "index.html")
-"""every file that a report may have; without a second subject there is no gap"""
+FILES = ("breakdown.png", "gap.png", "accuracy.png", "layers.png", SUMMARY, "phases.csv", "index.html")
+"""every file that a report may have; no gap without a second subject, no layers without their drill-down"""
 
 
 @dataclass(frozen=True)
@@ -23,16 +24,23 @@ class Report:
     page: str = "index.html"
 
 
-def render(runs: Sequence[Run], floors: Floors | None = None) -> Report:
-    """Analyse runs and draw everything; `floors` are the noise floors known.
+def render(
+    runs: Sequence[Run],
+    floors: Floors | None = None,
+    layers: Sequence[Drilldown] = (),
+    operators: Sequence[Drilldown] = (),
+) -> Report:
+    """Analyse runs and draw everything, with the noise floors and the drill-downs that are known.
 
     Raises UserError where the runs cannot be compared or hold no full step.
     """
-    view = build(runs, floors)
+    view = build(runs, floors, layers, operators)
     pictures = {"breakdown.png": charts.png(charts.breakdown(view))}
     if view.gaps:
         pictures["gap.png"] = charts.png(charts.gap(view))
     pictures["accuracy.png"] = charts.png(charts.accuracy(view))
+    if view.layers:
+        pictures["layers.png"] = charts.png(charts.layers(view))
     files = {
         **pictures,
         SUMMARY: (json.dumps(view.summary, indent=1, allow_nan=False) + "\n").encode(),

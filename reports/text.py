@@ -14,7 +14,7 @@ from profiler.stability import flags
 from profiler.stats import Interval
 from profiler.subject import Subject
 from reports import theme
-from reports.view import View, noise_floor, short_id
+from reports.view import View, how_known, noise_floor, short_id
 
 CSV_COLUMNS = (
     "subject", "ledger", "phase", "seconds_per_epoch", "low_s", "high_s", "share",
@@ -30,11 +30,13 @@ def phase_table(subjects: Sequence[Subject]) -> str:
         parts = [(s, s.epoch.phases[phase]) for s in subjects]
         if any(part is not None for _, part in parts):
             rows.append([phase, *(_cell(s, part.interval().value if part else None) for s, part in parts)])
-    rows.append(["epoch", *(theme.interval(s.epoch.total.interval(least=0.0)) for s in subjects)])
-    return _aligned(rows)
+    totals = [f"{theme.interval(s.epoch.total.interval(least=0.0))}, {how_known(s)}" for s in subjects]
+    rows.append(["epoch", *totals])
+    return aligned(rows)
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> str:
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of cells as lines, every column as wide as its widest cell."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
 
@@ -60,7 +62,7 @@ def comparison(a: Subject, b: Subject, floor: Floor | None) -> str:
         f"{name}  {s.title}, run{'s' * (len(s.runs) > 1)} {', '.join(map(short_id, s.runs))}"
         for name, s in _sides(a, b)
     ]
-    lines += ["", _aligned(rows), "", _in_words(gap), noise_floor(floor)]
+    lines += ["", aligned(rows), "", _in_words(gap), noise_floor(floor)]
     lines += [
         f"{name}  {flag.name}: {flag.text}" for name, s in _sides(a, b) for run in s.runs for flag in flags(run)
     ]
@@ -76,12 +78,13 @@ def _sides(a: Subject, b: Subject) -> list[tuple[str, Subject]]:
 
 def _in_words(gap: compare.Gap) -> str:
     """The verdict on B against A."""
-    kind = "between processes" if gap.between_processes else "within one process of each"
     low, high = gap.ratio.low, gap.ratio.high
     faster = high is not None and high < 1 and gap.verdict != "equal" and gap.ratio.value < 1 - (gap.floor or 0.0)
     word = {"equal": f"equal within {compare.EQUAL_WITHIN:.0%}"}.get(gap.verdict, gap.verdict)
-    left_out = f"; without {', '.join(gap.left_out)}, not measured on both sides" if gap.left_out else ""
-    times = f"{theme.times(gap.ratio.value)} times A's epoch, 95 % {theme.within(low, high, 'x')}, {kind}{left_out}"
+    left_out = f"; without {', '.join(gap.left_out)}, not measured wherever there is one" if gap.left_out else ""
+    times = (
+        f"{theme.times(gap.ratio.value)} times A's epoch, 95 % {theme.within(low, high, 'x')}, {gap.kind}{left_out}"
+    )
     return f"B: {'faster' if faster else word}: {times}"
 
 

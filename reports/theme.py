@@ -42,6 +42,11 @@ def seconds(value: float | None) -> str:
     return _minus(f"{value:.{digits}f} s")
 
 
+def milliseconds(value: float | None) -> str:
+    """`3412 ms`, `5.2 ms`, `0.031 ms`; `n/a` for None."""
+    return "n/a" if value is None else seconds(value * 1000).replace(" s", " ms")
+
+
 def within(low: float | None, high: float | None, form: str = "s") -> str:
     """An interval in words: `4310 s to 4560 s`; `interval unknown` where there is none."""
     if low is None or high is None:

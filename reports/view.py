@@ -6,6 +6,7 @@ from typing import Any
 
 from profiler import attribution
 from profiler.compare import EQUAL_WITHIN, Gap, gaps
+from profiler.drilldown.layers import Drilldown
 from profiler.estimate import steady_steps
 from profiler.fairness import Item, audit
 from profiler.noise import Floor, Floors, applying
@@ -21,6 +22,7 @@ from reports.article import ARTICLE, ArticleRun
 OTHER_FLAG = 0.02
 """a larger share of `other` means that the marks miss something"""
 TOP = 3
+DEFAULT_BATCH = 128
 ARTICLE_EPOCHS = 20
 
 
@@ -43,6 +45,9 @@ class View:
     """what the fenced ledger shows besides"""
     cautions: tuple[str, ...]
     next: str
+    layers: dict[str, Drilldown]
+    operators: dict[str, Drilldown]
+    """the newest drill-downs of each subject's kind, by subject id, where there are any"""
     article: tuple[ArticleRun, ...]
     """the article's runs of the frameworks shown"""
     summary: dict[str, Any]
@@ -63,8 +68,13 @@ class View:
         return f"{data}, batch {runs[0].batch_size} | {machines} | {days} | runs {ids}"
 
 
-def build(runs: Sequence[Run], floors: Floors | None = None) -> View:
-    """Analyse runs; `floors` are the noise floors known.
+def build(
+    runs: Sequence[Run],
+    floors: Floors | None = None,
+    layers: Sequence[Drilldown] = (),
+    operators: Sequence[Drilldown] = (),
+) -> View:
+    """Analyse runs, with the noise floors and the drill-downs (the newest first) that are known.
 
     Raises UserError where the runs cannot be compared or hold no full step.
     """
@@ -85,11 +95,25 @@ def build(runs: Sequence[Run], floors: Floors | None = None) -> View:
         moved=tuple(line for subject in subjects for line in _moved(subject)),
         cautions=tuple(_cautions(subjects, pairs, fairness, flagged)),
         next=_next(subjects, pairs),
+        layers={s.id: found for s in subjects if (found := _drilldown(s, layers)) is not None},
+        operators={s.id: found for s in subjects if (found := _drilldown(s, operators)) is not None},
         article=tuple(
             ARTICLE[name] for name in dict.fromkeys(s.first.framework for s in subjects) if name in ARTICLE
         ),
         summary=summarise(subjects, pairs, fairness),
     )
+
+
+def _drilldown(subject: Subject, drilldowns: Sequence[Drilldown]) -> Drilldown | None:
+    """The first of `drilldowns` with the subject's framework, version, device, batch size and kind of data."""
+    manifest = subject.first.manifest
+    wanted = {key: manifest["framework"][key] for key in ("name", "version", "device")}
+    for d in drilldowns:
+        framework = {key: d.conditions["framework"][key] for key in wanted}
+        alike = d.conditions["batch_size"] == subject.first.batch_size
+        if framework == wanted and alike and d.conditions["data"]["kind"] == manifest["data"]["kind"]:
+            return d
+    return None
 
 
 def _synthetic(subjects: Sequence[Subject]) -> bool:
@@ -112,8 +136,12 @@ def accuracy_is_comparable(subjects: Sequence[Subject]) -> bool:
 
 
 def _phases_shown(subjects: Sequence[Subject]) -> tuple[Phase, ...]:
+    """Those that took any time; and what lazy devices have left undone even where that is not known."""
     parts = {phase: [s.epoch.phases[phase] for s in subjects] for phase in Phase}
-    return tuple(phase for phase in Phase if any(part is not None for part in parts[phase]))
+    lazy = any(Phase.FLUSH in s.first.manifest["framework"]["phases"] for s in subjects)
+    return tuple(
+        phase for phase in Phase if any(part is not None for part in parts[phase]) or (phase is Phase.FLUSH and lazy)
+    )
 
 
 def _verdict(subjects: Sequence[Subject], pairs: Sequence[Gap]) -> str:
@@ -127,7 +155,7 @@ def _verdict(subjects: Sequence[Subject], pairs: Sequence[Gap]) -> str:
     sides = f"{gap.slow.title} takes {slow} {what}{_on(subjects)}, {gap.fast.title} {fast}"
     known = _known((gap.slow, gap.fast))
     ratio = f"{theme.times(gap.ratio.value)} times as long, 95 % {theme.within(gap.ratio.low, gap.ratio.high, 'x')}"
-    kind = "between processes" if gap.between_processes else "within one process of each"
+    kind = gap.kind
     words = {
         "slower": f"{sides}: {ratio} ({kind}; {known}).",
         "equal": f"{sides}: equal within {EQUAL_WITHIN:.0%} ({ratio}, {kind}; {known}).",
@@ -234,7 +262,9 @@ def _cautions(
         notes += _fence_note(subject)
         notes += [f"{subject.title}: {text}" for run in subject.runs for kind, text in run.events if kind != "data"]
     notes += [
-        f"{phase} is left out of the gap: not measured on both sides." for g in pairs[:1] for phase in g.left_out
+        f"{phase} is left out of the gap: not measured wherever there is one."
+        for g in pairs[:1]
+        for phase in g.left_out
     ]
     if pairs and not pairs[0].between_processes:
         notes.append("Not repeated on both sides: the interval does not know how one process differs from the next.")
@@ -250,9 +280,8 @@ def _fence_note(subject: Subject) -> list[str]:
     shift = attribution.perturbation(subject)
     if shift is None or attribution.is_harmless(shift):
         return []
-    text = (
-        f"fences change its steps by a factor of {theme.times(shift.value)}: its hatched bar shows fenced steps only."
-    )
+    factor = f"{theme.times(shift.value)} ({theme.within(shift.low, shift.high, 'x')})"
+    text = f"fences change its steps by a factor of {factor}: its hatched bar shows fenced steps only."
     return [f"{subject.title}: {text}"]
 
 
@@ -262,9 +291,16 @@ def _other_note(subject: Subject) -> list[str]:
     return [f"{subject.title}: {theme.percent(share)} of the time is in no phase."] if share > OTHER_FLAG else []
 
 
+def _settings(subject: Subject) -> list[tuple[str, object]]:
+    """What another run must be given to be comparable, as `make` takes it."""
+    size = subject.first.batch_size
+    return [("BATCH", size)] if size != DEFAULT_BATCH else []
+
+
 def _next(subjects: Sequence[Subject], pairs: Sequence[Gap]) -> str:
     if not pairs:
-        return "make profile, for the other framework beside this one."
+        same = "".join(f" {name}={value}" for name, value in _settings(subjects[0]))
+        return f"make profile-torch, profile-lucid or profile-mlx{same}, for another framework beside this one."
     if not pairs[0].between_processes:
         return "the same again with REPEATS=3, for an interval between processes."
     if not accuracy_is_comparable(subjects):

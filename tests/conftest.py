@@ -49,7 +49,7 @@ def manifest(**changes: Any) -> dict[str, Any]:
                    "mmap": False, "batch_size": 10, "epochs": 1},
         "session": "one session",
         "framework": {"name": "fake", "title": "Fake", "version": "1", "device": "cpu",
-                      "phases": sorted(set(Phase) - {Phase.MATERIALIZE})},
+                      "phases": sorted(set(Phase) - {Phase.MATERIALIZE, Phase.FLUSH})},
         "data": {"kind": "cifar10", "source": "test.npz", "sha256": "0" * 64, "train_images": 100, "test_images": 20},
         "full_epoch": {"train_images": 104, "test_images": 20},
         "mark_cost_ns": 100.0,

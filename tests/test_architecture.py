@@ -9,7 +9,11 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 HEAVY = {"torch", "torchvision", "lucid", "mlx", "matplotlib", "plotly", "jinja2", "pandas"}
-ADAPTERS = {"torch_resnet": {"torch", "torchvision"}, "lucid_resnet": {"lucid", "mlx"}, "fake": set()}
+ADAPTERS = {
+    "torch_resnet": {"torch", "torchvision"}, "lucid_resnet": {"lucid", "mlx"}, "mlx_resnet": {"mlx"}, "fake": set(),
+}  # fmt: skip
+COMPANIONS = {"torch_spans": {"torch", "torchvision"}, "lucid_spans": {"lucid", "mlx"}}
+"""an adapter's own, imported by it alone"""
 SOURCES = sorted(path for name in ("profiler", "workloads", "reports") for path in (ROOT / name).rglob("*.py"))
 each_source = pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 
@@ -35,7 +39,9 @@ def test_imports_point_one_way(path: Path) -> None:
         assert not found & {"workloads", "reports", *HEAVY}
     if package == "workloads":
         assert "reports" not in found
-        allowed = ADAPTERS.get(path.stem, {"torchvision"} if path.stem == "cifar10_download" else set())
+        allowed = {**ADAPTERS, **COMPANIONS}.get(
+            path.stem, {"torchvision"} if path.stem == "cifar10_download" else set()
+        )
         assert found & HEAVY <= allowed
     if package == "reports":
         assert not found & {"workloads", *HEAVY} - {"matplotlib", "jinja2"}

@@ -116,5 +116,5 @@ def test_the_gap_sums_in_each_ledger(tmp_path: Path) -> None:
 
 
 def test_a_run_of_fenced_steps_alone_has_no_totals(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no steady asrun step"):
+    with pytest.raises(UserError, match="as-run steps"):
         group([fake_run(tmp_path, lazy=True, fence="all")])

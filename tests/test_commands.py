@@ -191,7 +191,7 @@ def test_a_report_does_not_write_among_files_that_are_not_a_reports(
     mine.mkdir()
     (mine / "gap.png").write_bytes(b"not yours")
     assert main(["report", "--runs-dir", str(runs), "--out", str(mine)]) == 2
-    assert "another kind" in capsys.readouterr().err
+    assert "gap.png, which is no report" in capsys.readouterr().err
     assert [path.read_bytes() for path in mine.iterdir()] == [b"not yours"]
 
 
@@ -364,3 +364,46 @@ def test_a_forced_blas_kernel_is_found_and_named(runs: Path, capsys: pytest.Capt
     assert items["thread pools and BLAS kernels"]["differs"]
     assert "Nehalem" in items["thread pools and BLAS kernels"]["values"][by_label["forced"]["id"]]
     assert items["BLAS and OpenMP variables"]["differs"]
+
+
+def test_a_report_goes_beside_those_below_it_and_not_among_other_files(
+    runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = runs.parent / "out"
+    fake_run(runs)
+    assert main(["report", "--runs-dir", str(runs), "--out", str(out / "demo")]) == 0
+    assert main(["report", "--runs-dir", str(runs), "--out", str(out)]) == 0, "make demo, then make profile"
+    (runs.parent / "mine").mkdir()
+    (runs.parent / "mine" / "thesis.txt").write_text("all I have")
+    capsys.readouterr()
+    assert main(["report", "--runs-dir", str(runs), "--out", str(runs.parent / "mine")]) == 2
+    assert "thesis.txt" in capsys.readouterr().err
+
+
+def test_broken_floors_are_a_warning_in_a_report_and_an_error_before_they_are_measured(
+    runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake_run(runs)
+    (runs / "noise.json").write_text("[]")
+    capsys.readouterr()
+    assert main(["report", "--runs-dir", str(runs), "--out", str(runs.parent / "out")]) == 0
+    printed = capsys.readouterr()
+    assert printed.err.startswith("warning: ")
+    assert "not known" in printed.out
+    assert main(["noise", "--framework", "fake", *SMALL, "--runs-dir", str(runs)]) == 2
+    assert (runs / "noise.json").read_text() == "[]"
+
+
+def test_show_says_what_is_missing_and_what_is_flagged(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fake_run(runs)
+    path = store.find(runs)[0]
+    with closing(sqlite3.connect(path / store.DATABASE)) as db:
+        db.execute("DELETE FROM steps WHERE stage = 'evaluate'")
+        db.execute("UPDATE epochs SET evaluate_ns = NULL")
+        db.execute("UPDATE readings SET other_runs = 2")
+        db.commit()
+    capsys.readouterr()
+    assert main(["show", str(path)]) == 0
+    shown = capsys.readouterr().out
+    assert "estimated without evaluate" in shown
+    assert "other runs: 2 other timed runs" in shown

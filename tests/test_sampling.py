@@ -1,7 +1,9 @@
+from functools import partial
+
 import numpy as np
 import pytest
 
-from profiler.ledgers import POLICIES
+from profiler.ledgers import ASRUN_BLOCK, POLICIES, Ledger, ends_asrun_block
 from profiler.phases import Phase
 from profiler.recorder import Step
 from profiler.sampling import LEAST_FOR_PRECISION, LEAST_IN_TIME, LOOKS, Sample
@@ -33,7 +35,7 @@ def test_all_of_the_epoch_is_taken_where_nothing_else_is_asked_for() -> None:
 def test_a_number_of_steps_is_kept() -> None:
     sample = Sample(BATCH, IMAGES, steps=3)
     assert taken(sample, noisy(0.1)) == 3
-    assert sample.reason == "3 steps were asked for"
+    assert sample.reason == "its number of steps, 3, was reached"
 
 
 def test_a_time_budget_ends_the_epoch_but_not_before_the_least_number_of_steps() -> None:
@@ -76,3 +78,12 @@ def test_a_noisier_one_takes_about_the_steps_that_cochran_says() -> None:
 def test_a_sample_without_a_steady_state_is_not_precise() -> None:
     steps = [a_step(i, 1 + i / 100) for i in range(100)]
     assert taken(Sample(BATCH, IMAGES, share=0.02), steps) == 100
+
+
+def test_a_sample_of_a_lazy_device_ends_where_its_flush_can_be_told() -> None:
+    may_end = partial(ends_asrun_block, POLICIES["alternate"])
+    sample = Sample(BATCH, IMAGES, share=0.02, may_end=may_end)
+    n = taken(sample, noisy(0.01, fence="alternate"))
+    assert n == 24
+    assert [POLICIES["alternate"](i) for i in range(n - ASRUN_BLOCK, n)] == [Ledger.ASRUN] * ASRUN_BLOCK
+    assert POLICIES["alternate"](n) is Ledger.FENCED

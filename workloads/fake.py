@@ -3,10 +3,11 @@
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
+from profiler.drilldown.spans import Direction, Family, Spans
 from profiler.errors import UserError
 from profiler.phases import Phase
 from profiler.recorder import Clock
@@ -51,6 +52,7 @@ class Fake:
         self._images = batch_size
         self._steps = 0
         self._evaluating = False
+        self._spans: Spans | None = None
 
     def parameter_count(self) -> int:
         return resnet18.parameter_count()
@@ -77,7 +79,8 @@ class Fake:
         self.spend(Phase.ZERO_GRAD)
 
     def forward(self, inputs: int, targets: int) -> tuple[float, float]:
-        self._ask(Phase.FORWARD)
+        with self._watched(Direction.FORWARD):
+            self._ask(Phase.FORWARD)
         if self._evaluating:
             self.spend(Phase.EVALUATE)
         loss = 0.2 + 2.1 * math.exp(-self._steps / 40)
@@ -88,7 +91,8 @@ class Fake:
         self.spend(Phase.MATERIALIZE)
 
     def backward(self, loss: float) -> None:
-        self._ask(Phase.BACKWARD)
+        with self._watched(Direction.BACKWARD):
+            self._ask(Phase.BACKWARD)
 
     def step(self) -> None:
         self._compute()
@@ -115,6 +119,22 @@ class Fake:
         self.spend(Phase.CHECKPOINT)
         path.write_text(f"{self._steps}\n")
 
+    @contextmanager
+    def layers(self, spans: Spans) -> Iterator[None]:
+        """One layer, `fc`, takes all of forward and backward."""
+        self._spans = spans
+        yield
+        self._spans = None
+
+    def operators(self, spans: Spans) -> AbstractContextManager[None]:
+        return self.layers(spans)
+
+    def family(self, operator: str) -> Family:
+        return Family.LINEAR
+
+    def ceilings(self) -> dict[str, float]:
+        return {}
+
     def describe(self) -> dict[str, Any]:
         script = ",".join(f"{phase}={ms:g}" for phase, ms in self.costs.items())
         return {"script": script, "execution": "lazy" if self._lazy else "eager", "schedule": "none"}
@@ -135,6 +155,16 @@ class Fake:
         if self._evaluating and phase is not Phase.EVALUATE:
             return
         self._spin(self._cost_ms(phase))
+
+    @contextmanager
+    def _watched(self, direction: Direction) -> Iterator[None]:
+        """A watched layer waits for its result."""
+        if self._spans is not None:
+            self._spans.open(direction, "fc")
+        yield
+        if self._spans is not None:
+            self._compute()
+            self._spans.close()
 
     def _ask(self, phase: Phase) -> None:
         if self._lazy and not self._evaluating:

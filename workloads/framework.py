@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from profiler.drilldown.spans import Family, Spans
 from profiler.phases import Phase
 
 Images = NDArray[np.float32]
@@ -101,6 +102,22 @@ class Framework(Protocol):
 
     def save(self, path: Path) -> None:
         """Write the model's weights to `path`, which ends like `checkpoint_name`."""
+
+    def layers(self, spans: Spans) -> AbstractContextManager[None]:
+        """Report the time of every layer of each training step to `spans`, as long as the context is open.
+
+        Under canonical names (`resnet18.layers`); what is no layer is `network`. On a lazy device a layer waits
+        for its result. Going backward too, where the framework computes one layer after the other.
+        """
+
+    def operators(self, spans: Spans) -> AbstractContextManager[None]:
+        """Report the time of every operator of each training step to `spans`, as `layers` does."""
+
+    def family(self, operator: str) -> Family:
+        """The kind of one of the framework's operators, by the name that it has in `spans`."""
+
+    def ceilings(self) -> dict[str, float]:
+        """The machine's rates through this framework, as `roofline.rates` gives them; may be empty."""
 
     def describe(self) -> dict[str, Any]:
         """Conditions that only the framework knows, as JSON: build, threads, dtype, layout, schedule."""

@@ -1,11 +1,12 @@
 """Lucid: its resnet_18 with the article's stem, its DataLoader over NumPy arrays, its loop body."""
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from profiler.drilldown.spans import Family, Spans
 from profiler.errors import UserError
 from profiler.phases import Phase
 from workloads import resnet18
@@ -21,6 +22,8 @@ import lucid.nn.functional as F  # noqa: E402
 import lucid.optim.lr_scheduler  # noqa: E402
 import mlx.core as mx  # noqa: E402
 from lucid import nn  # noqa: E402
+
+from workloads import lucid_spans  # noqa: E402
 
 
 class LucidResNet:
@@ -128,6 +131,18 @@ class LucidResNet:
 
     def save(self, path: Path) -> None:
         lucid.save(self.model.state_dict(), path)
+
+    def layers(self, spans: Spans) -> AbstractContextManager[None]:
+        return lucid_spans.layers(self.model, spans)
+
+    def operators(self, spans: Spans) -> AbstractContextManager[None]:
+        return lucid_spans.layers(self.model, spans)
+
+    def family(self, operator: str) -> Family:
+        return lucid_spans.FAMILIES.get(operator, Family.OTHER)
+
+    def ceilings(self) -> dict[str, float]:
+        return {}
 
     def describe(self) -> dict[str, Any]:
         backend = "NumPy" if self.device == "cpu" else f"MLX {version('mlx')}, {mx.default_device()}"

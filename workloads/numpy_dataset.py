@@ -1,6 +1,7 @@
 """The article's input path for a NumPy framework: one item per index, batches by np.stack."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,23 @@ class NumpyDataset:
 
     def __getitem__(self, index: int) -> Item:
         return self.images[index], self.labels[index]
+
+
+class ShuffledBatches:
+    """A loader for a framework that has none: each pass draws a new order from NumPy's generator."""
+
+    def __init__(
+        self, dataset: NumpyDataset, batch_size: int, shuffle: bool, collate: Callable[[Sequence[Item]], Any]
+    ) -> None:
+        self._dataset, self._batch_size, self._shuffle, self._collate = dataset, batch_size, shuffle, collate
+
+    def __iter__(self) -> Iterator[Any]:
+        n = len(self._dataset)
+        return self._batches(np.random.permutation(n) if self._shuffle else np.arange(n))
+
+    def _batches(self, order: NDArray[np.int64]) -> Iterator[Any]:
+        for start in range(0, len(order), self._batch_size):
+            yield self._collate([self._dataset[i] for i in order[start : start + self._batch_size]])
 
 
 def numpy_collate(items: Sequence[Item]) -> tuple[Images, Labels]:

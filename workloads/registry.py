@@ -20,6 +20,12 @@ def _lucid(device: str, seed: int, **_: Any) -> Framework:
     return LucidResNet(device, seed)
 
 
+def _mlx(device: str, seed: int, **_: Any) -> Framework:
+    from workloads.mlx_resnet import MlxResNet
+
+    return MlxResNet(device, seed)
+
+
 def _fake(device: str, seed: int, *, batch_size: int, costs: str, lazy: bool, **_: Any) -> Framework:
     from workloads.fake import Fake
 
@@ -28,7 +34,12 @@ def _fake(device: str, seed: int, *, batch_size: int, costs: str, lazy: bool, **
     return Fake(seed, batch_size, costs, lazy)
 
 
-FRAMEWORKS: dict[str, Callable[..., Framework]] = {"lucid": _lucid, "torch": _torch, "fake": _fake}
+FRAMEWORKS: dict[str, Callable[..., Framework]] = {
+    "lucid": _lucid,
+    "torch": _torch,
+    "mlx": _mlx,
+    "fake": _fake,
+}
 
 
 def build(name: str, device: str, seed: int, **script: Any) -> Framework:

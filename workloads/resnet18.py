@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from profiler.drilldown.roofline import Layer
+from profiler.drilldown.spans import Family
+
 CLASSES = 10
 IMAGE_CHANNELS = 3
 STEM_CHANNELS = 64
@@ -60,6 +63,62 @@ def convolutions() -> Iterator[Conv]:
             if stride != 1 or inputs != channels:
                 yield Conv(f"{name}.downsample", inputs, channels, 1, stride)
             inputs = channels
+
+
+def blocks() -> dict[str, dict[str, Conv]]:
+    """The residual blocks by name: conv1, conv2 and, where the shape changes, downsample."""
+    found: dict[str, dict[str, Conv]] = {}
+    _, *rest = convolutions()
+    for conv in rest:
+        block, _, place = conv.name.rpartition(".")
+        found.setdefault(block, {})[place] = conv
+    return found
+
+
+SIDE = 32
+"""of an image, pixels"""
+
+
+def layers() -> Iterator[Layer]:
+    """Every layer in the order of computation."""
+    stem = next(convolutions())
+    yield from _convolution("stem.conv", "stem.bn", stem, SIDE)
+    yield _elementwise("stem.relu", Family.ACTIVATION, stem.out * SIDE**2)
+    side = SIDE
+    for block, convs in blocks().items():
+        first, second = convs["conv1"], convs["conv2"]
+        out = side // first.stride
+        numbers = second.out * out**2
+        yield from _convolution(f"{block}.conv1", f"{block}.bn1", first, side)
+        yield _elementwise(f"{block}.relu1", Family.ACTIVATION, numbers)
+        yield from _convolution(f"{block}.conv2", f"{block}.bn2", second, out)
+        if "downsample" in convs:
+            name = f"{block}.downsample"
+            yield from _convolution(f"{name}.conv", f"{name}.bn", convs["downsample"], side)
+        yield _elementwise(f"{block}.add", Family.ELEMENTWISE, numbers)
+        yield _elementwise(f"{block}.relu2", Family.ACTIVATION, numbers)
+        side = out
+    channels = STAGES[-1][0]
+    numbers, products = channels * side**2, 2 * channels * CLASSES
+    yield Layer("pool", Family.POOLING, numbers, numbers, numbers + channels, 0)
+    yield Layer("fc", Family.LINEAR, products, 2 * products, channels + CLASSES, (channels + 1) * CLASSES)
+    yield Layer("loss", Family.LOSS, 5 * CLASSES, 2 * CLASSES, 2 * CLASSES, 0)
+
+
+def _convolution(name: str, norm: str, conv: Conv, side: int) -> Iterator[Layer]:
+    """A convolution of images of `side` pixels, and its batch normalisation (eight operations a number)."""
+    numbers = conv.out * (side // conv.stride) ** 2
+    weights = conv.inputs * conv.out * conv.kernel**2
+    flops = 2 * numbers * conv.inputs * conv.kernel**2
+    backward = flops if conv.inputs == IMAGE_CHANNELS else 2 * flops  # images need no gradient
+    yield Layer(name, Family.CONVOLUTION, flops, backward, conv.inputs * side**2 + numbers, weights)
+    yield Layer(norm, Family.NORMALISATION, 8 * numbers, 8 * numbers, 2 * numbers, 2 * conv.out)
+
+
+def _elementwise(name: str, family: Family, numbers: int) -> Layer:
+    """One operation a number; an addition hands its gradient on."""
+    adds = family is Family.ELEMENTWISE
+    return Layer(name, family, numbers, 0 if adds else numbers, (3 if adds else 2) * numbers, 0)
 
 
 def parameter_count() -> int:

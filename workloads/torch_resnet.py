@@ -1,7 +1,7 @@
 """PyTorch: torchvision's resnet18 with the article's stem, its DataLoader, its loop body."""
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,11 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset, default_collate
 from torchvision import models
 
+from profiler.drilldown import roofline
+from profiler.drilldown.spans import Family, Spans
 from profiler.errors import UserError
 from profiler.phases import Phase
-from workloads import resnet18
+from workloads import resnet18, torch_spans
 from workloads.framework import Batch, Collate, Images, Labels, seed_python
 
 
@@ -106,6 +108,30 @@ class TorchResNet:
 
     def save(self, path: Path) -> None:
         torch.save(self.model.state_dict(), path)
+
+    def layers(self, spans: Spans) -> AbstractContextManager[None]:
+        return torch_spans.layers(self.model, self._criterion, spans, self.wait)
+
+    def operators(self, spans: Spans) -> AbstractContextManager[None]:
+        return torch_spans.operators(self.model, self._criterion, spans, self.device)
+
+    def family(self, operator: str) -> Family:
+        return torch_spans.family(operator)
+
+    def ceilings(self) -> dict[str, float]:
+        a, b = (torch.rand(roofline.SIDE, roofline.SIDE, device=self.device) for _ in range(2))
+        source = torch.ones(roofline.COPIED, device=self.device)
+        product, target = torch.empty_like(a), torch.empty_like(source)
+
+        def multiply() -> None:
+            torch.matmul(a, b, out=product)
+            self.wait()
+
+        def copy() -> None:
+            target.copy_(source)
+            self.wait()
+
+        return roofline.rates("torch", multiply, copy)
 
     def describe(self) -> dict[str, Any]:
         cpu = torch.backends.cpu.get_cpu_capability()

@@ -27,6 +27,9 @@ VERBS = {
     "report": "write the report of stored runs",
     "compare": "compare two stored runs in the terminal",
     "noise": "compare a framework with itself: the smallest effect that this machine lets one claim",
+    "layers": "where forward and backward go, layer by layer: a run of its own",
+    "operators": "where forward and backward go, by kind of operator: a run of its own",
+    "trace": "write a stored run as a trace for Perfetto",
     "list": "list the stored runs",
     "show": "show one stored run",
 }
@@ -64,6 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return USAGE_ERROR
     except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

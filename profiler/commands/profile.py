@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from profiler import busy, store
+from profiler import busy
 from profiler.commands import report
 from profiler.commands.options import add_workload, framework_names, positive, workload_arguments
 from profiler.commands.status import INTERRUPTED, TERMINATED, USAGE_ERROR
@@ -29,7 +29,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace) -> int:
     """Run, then report on these runs together with the newest comparable ones of other frameworks."""
     report.prepare(args.out)
-    store.floors(args.runs_dir)  # that it can be read is known before the work
     args.data, warning = settled(args.data)
     if warning:
         print(f"warning: {warning}", file=sys.stderr)

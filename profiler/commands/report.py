@@ -8,7 +8,9 @@ from pathlib import Path
 
 from profiler import store
 from profiler.commands.options import add_runs_dir
+from profiler.drilldown.layers import LAYERS, OPERATORS, from_json
 from profiler.errors import UserError
+from profiler.noise import Floors
 from profiler.run import Run
 from profiler.subject import incomparable, subject_id
 from reports.render import FILES, SUMMARY, render
@@ -34,7 +36,10 @@ def execute(args: argparse.Namespace) -> int:
 
 def write(paths: Sequence[Path], out: Path, runs_dir: Path) -> int:
     """Write the report, print its verdict and where it is. Raises UserError; then no file was touched."""
-    report = render([store.read(path) for path in paths], store.floors(runs_dir))
+    layers, operators = (
+        [from_json(data) for data in store.drilldowns(runs_dir, file)] for file in (LAYERS, OPERATORS)
+    )
+    report = render([store.read(path) for path in paths], _floors(runs_dir), layers, operators)
     prepare(out)
     with _writing(out):
         for name in FILES:
@@ -45,13 +50,23 @@ def write(paths: Sequence[Path], out: Path, runs_dir: Path) -> int:
     return 0
 
 
+def _floors(runs_dir: Path) -> Floors:
+    """The noise floors; a file of them that cannot be read is no reason to have no report."""
+    try:
+        return store.floors(runs_dir)
+    except UserError as error:
+        print(f"warning: {error}", file=sys.stderr)
+        return {}
+
+
 def prepare(out: Path) -> None:
     """Make the report's directory. Raises UserError where it cannot be, or holds what is not a report's."""
     with _writing(out):
         out.mkdir(parents=True, exist_ok=True)
-        foreign = any(out.iterdir()) and not (out / SUMMARY).is_file()
+        others = [path.name for path in out.iterdir() if not (path / SUMMARY).is_file()]  # below may be reports
+        foreign = others and not (out / SUMMARY).is_file()
     if foreign:
-        raise UserError(f"{out} holds files of another kind; choose an empty --out, or one of an earlier report")
+        raise UserError(f"{out} holds {others[0]}, which is no report; choose an empty --out, or an earlier report's")
 
 
 @contextmanager
@@ -100,7 +115,10 @@ def with_latest_others(paths: Sequence[Path], runs_dir: Path) -> list[Path]:
 def _say_left_out(run: Run, chosen: Sequence[Run]) -> None:
     """Say why a contender's newest run is not in the report: none of its runs is comparable."""
     reason = next(filter(None, (incomparable(other, run) for other in chosen)))
-    print(f"left out: {run.id} ({reason}); name both runs or repeat one to compare them", file=sys.stderr)
+    print(
+        f"left out: {run.id} ({reason}); repeat it with the same settings, or name the runs to report",
+        file=sys.stderr,
+    )
 
 
 def _contender(run: Run) -> tuple[str, str]:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
+from functools import partial
 from typing import Any
 
 from profiler import busy, canary, environment, store
@@ -14,7 +15,8 @@ from profiler.busy import Presence
 from profiler.commands.options import add_workload
 from profiler.commands.status import TERMINATED
 from profiler.errors import UserError
-from profiler.ledgers import POLICIES
+from profiler.ledgers import POLICIES, ends_asrun_block
+from profiler.phases import Phase
 from profiler.recorder import Recorder, mark_cost_ns
 from profiler.sampling import Sample
 from workloads import loop, progress, registry, resnet18
@@ -77,7 +79,8 @@ def _store(args: argparse.Namespace, preset: Preset, framework: Framework, data:
         status = "complete"
     except KeyboardInterrupt:
         status = "interrupted"
-        print("interrupted: the steps so far are stored; `python -m profiler report RUN` shows them", file=sys.stderr)
+        shows = f"python -m profiler report {writer.path}"
+        print(f"interrupted: the steps so far are stored; `{shows}` shows them", file=sys.stderr)
         raise
     except Exception as error:
         writer.event("error", f"{type(error).__name__}: {error}")
@@ -111,7 +114,10 @@ def _train(
     full_steps = FULL_SIZE[0] / size
     steps = -(-len(data.y_train) // size)
     planned = min(steps, preset.steps or steps)
-    sample = Sample(size, FULL_SIZE[0], preset.steps, preset.seconds, preset.share)
+    schedule = POLICIES[preset.fence]
+    lazy = Phase.FLUSH in framework.phases and preset.fence == "alternate"
+    may_end = partial(ends_asrun_block, schedule) if lazy else lambda steps: True
+    sample = Sample(size, FULL_SIZE[0], preset.steps, preset.seconds, preset.share, may_end)
     bar = progress.Progress(framework.name, None if preset.seconds else planned, full_steps, stream)
     try:
         loop.train(

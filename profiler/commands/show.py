@@ -4,6 +4,7 @@ import argparse
 
 from profiler import store
 from profiler.commands.options import add_runs_dir
+from profiler.stability import flags
 from profiler.subject import group
 from reports import text
 
@@ -19,4 +20,6 @@ def execute(args: argparse.Namespace) -> int:
     run = store.read(store.locate(args.run, args.runs_dir))
     print(text.conditions(run))
     print(text.phase_table(group([run])))
+    for flag in flags(run):
+        print(f"{flag.name}: {flag.text}")
     return 0

@@ -1,0 +1,68 @@
+"""Where a framework's forward and backward time goes, layer by layer: a run of its own, never a timed one."""
+
+import argparse
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+from profiler import busy, environment, store
+from profiler.commands.options import add_workload
+from profiler.drilldown import layers, roofline
+from profiler.drilldown.spans import Spans
+from profiler.errors import UserError
+from reports import layer_tables
+from workloads import registry, resnet18
+from workloads.cifar10 import load_cifar10
+from workloads.fake import DEFAULT_COSTS
+from workloads.framework import Framework
+from workloads.watch import Watched, images_needed, watch
+
+STEPS = 5
+"""without anything watched, and as many watched, where nothing else is asked for"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("--framework", choices=registry.FRAMEWORKS, required=True)
+    add_workload(parser)
+    parser.add_argument("--fake-costs", default=DEFAULT_COSTS, help=argparse.SUPPRESS)
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Store and print the layers."""
+    found = drill(args, layers.LAYERS, lambda framework, spans: framework.layers(spans))
+    print(layer_tables.of_one(found))
+    return 0
+
+
+def drill(
+    args: argparse.Namespace, file: str, watching: Callable[[Framework, Spans], AbstractContextManager[None]]
+) -> layers.Drilldown:
+    """Train a few steps, without and with `watching`; store what it saw as `file`. Raises UserError."""
+    size, steps = args.batch_size or 128, args.steps or STEPS
+    with busy.present("drilldown", allow_others=args.allow_busy):
+        framework = registry.build(
+            args.framework, args.device, args.seed, batch_size=size, costs=args.fake_costs, lazy=False
+        )
+        needed = images_needed(size, steps)
+        data = load_cifar10(args.data, train_limit=needed, test_limit=size, mmap=args.mmap)
+        if len(data.y_train) < needed:
+            raise UserError(f"{needed} training images are needed and {len(data.y_train)} are there; lower --steps")
+        spans = Spans()
+        seen = Watched(watching(framework, spans), spans, steps)
+        watch(framework, data, size, steps, seen, args.quiet)
+        ceilings = {**roofline.numpy_ceilings(), **framework.ceilings()}
+    conditions = {
+        "framework": {
+            "name": framework.name, "title": framework.title, "version": framework.version,
+            "device": framework.device,
+        },
+        "batch_size": size,
+        "data": {"kind": data.kind, "sha256": data.sha256},
+        "environment": environment.collect(),
+    }  # fmt: skip
+    found = layers.collect(
+        conditions, seen.plain, seen.watched, spans, framework.family, ceilings, list(resnet18.layers())
+    )
+    name = f"{file.removesuffix('.json')}-{framework.name}-{framework.device}"
+    print(store.keep_drilldown(args.runs_dir, name, file, layers.to_json(found)))
+    return found

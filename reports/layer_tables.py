@@ -1,0 +1,99 @@
+"""Layers as tables: of one framework for the terminal, of two for the page."""
+
+from profiler.drilldown.layers import Drilldown, differences
+from profiler.drilldown.roofline import Layer, flops, least_seconds
+from profiler.drilldown.spans import Direction, Family
+from reports import theme
+from reports.text import aligned
+
+MOST = 15
+"""rows of a table of differences"""
+
+
+def of_one(d: Drilldown) -> str:
+    """Every layer with its milliseconds per step, its rate and how much of the machine's ceiling that is."""
+    rows = [["layer", "forward", "GFLOP/s", "of roof", "backward", "GFLOP/s", "of roof"]]
+    known = {layer.name: layer for layer in d.architecture}
+    sides = {direction: d.layers(direction) for direction in Direction}
+    for name in dict.fromkeys([*known, *(name for side in sides.values() for name in side)]):
+        rows.append([name])
+        for direction in Direction:
+            rows[-1] += _cells(d, known.get(name), sides[direction].get(name), direction)
+    return "\n".join([aligned(rows), *notes(d)])
+
+
+def notes(d: Drilldown) -> list[str]:
+    """What the layers sum to, what watching cost, and what the machine could do."""
+    ceilings = ", ".join(f"{name} {rate:.0f}" for name, rate in d.ceilings.items())
+    return [
+        *(_closure(d, direction) for direction in Direction if d.layers(direction)),
+        f"watching made a step {theme.times(d.slowdown)} times as long; ceilings: {ceilings}",
+        epoch_floor(d),
+    ]
+
+
+def _closure(d: Drilldown, direction: Direction) -> str:
+    """How the layers' sum stands to the phase."""
+    layers = theme.seconds(sum(d.layers(direction).values()))
+    share = f"{theme.percent(d.covered(direction))} of the phase while watched"
+    return f"{direction}: all layers {layers}, {share}; the phase takes {theme.seconds(d.phase(direction))} unwatched"
+
+
+def epoch_floor(d: Drilldown, images: int = 50_000) -> str:
+    """The epoch at the machine's peak, in words."""
+    seconds = sum(_roof(d, layer, direction) for layer in d.architecture for direction in Direction)
+    size = int(d.conditions["batch_size"])
+    return f"at this machine's peak the training of an epoch would take {theme.seconds(seconds * images / size)}"
+
+
+def _cells(d: Drilldown, layer: Layer | None, seconds: float | None, direction: Direction) -> list[str]:
+    if seconds is None:
+        return ["n/a", "", ""]
+    if layer is None or not seconds:
+        return [theme.milliseconds(seconds), "", ""]
+    rate = f"{flops(layer, direction, int(d.conditions['batch_size'])) / seconds / 1e9:.1f}"
+    return [theme.milliseconds(seconds), rate, theme.percent(_roof(d, layer, direction) / seconds)]
+
+
+def _roof(d: Drilldown, layer: Layer, direction: Direction) -> float:
+    return least_seconds(layer, direction, int(d.conditions["batch_size"]), d.ceilings)
+
+
+def of_two(slow: Drilldown, fast: Drilldown) -> list[list[str]]:
+    """Rows for the page: layer, direction, seconds of both, the difference, its share of all differences."""
+    found = differences(slow, fast)
+    whole = sum(d.seconds for d in found)
+    rows: list[list[str]] = []
+    for d in found[:MOST]:
+        share = theme.percent(d.seconds / whole) if whole and None not in (d.slow, d.fast) else ""
+        gap = theme.milliseconds(d.seconds) if None not in (d.slow, d.fast) else "one side only"
+        rows.append([d.layer, d.direction, theme.milliseconds(d.slow), theme.milliseconds(d.fast), gap, share])
+    return rows
+
+
+def families_of_one(d: Drilldown) -> str:
+    """Milliseconds per watched step by family of operators; each direction sums to its phase."""
+    sides = {direction: d.families(direction) for direction in Direction}
+    rows = [["family", *Direction]]
+    for family in Family:
+        if any(family in side for side in sides.values()):
+            rows.append([family, *(theme.milliseconds(sides[direction].get(family)) for direction in Direction)])
+    rows.append(["the phase", *(theme.milliseconds(sum(side.values()) if side else None) for side in sides.values())])
+    around = [f"{family} (a phase of its own): {theme.milliseconds(s)}" for family, s in d.around().items()]
+    return "\n".join([aligned(rows), *around, f"watching made a step {theme.times(d.slowdown)} times as long"])
+
+
+def families_of_two(slow: Drilldown, fast: Drilldown) -> list[list[str]]:
+    """Rows for the page: family, direction, both sides, the difference; the largest first."""
+    found = []
+    for direction in Direction:
+        sides = slow.families(direction), fast.families(direction)
+        for family in Family:
+            a, b = (side.get(family) for side in sides)
+            if a is not None or b is not None:
+                found.append(((a or 0.0) - (b or 0.0), [family, direction, *map(theme.milliseconds, (a, b))]))
+    around = slow.around(), fast.around()
+    for family, seconds in around[0].items():
+        other = around[1][family]
+        found.append((seconds - other, [family, "", theme.milliseconds(seconds), theme.milliseconds(other)]))
+    return [[*row, theme.milliseconds(gap)] for gap, row in sorted(found, key=lambda item: -abs(item[0]))]

@@ -1,0 +1,74 @@
+"""A trace's events, against what Chrome's trace event format asks for."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from profiler.commands.main import main
+from profiler.phases import Phase
+from profiler.trace import trace
+from tests.conftest import MakeRun
+from tests.test_attribution import fake_run
+from tests.test_stability import readings
+
+
+def complete(events: list[dict[str, object]]) -> list[dict[str, object]]:
+    return [event for event in events if event["ph"] == "X"]
+
+
+def test_phases_lie_within_their_step_one_after_the_other(tmp_path: Path) -> None:
+    run = fake_run(tmp_path, lazy=True)
+    events = complete(trace(run)["traceEvents"])
+    steps = [e for e in events if str(e["name"]).startswith("train")]
+    assert len(steps) == len(run.train) == 40
+    assert {str(e["cat"]) for e in steps} == {"asrun", "fenced"}
+    for i, step in enumerate(steps):
+        start, end = float(step["ts"]), float(step["ts"]) + float(step["dur"])  # type: ignore[arg-type]
+        inside = [e for e in events if e["tid"] == 1 and e is not step and start <= float(e["ts"]) < end]  # type: ignore[arg-type]
+        assert sum(float(e["dur"]) for e in inside) == pytest.approx(float(step["dur"]))  # type: ignore[arg-type]
+        places = np.cumsum([0.0] + [float(e["dur"]) for e in inside])[:-1] + start  # type: ignore[arg-type]
+        assert [float(e["ts"]) for e in inside] == pytest.approx(list(places))  # type: ignore[arg-type]
+        assert float(step["dur"]) * 1000 == pytest.approx(int(run.train.wall_ns[i]))  # type: ignore[arg-type]
+
+
+def test_what_happens_once_per_epoch_has_a_row_of_its_own(make_run: MakeRun) -> None:
+    run = make_run([1.0] * 6, evaluation=[0.5])
+    once = [e for e in complete(trace(run)["traceEvents"]) if e["tid"] == 2]
+    assert [e["name"] for e in once] == [Phase.EPOCH_START]
+    assert float(once[0]["ts"]) + float(once[0]["dur"]) == pytest.approx(run.train.start_ns[0] / 1000)  # type: ignore[arg-type]
+
+
+def test_every_event_has_the_keys_that_its_kind_needs(make_run: MakeRun) -> None:
+    from dataclasses import replace
+
+    found = trace(replace(make_run([1.0] * 6, evaluation=[0.5]), readings=readings()))
+    needed = {
+        "X": {"name", "cat", "ts", "dur", "pid", "tid"},
+        "M": {"name", "pid", "args"},
+        "C": {"name", "ts", "pid", "args"},
+    }
+    for event in found["traceEvents"]:
+        assert needed[event["ph"]] <= event.keys()
+        assert event.get("dur", 0) >= 0
+    assert {event["ph"] for event in found["traceEvents"]} == set(needed)
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+
+
+def test_a_long_run_is_thinned_out_and_the_trace_says_so(make_run: MakeRun) -> None:
+    found = trace(make_run([1.0] * 25), most_steps=10)
+    assert found["otherData"]["training steps"] == "9 of 25"
+
+
+def test_the_verb_writes_it_where_it_is_told_and_says_where(
+    make_run: MakeRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = make_run([1.0] * 3)
+    assert main(["trace", str(run.path)]) == 0
+    assert (run.path / "trace.json").is_file()
+    target = tmp_path / "t.json"
+    assert main(["trace", str(run.path), "-o", str(target)]) == 0
+    assert json.loads(target.read_text()) == json.loads((run.path / "trace.json").read_text())
+    assert main(["trace", str(run.path), "-o", str(tmp_path / "no" / "t.json")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1

@@ -1,0 +1,229 @@
+"""Native MLX: the article's network built from mlx.nn, for telling Lucid's own time from MLX's."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+import mlx.nn as nn
+from mlx.optimizers import Adam
+from mlx.utils import tree_flatten, tree_map
+
+from profiler.drilldown.spans import Direction, Family, Spans
+from profiler.errors import UserError
+from profiler.phases import Phase
+from workloads import resnet18
+from workloads.framework import Batch, Collate, Images, Labels, Tensor, seed_python
+from workloads.numpy_dataset import NumpyDataset, ShuffledBatches, numpy_collate
+
+Run = Callable[..., mx.array]
+"""(layer's name, function, arrays) -> its result; lets a drill-down watch each layer"""
+
+
+class _Block(nn.Module):  # type: ignore[misc]
+    """Two convolutions with batch normalisation, and the shortcut."""
+
+    def __init__(self, name: str, convs: dict[str, resnet18.Conv]) -> None:
+        super().__init__()
+        self.name = name
+        self.conv1, self.bn1 = _conv(convs["conv1"]), nn.BatchNorm(convs["conv1"].out)
+        self.conv2, self.bn2 = _conv(convs["conv2"]), nn.BatchNorm(convs["conv2"].out)
+        shortcut = convs.get("downsample")
+        self.downsample = [_conv(shortcut), nn.BatchNorm(shortcut.out)] if shortcut else []
+
+    def __call__(self, x: mx.array, run: Run) -> mx.array:
+        y = run(f"{self.name}.bn1", self.bn1, run(f"{self.name}.conv1", self.conv1, x))
+        y = run(f"{self.name}.relu1", nn.relu, y)
+        y = run(f"{self.name}.bn2", self.bn2, run(f"{self.name}.conv2", self.conv2, y))
+        for part, layer in zip(("conv", "bn"), self.downsample, strict=False):
+            x = run(f"{self.name}.downsample.{part}", layer, x)
+        return run(f"{self.name}.relu2", nn.relu, run(f"{self.name}.add", mx.add, y, x))
+
+
+class _ResNet(nn.Module):  # type: ignore[misc]
+    """The article's ResNet-18; images (B, 32, 32, 3), logits (B, 10)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        stem = next(resnet18.convolutions())
+        self.conv1, self.bn1 = _conv(stem), nn.BatchNorm(stem.out)
+        self.blocks = [_Block(name, convs) for name, convs in resnet18.blocks().items()]
+        self.fc = nn.Linear(resnet18.STAGES[-1][0], resnet18.CLASSES)
+        self.run: Run = _plainly
+
+    def __call__(self, x: mx.array) -> mx.array:
+        run = self.run
+        x = run("stem.relu", nn.relu, run("stem.bn", self.bn1, run("stem.conv", self.conv1, x)))
+        for block in self.blocks:
+            x = block(x, run)
+        return run("fc", self.fc, run("pool", _pool, x))
+
+
+def _plainly(name: str, function: Run, *arrays: mx.array) -> mx.array:
+    return function(*arrays)
+
+
+def _pool(x: mx.array) -> mx.array:
+    return x.mean(axis=(1, 2))
+
+
+def _conv(conv: resnet18.Conv) -> nn.Conv2d:
+    return nn.Conv2d(conv.inputs, conv.out, conv.kernel, conv.stride, padding=conv.kernel // 2, bias=False)
+
+
+class MlxResNet:
+    """The article's training on MLX itself, on its default device: Metal's GPU (`gpu`), or the CPU.
+
+    MLX asks for loss and gradients in one call, so `forward` traces both; what is computed when, waiting decides.
+    """
+
+    name = "mlx"
+    title = "MLX"
+    version = version("mlx")
+    checkpoint_name = "model.safetensors"
+    phases = frozenset(Phase)
+
+    def __init__(self, device: str, seed: int) -> None:
+        self.device = _choose(device)
+        mx.set_default_device(mx.gpu if self.device == "gpu" else mx.cpu)
+        seed_python(seed)
+        mx.random.seed(seed)
+        self.model = _ResNet()
+        adam = resnet18.ADAM
+        self._optimizer = Adam(adam.lr, list(adam.betas), bias_correction=True)
+        self._optimizer.init(self.model.trainable_parameters())
+        mx.eval(self.model.parameters(), self._optimizer.state)
+        self._loss_and_gradients = nn.value_and_grad(self.model, self._loss)
+        self._epoch = 0
+        self._batch: tuple[mx.array, ...] = ()
+        self._gradients: Any = {}
+        self._asked: Any = {}
+
+    @property
+    def lr(self) -> float:
+        schedule = resnet18.TORCH_SCHEDULE
+        return resnet18.ADAM.lr * schedule.gamma ** (self._epoch // schedule.step_size)
+
+    def parameter_count(self) -> int:
+        return sum(array.size for _, array in tree_flatten(self.model.trainable_parameters()))
+
+    def loader(
+        self,
+        images: Images,
+        labels: Labels,
+        batch_size: int,
+        shuffle: bool,
+        around: Callable[[Collate], Collate],
+    ) -> Iterable[Batch]:
+        return ShuffledBatches(NumpyDataset(images, labels), batch_size, shuffle, around(numpy_collate))
+
+    def train(self) -> None:
+        self.model.train()
+
+    def to_device(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        images, labels = batch
+        self._batch = (mx.array(images.transpose(0, 2, 3, 1)), mx.array(labels))
+        return self._batch[0], self._batch[1]
+
+    def zero_grad(self) -> None:
+        self._gradients = self._asked = {}
+
+    def forward(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        if self.model.training:
+            (loss, logits), self._gradients = self._loss_and_gradients(inputs, targets)
+        else:
+            loss, logits = self._loss(inputs, targets)
+        self._batch = (inputs, targets, logits, loss)
+        return logits, loss
+
+    def materialize(self, loss: Tensor) -> None:
+        mx.eval(loss)
+
+    def backward(self, loss: Tensor) -> None:
+        self._asked = self._gradients
+
+    def step(self) -> None:
+        parameters = self.model.trainable_parameters()
+        decay = resnet18.ADAM.weight_decay
+        gradients = tree_map(lambda g, p: g + decay * p, self._asked, parameters)
+        self._optimizer.update(self.model, gradients)
+        mx.eval(self.model.trainable_parameters(), self._optimizer.state)
+
+    def metrics(self, logits: Tensor, loss: Tensor, targets: Tensor) -> tuple[float, float, int, int]:
+        images = int(targets.size)
+        correct = int((logits.argmax(axis=1) == targets).sum().item())
+        return loss.item(), loss.item() * images, correct, images
+
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        self.model.eval()
+        yield
+
+    def wait(self) -> None:
+        mx.eval(self._batch, self._asked, self.model.parameters(), self._optimizer.state)
+        mx.synchronize()
+
+    def end_epoch(self) -> None:
+        self._epoch += 1
+        self._optimizer.learning_rate = self.lr
+
+    def save(self, path: Path) -> None:
+        self.model.save_weights(str(path))
+
+    @contextmanager
+    def layers(self, spans: Spans) -> Iterator[None]:
+        def watched(name: str, function: Run, *arrays: mx.array) -> mx.array:
+            spans.open(Direction.FORWARD, name, name)
+            result = function(*arrays)
+            mx.eval(result)
+            spans.close()
+            return result
+
+        self.model.run = watched
+        try:
+            yield
+        finally:
+            self.model.run = _plainly
+
+    def operators(self, spans: Spans) -> AbstractContextManager[None]:
+        return self.layers(spans)
+
+    def family(self, operator: str) -> Family:
+        return next((layer.family for layer in resnet18.layers() if layer.name == operator), Family.OTHER)
+
+    def ceilings(self) -> dict[str, float]:
+        return {}
+
+    def describe(self) -> dict[str, Any]:
+        return {
+            "kernels": f"MLX {self.version}, {mx.default_device()}",
+            "dtype": "float32",
+            "layout": "NHWC",
+            "tf32": False,
+            "autocast": False,
+            "initialisation": "mlx.nn's default: uniform convolutions and linear",
+            "data_order": "NumPy's permutation",
+            "loader": "NumpyDataset, np.stack",
+            "schedule": str(resnet18.TORCH_SCHEDULE),
+            "execution": "lazy",
+        }
+
+    def _loss(self, inputs: mx.array, targets: mx.array) -> tuple[mx.array, mx.array]:
+        logits = self.model(inputs)
+        return self.model.run("loss", _cross_entropy, logits, targets), logits
+
+
+def _cross_entropy(logits: mx.array, targets: mx.array) -> mx.array:
+    loss: mx.array = nn.losses.cross_entropy(logits, targets, reduction="mean")
+    return loss
+
+
+def _choose(device: str) -> str:
+    gpu = mx.metal.is_available()
+    if device == "auto":
+        return "gpu" if gpu else "cpu"
+    if device not in ("cpu", "gpu") or (device == "gpu" and not gpu):
+        raise UserError(f"mlx has no device {device!r} on this machine; choose auto or one of: cpu{', gpu' * gpu}")
+    return device
