@@ -1,7 +1,7 @@
 # `make help` lists the targets. Each prepares what it needs, .venv first.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo profile profile-lucid profile-torch noise report test lint format bench clean lock
+.PHONY: help setup demo profile profile-lucid profile-torch profile-mlx noise layers lines-lucid lines-torch flame-lucid flame-torch report test lint format bench clean lock
 
 PRESET ?= quick
 DEVICE ?= auto
@@ -37,6 +37,29 @@ profile-torch: $(READY) ## PyTorch alone, then the report with the newest run of
 
 noise: $(READY) ## PyTorch against itself, about 10 minutes: the smallest effect that this machine lets one claim
 	@$(PROFILER) noise --framework torch $(WORKLOAD)
+
+profile-mlx: $(READY) ## native MLX alone, then the report with the newest run of the others
+	@$(PROFILER) profile --frameworks mlx $(WORK)
+
+DRILL := --device $(DEVICE) --data "$(DATA)" $(if $(BATCH),--batch-size $(BATCH)) $(if $(STEPS),--steps $(STEPS)) \
+  --runs-dir "$(RUNS)"
+layers: $(READY) ## forward and backward of both frameworks, layer by layer and by kind of operator, then the report
+	@for framework in torch lucid; do \
+	  $(PROFILER) layers --framework $$framework $(DRILL) && $(PROFILER) operators --framework $$framework $(DRILL) \
+	  || exit $$?; done
+	@$(PROFILER) report $(STORES)
+
+flame-lucid: $(READY) ## where Lucid's Python time is: sampled stacks by phase (py-spy)
+	@$(PROFILER) flame --framework lucid $(DRILL)
+
+flame-torch: $(READY) ## the same for PyTorch
+	@$(PROFILER) flame --framework torch $(DRILL)
+
+lines-lucid: $(READY) ## time of the lines of Lucid's hot functions, which flame-lucid finds (line_profiler)
+	@$(PROFILER) lines --framework lucid $(DRILL)
+
+lines-torch: $(READY) ## the same for PyTorch
+	@$(PROFILER) lines --framework torch $(DRILL)
 
 report: $(READY) ## the report again, from the newest stored runs
 	@$(PROFILER) report $(STORES)

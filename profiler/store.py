@@ -277,6 +277,20 @@ def keep_drilldown(runs_dir: Path, name: str, file: str, data: Mapping[str, Any]
     return path
 
 
+def keep_files(runs_dir: Path, name: str, files: Mapping[str, str]) -> Path:
+    """Store a drill-down of several files in a directory of its own; the directory."""
+    folder = _new_directory(runs_dir / DRILLDOWNS, name)
+    for file, content in files.items():
+        _replace(folder / file, content)
+    return folder
+
+
+def newest_text(runs_dir: Path, name: str, file: str) -> str | None:
+    """The newest drill-down's `file` among those whose directory says `name`; None where there is none."""
+    paths = sorted((runs_dir / DRILLDOWNS).glob(f"*-{name}*/{file}"))
+    return paths[-1].read_text() if paths else None
+
+
 def drilldowns(runs_dir: Path, file: str) -> Iterator[Any]:
     """The contents of every drill-down's `file`, the newest first. Raises UserError for one that cannot be read."""
     for path in sorted((runs_dir / DRILLDOWNS).glob(f"*/{file}"), reverse=True):

@@ -10,11 +10,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from profiler.attribution import is_harmless, perturbation
 from profiler.compare import Gap
+from profiler.drilldown.layers import differences
 from profiler.drilldown.spans import Direction
+from profiler.drilldown.stacks import Stacks, boxes
 from profiler.phases import Phase
 from profiler.stats import Estimate
 from profiler.subject import Subject
@@ -26,6 +28,9 @@ WIDTH, DPI = 9.0, 160
 DONE = "where the work was done"
 LABEL_FROM = 0.08
 """a segment gets a label inside from this share of the longest bar"""
+DEEPEST = 40
+LEAST_BOX = 0.002
+"""a flame graph's narrower rectangles are not drawn, of all samples; deeper ones neither"""
 REACH = 1.5
 """an interval beyond this multiple of the longest bar runs out of the picture; its figures are in the table"""
 GAP_FROM = 0.002
@@ -134,15 +139,53 @@ def layers(view: View) -> Figure:
                 labels.append(f"{subject.title}, {direction}")
     figure = Figure(figsize=(WIDTH, 2.6 + 0.45 * len(rows)), layout="constrained")
     axes = figure.subplots()
-    _dress(figure, view, "Where forward and backward go, layer by layer")
+    _dress(figure, view, _layers_finding(view))
     values = np.array(rows)
     scale = LogNorm(max(1e-3, float(np.nanpercentile(values, 5))), float(np.nanmax(values)))
     image = axes.imshow(values, aspect="auto", cmap="viridis", norm=scale, interpolation="nearest")
-    marked = [i for i, name in enumerate(names) if "conv" in name or name in ("fc", "loss")]
-    axes.set_xticks(marked, [names[i] for i in marked], rotation=90, fontsize=7)
+    marked = [i for i, name in enumerate(names) if "conv" in name or name == "fc"]
+    shown = [names[i].replace("downsample.conv", "shortcut") for i in marked]
+    axes.set_xticks(marked, shown, rotation=90, fontsize=7)
     axes.set_yticks(range(len(labels)), labels, fontsize=8)
-    figure.colorbar(image, ax=axes, label="ms per step (log scale)", pad=0.01)
+    ticks = FuncFormatter(lambda value, _: f"{value:g}")
+    figure.colorbar(image, ax=axes, label="ms per step, logarithmic", pad=0.01, format=ticks)
     return figure
+
+
+def flame(found: Stacks, name: str) -> Figure:
+    """A flame graph: phases at the bottom, callees above callers, widths in samples."""
+    rows = boxes(found, list(Phase))
+    depth = min(DEEPEST, max(box.depth for box in rows)) + 1
+    whole = sum(found.samples.values())
+    figure = Figure(figsize=(WIDTH * 1.6, 1.2 + 0.2 * depth), layout="constrained")
+    axes = figure.subplots()
+    figure.suptitle(f"{name}: {whole} samples at {found.rate} Hz", x=0.01, ha="left", fontsize=10)
+    for box in rows:
+        if box.depth > DEEPEST or box.samples < LEAST_BOX * whole:
+            continue
+        if box.depth == 0:
+            phase = box.frame.function
+        colour = theme.PHASE_COLOURS[Phase(phase)]
+        shade = 1.0 if box.depth == 0 else 0.45 + 0.1 * (box.depth % 3)
+        axes.barh(
+            box.depth, box.samples, 0.95, left=box.start, color=colour, alpha=shade, edgecolor=theme.PAPER, lw=0.3
+        )
+        letters = int(box.samples / whole * 190)
+        if letters > 3:
+            label = str(box.frame)[:letters]
+            axes.text(box.start, box.depth, f" {label}", va="center", fontsize=5.5, color=theme.INK, clip_on=True)
+    axes.set_xlim(0, whole)
+    axes.set_yticks([])
+    axes.set_xlabel("samples; the bottom row is the phase")
+    return figure
+
+
+def svg(figure: Figure) -> str:
+    """The figure as SVG, the same text for the same figure."""
+    buffer = io.StringIO()
+    with matplotlib.rc_context({"svg.hashsalt": "epoch-gap", "svg.fonttype": "none"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return buffer.getvalue()
 
 
 def _label_losses(axes: Axes, x: str, subjects: Sequence[Subject]) -> None:
@@ -239,6 +282,17 @@ def _gap_finding(headline: Gap) -> str:
     phase, part = largest(headline)[0]
     share = f"{part.value / headline.seconds.value:.0%}".replace("%", " %")
     return f"{share} of the {seconds} that {headline.slow.title} takes longer is charged to {phase}"
+
+
+def _layers_finding(view: View) -> str:
+    """The layer that makes most of the gap, in one line."""
+    if view.gaps:
+        slow, fast = (view.layers.get(s.id) for s in (view.gaps[0].slow, view.gaps[0].fast))
+        if slow and fast:
+            most = differences(slow, fast)[0]
+            more = theme.milliseconds(most.seconds)
+            return f"{view.gaps[0].slow.title} loses most in {most.layer}, {most.direction}: {more} per step"
+    return "Where forward and backward go, layer by layer"
 
 
 def _phase_legend(axes: Axes, phases: Sequence[Phase]) -> None:

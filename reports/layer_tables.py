@@ -67,8 +67,17 @@ def of_two(slow: Drilldown, fast: Drilldown) -> list[list[str]]:
     for d in found[:MOST]:
         share = theme.percent(d.seconds / whole) if whole and None not in (d.slow, d.fast) else ""
         gap = theme.milliseconds(d.seconds) if None not in (d.slow, d.fast) else "one side only"
-        rows.append([d.layer, d.direction, theme.milliseconds(d.slow), theme.milliseconds(d.fast), gap, share])
+        sides = [_with_roof(side, d.layer, d.direction, s) for side, s in ((slow, d.slow), (fast, d.fast))]
+        rows.append([d.layer, d.direction, *sides, gap, share])
     return rows
+
+
+def _with_roof(d: Drilldown, name: str, direction: Direction, seconds: float | None) -> str:
+    """Milliseconds, and the share of them that the machine's ceiling asks for."""
+    layer = next((layer for layer in d.architecture if layer.name == name), None)
+    if seconds is None or layer is None or not seconds:
+        return theme.milliseconds(seconds)
+    return f"{theme.milliseconds(seconds)}, {theme.percent(_roof(d, layer, direction) / seconds)} of roof"
 
 
 def families_of_one(d: Drilldown) -> str:

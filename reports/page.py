@@ -8,6 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from profiler.attribution import differences
 from profiler.compare import Gap
+from profiler.drilldown.lines import from_json
 from profiler.estimate import NS, more_steps, steady_steps, warm_up
 from profiler.phases import MEANING, Phase
 from profiler.run import Run
@@ -15,7 +16,7 @@ from profiler.stability import cores_busy, stolen
 from profiler.stats import spread
 from profiler.subject import Subject
 from profiler.summary import marks_share
-from reports import article, layer_tables, theme
+from reports import article, layer_tables, text, theme
 from reports.text import conditions
 from reports.view import View, accuracy_is_comparable, flag_names, how_known, short_id
 
@@ -41,6 +42,12 @@ def render(view: View, pictures: Mapping[str, bytes]) -> str:
         fairness=view.fairness,
         layer_rows=_layer_rows(view),
         family_rows=_family_rows(view),
+        line_tables=[
+            (s.title, text.top_lines(from_json(data), int(data["steps"]), float(data["slowdown"])))
+            for s in view.subjects
+            if (data := view.lines.get(s.id)) is not None
+        ],
+        flames=[(s.title, _svg_uri(view.flames[s.id])) for s in view.subjects if s.id in view.flames],
         layer_notes=[(s.title, layer_tables.notes(view.layers[s.id])) for s in view.subjects if s.id in view.layers],
         runs=[_run_row(s, run) for s in view.subjects for run in s.runs],
         flag_names=flag_names,
@@ -55,6 +62,10 @@ def render(view: View, pictures: Mapping[str, bytes]) -> str:
 
 def _data_uri(png: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(png).decode()
+
+
+def _svg_uri(svg: str) -> str:
+    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
 
 
 def _phase_row(view: View, phase: Phase) -> dict[str, Any]:

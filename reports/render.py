@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from profiler.drilldown.layers import Drilldown
+from profiler.drilldown.found import Found
 from profiler.noise import Floors
 from profiler.run import Run
 from reports import charts, page, text
@@ -27,14 +27,13 @@ class Report:
 def render(
     runs: Sequence[Run],
     floors: Floors | None = None,
-    layers: Sequence[Drilldown] = (),
-    operators: Sequence[Drilldown] = (),
+    found: Found | None = None,
 ) -> Report:
     """Analyse runs and draw everything, with the noise floors and the drill-downs that are known.
 
     Raises UserError where the runs cannot be compared or hold no full step.
     """
-    view = build(runs, floors, layers, operators)
+    view = build(runs, floors, found)
     pictures = {"breakdown.png": charts.png(charts.breakdown(view))}
     if view.gaps:
         pictures["gap.png"] = charts.png(charts.gap(view))

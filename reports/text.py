@@ -6,6 +6,9 @@ import json
 from collections.abc import Sequence
 
 from profiler import compare
+from profiler.drilldown import lines
+from profiler.drilldown.lines import Function
+from profiler.drilldown.stacks import Stacks
 from profiler.fairness import audit
 from profiler.noise import Floor
 from profiler.phases import Phase
@@ -16,6 +19,10 @@ from profiler.subject import Subject
 from reports import theme
 from reports.view import View, how_known, noise_floor, short_id
 
+LEAST_SHARE = 0.001
+"""phases with less, by samples and by marks, are not listed"""
+MOST_SOURCE = 70
+"""characters of a source line"""
 CSV_COLUMNS = (
     "subject", "ledger", "phase", "seconds_per_epoch", "low_s", "high_s", "share",
     "gap_s", "gap_low_s", "gap_high_s",
@@ -135,3 +142,34 @@ def _flat(prefix: str, value: object) -> list[tuple[str, str]]:
     if isinstance(value, dict):
         return [pair for key, inner in value.items() for pair in _flat(f"{prefix}.{key}".lstrip("."), inner)]
     return [(prefix, value if isinstance(value, str) else json.dumps(value))]
+
+
+def as_json(data: object) -> str:
+    """Strict JSON."""
+    return json.dumps(data, indent=1, allow_nan=False)
+
+
+def phase_shares(run: Run, found: Stacks) -> str:
+    """Each phase's share of the samples beside its share by the marks of the same run."""
+    marks = {phase: float(ns.sum()) for phase, ns in run.train.phase_ns.items()}
+    samples, whole = found.by_phase(), sum(marks.values())
+    taken = sum(count for phase, count in samples.items() if phase in marks)
+    rows = [["phase", "samples", "share", "by the marks", "points"]]
+    for phase, ns in marks.items():
+        share, marked = samples.get(phase, 0) / max(1, taken), ns / whole
+        if max(share, marked) >= LEAST_SHARE:
+            points = f"{100 * (share - marked):+.1f}"
+            rows.append([phase, str(samples.get(phase, 0)), theme.percent(share), theme.percent(marked), points])
+    return f"{aligned(rows)}\noutside the training loop: {found.outside} samples"
+
+
+def top_lines(functions: Sequence[Function], steps: int, slowdown: float, most: int = 20) -> str:
+    """The lines that took longest, per step; a line's time holds that of what it calls."""
+    whole = {function.name: function.seconds for function in functions}
+    rows = [["line", "ms per step", "of its function", "hits per step", "source"]]
+    for function, line in lines.top(functions, most):
+        place = f"{function.file}:{line.number} {function.name}"
+        share = theme.percent(line.seconds / whole[function.name]) if whole[function.name] else ""
+        hits = f"{line.hits / steps:.0f}"
+        rows.append([place, f"{1000 * line.seconds / steps:.2f}", share, hits, line.source[:MOST_SOURCE]])
+    return f"{aligned(rows)}\nwatching made a step {theme.times(slowdown)} times as long"

@@ -1,11 +1,12 @@
 """From stored runs to everything that a report says, computed once and before anything is drawn."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from profiler import attribution
 from profiler.compare import EQUAL_WITHIN, Gap, gaps
+from profiler.drilldown.found import Found, contender
 from profiler.drilldown.layers import Drilldown
 from profiler.estimate import steady_steps
 from profiler.fairness import Item, audit
@@ -47,6 +48,8 @@ class View:
     next: str
     layers: dict[str, Drilldown]
     operators: dict[str, Drilldown]
+    lines: dict[str, Mapping[str, Any]]
+    flames: dict[str, str]
     """the newest drill-downs of each subject's kind, by subject id, where there are any"""
     article: tuple[ArticleRun, ...]
     """the article's runs of the frameworks shown"""
@@ -71,14 +74,14 @@ class View:
 def build(
     runs: Sequence[Run],
     floors: Floors | None = None,
-    layers: Sequence[Drilldown] = (),
-    operators: Sequence[Drilldown] = (),
+    found: Found | None = None,
 ) -> View:
     """Analyse runs, with the noise floors and the drill-downs (the newest first) that are known.
 
     Raises UserError where the runs cannot be compared or hold no full step.
     """
     subjects = tuple(sorted(group(runs), key=lambda s: -s.epoch.total.value))
+    found = found or Found()
     floor = applying(floors or {}, runs)
     pairs = tuple(gaps(subjects, floor.share if floor else None))
     flagged = {s.id: {run.id: flags(run) for run in s.runs} for s in subjects}
@@ -95,13 +98,19 @@ def build(
         moved=tuple(line for subject in subjects for line in _moved(subject)),
         cautions=tuple(_cautions(subjects, pairs, fairness, flagged)),
         next=_next(subjects, pairs),
-        layers={s.id: found for s in subjects if (found := _drilldown(s, layers)) is not None},
-        operators={s.id: found for s in subjects if (found := _drilldown(s, operators)) is not None},
+        layers={s.id: d for s in subjects if (d := _drilldown(s, found.layers)) is not None},
+        operators={s.id: d for s in subjects if (d := _drilldown(s, found.operators)) is not None},
+        lines={s.id: found.lines[key] for s in subjects if (key := _contender(s)) in found.lines},
+        flames={s.id: found.flames[key] for s in subjects if (key := _contender(s)) in found.flames},
         article=tuple(
             ARTICLE[name] for name in dict.fromkeys(s.first.framework for s in subjects) if name in ARTICLE
         ),
         summary=summarise(subjects, pairs, fairness),
     )
+
+
+def _contender(subject: Subject) -> str:
+    return contender(subject.first.framework, str(subject.first.manifest["framework"]["device"]))
 
 
 def _drilldown(subject: Subject, drilldowns: Sequence[Drilldown]) -> Drilldown | None:

@@ -21,6 +21,7 @@ WARM_UP = 2
 class Watched:
     """Decides when watching begins and when all is done; see `loop.Enough`."""
 
+    framework: Framework
     watching: AbstractContextManager[None]
     spans: Spans
     steps: int
@@ -49,10 +50,11 @@ def images_needed(batch_size: int, steps: int) -> int:
     return batch_size * (WARM_UP + 2 * steps)
 
 
-def watch(framework: Framework, data: Cifar10, batch_size: int, steps: int, watched: Watched, quiet: bool) -> None:
-    """Train `WARM_UP` + 2 `steps` fenced steps, the last `steps` of them watched."""
+def watch(data: Cifar10, batch_size: int, seen: Watched, quiet: bool) -> None:
+    """Train `WARM_UP` fenced steps, then as many as `seen` asks for without and with watching."""
+    framework = seen.framework
     recorder = Recorder(framework.phases, Discard(), schedule=POLICIES["all"], wait=framework.wait)
-    total = WARM_UP + 2 * steps
+    total = WARM_UP + 2 * seen.steps
     loop.train(
         framework,
         framework.loader(data.x_train, data.y_train, batch_size, True, loop.timed_collate(recorder)),
@@ -60,5 +62,5 @@ def watch(framework: Framework, data: Cifar10, batch_size: int, steps: int, watc
         recorder,
         Progress(framework.name, total, total, io.StringIO() if quiet else sys.stderr),
         epochs=1,
-        enough=watched,
+        enough=seen,
     )

@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from typing import Any
 
 from profiler import busy, environment, store
 from profiler.commands.options import add_workload
@@ -34,10 +35,24 @@ def execute(args: argparse.Namespace) -> int:
     return 0
 
 
-def drill(
-    args: argparse.Namespace, file: str, watching: Callable[[Framework, Spans], AbstractContextManager[None]]
-) -> layers.Drilldown:
+Watching = Callable[[Framework, Spans], AbstractContextManager[None]]
+
+
+def drill(args: argparse.Namespace, file: str, watching: Watching) -> layers.Drilldown:
     """Train a few steps, without and with `watching`; store what it saw as `file`. Raises UserError."""
+    seen, conditions = train(args, watching)
+    ceilings = {**roofline.numpy_ceilings(), **seen.framework.ceilings()}
+    architecture = list(resnet18.layers())
+    found = layers.collect(
+        conditions, seen.plain, seen.watched, seen.spans, seen.framework.family, ceilings, architecture
+    )
+    name = f"{file.removesuffix('.json')}-{seen.framework.name}-{seen.framework.device}"
+    print(store.keep_drilldown(args.runs_dir, name, file, layers.to_json(found)))
+    return found
+
+
+def train(args: argparse.Namespace, watching: Watching) -> tuple[Watched, dict[str, Any]]:
+    """Train a few steps, without and with `watching`; what was seen, and under which conditions. Raises UserError."""
     size, steps = args.batch_size or 128, args.steps or STEPS
     with busy.present("drilldown", allow_others=args.allow_busy):
         framework = registry.build(
@@ -48,9 +63,8 @@ def drill(
         if len(data.y_train) < needed:
             raise UserError(f"{needed} training images are needed and {len(data.y_train)} are there; lower --steps")
         spans = Spans()
-        seen = Watched(watching(framework, spans), spans, steps)
-        watch(framework, data, size, steps, seen, args.quiet)
-        ceilings = {**roofline.numpy_ceilings(), **framework.ceilings()}
+        seen = Watched(framework, watching(framework, spans), spans, steps)
+        watch(data, size, seen, args.quiet)
     conditions = {
         "framework": {
             "name": framework.name, "title": framework.title, "version": framework.version,
@@ -60,9 +74,4 @@ def drill(
         "data": {"kind": data.kind, "sha256": data.sha256},
         "environment": environment.collect(),
     }  # fmt: skip
-    found = layers.collect(
-        conditions, seen.plain, seen.watched, spans, framework.family, ceilings, list(resnet18.layers())
-    )
-    name = f"{file.removesuffix('.json')}-{framework.name}-{framework.device}"
-    print(store.keep_drilldown(args.runs_dir, name, file, layers.to_json(found)))
-    return found
+    return seen, conditions

@@ -29,6 +29,8 @@ VERBS = {
     "noise": "compare a framework with itself: the smallest effect that this machine lets one claim",
     "layers": "where forward and backward go, layer by layer: a run of its own",
     "operators": "where forward and backward go, by kind of operator: a run of its own",
+    "flame": "sample the stacks of a framework's training, by phase",
+    "lines": "time the lines of a framework's hot functions",
     "trace": "write a stored run as a trace for Perfetto",
     "list": "list the stored runs",
     "show": "show one stored run",

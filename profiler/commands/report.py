@@ -1,6 +1,7 @@
 """Write the report of stored runs: a page, pictures, summary.json and a CSV of the phases."""
 
 import argparse
+import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -8,7 +9,11 @@ from pathlib import Path
 
 from profiler import store
 from profiler.commands.options import add_runs_dir
+from profiler.drilldown.found import Found
+from profiler.drilldown.found import contender as key_of
 from profiler.drilldown.layers import LAYERS, OPERATORS, from_json
+from profiler.drilldown.lines import FILE as LINES
+from profiler.drilldown.stacks import SVG
 from profiler.errors import UserError
 from profiler.noise import Floors
 from profiler.run import Run
@@ -36,10 +41,8 @@ def execute(args: argparse.Namespace) -> int:
 
 def write(paths: Sequence[Path], out: Path, runs_dir: Path) -> int:
     """Write the report, print its verdict and where it is. Raises UserError; then no file was touched."""
-    layers, operators = (
-        [from_json(data) for data in store.drilldowns(runs_dir, file)] for file in (LAYERS, OPERATORS)
-    )
-    report = render([store.read(path) for path in paths], _floors(runs_dir), layers, operators)
+    runs = [store.read(path) for path in paths]
+    report = render(runs, _floors(runs_dir), _found(runs, runs_dir))
     prepare(out)
     with _writing(out):
         for name in FILES:
@@ -48,6 +51,19 @@ def write(paths: Sequence[Path], out: Path, runs_dir: Path) -> int:
     print(report.view.floor)
     print(f"report: {out / report.page}")
     return 0
+
+
+def _found(runs: Sequence[Run], runs_dir: Path) -> Found:
+    """The drill-downs beside the runs."""
+    contenders = {key_of(run.framework, str(run.manifest["framework"]["device"])) for run in runs}
+    lines = {name: store.newest_text(runs_dir, f"lines-{name}-", LINES) for name in contenders}
+    flames = {name: store.newest_text(runs_dir, f"flame-{name}-", SVG) for name in contenders}
+    return Found(
+        [from_json(data) for data in store.drilldowns(runs_dir, LAYERS)],
+        [from_json(data) for data in store.drilldowns(runs_dir, OPERATORS)],
+        {name: json.loads(text) for name, text in lines.items() if text is not None},
+        {name: text for name, text in flames.items() if text is not None},
+    )
 
 
 def _floors(runs_dir: Path) -> Floors:

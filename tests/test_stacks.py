@@ -1,0 +1,81 @@
+"""Stacks as py-spy writes them, with known counts."""
+
+import pytest
+
+from profiler.drilldown.stacks import Frame, boxes, hottest, parse, speedscope
+from profiler.errors import UserError
+from profiler.phases import Phase
+from workloads.loop_lines import PHASES, phase_of
+
+LOOP = "_train_epoch (workloads/loop.py:{})"
+
+
+def line_of(phase: Phase, function: str = "_train_epoch") -> int:
+    return min(line for (name, line), p in PHASES.items() if p is phase and name == function)
+
+
+def raw() -> str:
+    forward, backward, fetch = (LOOP.format(line_of(p)) for p in (Phase.FORWARD, Phase.BACKWARD, Phase.FETCH))
+    timed = f"timed (workloads/loop.py:{line_of(Phase.COLLATE, 'timed')})"
+    rows = {
+        f"main (m.py:1);{forward};forward (lucid/conv.py:10);einsum (lucid/ops.py:3)": 40,
+        f"main (m.py:1);{forward};forward (lucid/conv.py:12)": 10,
+        f"main (m.py:1);{backward};backward (lucid/tensor.py:9)": 100,
+        f"main (m.py:1);{fetch};__next__ (lucid/data.py:4)": 3,
+        f"main (m.py:1);{fetch};__next__ (lucid/data.py:5);{timed};stack (numpy/shape.py:7)": 5,
+        "main (m.py:1);load (m.py:2)": 7,
+    }
+    return "".join(f"{stack} {count}\n" for stack, count in rows.items())
+
+
+def test_a_sample_belongs_to_the_phase_of_the_loops_line_that_it_was_in() -> None:
+    found = parse(raw(), phase_of, 50)
+    assert found.by_phase() == {"forward": 50, "backward": 100, "fetch": 3, "collate": 5}
+    assert found.outside == 7
+
+
+def test_every_phase_of_a_step_has_lines_of_its_own_in_the_loop() -> None:
+    in_step = set(Phase) - {Phase.EVALUATE, Phase.CHECKPOINT, Phase.OTHER}
+    assert in_step <= set(PHASES.values())
+    assert phase_of(Frame("_train_epoch", "elsewhere/loop.py", line_of(Phase.FORWARD))) is None
+    assert phase_of(Frame("_evaluate", "workloads/loop.py", line_of(Phase.FORWARD))) is None
+
+
+def test_the_hottest_functions_are_those_whose_own_code_was_seen() -> None:
+    found = parse(raw(), phase_of, 50)
+    assert hottest(found, "lucid/", 3) == [
+        ("lucid/tensor.py", "backward", 100), ("lucid/ops.py", "einsum", 40), ("lucid/conv.py", "forward", 10),
+    ]  # fmt: skip
+
+
+def test_a_flame_graph_is_as_wide_as_its_samples_and_callees_stand_on_callers() -> None:
+    found = parse(raw(), phase_of, 50)
+    rows = boxes(found, list(Phase))
+    phases = [(box.frame.function, box.start, box.samples) for box in rows if box.depth == 0]
+    assert phases == [("fetch", 0, 3), ("collate", 3, 5), ("forward", 8, 50), ("backward", 58, 100)]
+    for box in rows:
+        if box.depth:
+            assert any(
+                under.depth == box.depth - 1
+                and under.start <= box.start
+                and box.start + box.samples <= under.start + under.samples
+                for under in rows
+            )
+
+
+def test_speedscopes_file_has_what_its_format_asks_for() -> None:
+    """https://www.speedscope.app/file-format-schema.json: a sampled profile's required keys, and its invariants."""
+    data = speedscope(parse(raw(), phase_of, 50), "a run")
+    profile = data["profiles"][0]
+    assert {"type", "name", "unit", "startValue", "endValue", "samples", "weights"} <= profile.keys()
+    assert (profile["type"], profile["unit"]) == ("sampled", "seconds")
+    assert len(profile["samples"]) == len(profile["weights"]) == 5
+    assert all(0 <= i < len(data["shared"]["frames"]) for stack in profile["samples"] for i in stack)
+    assert profile["endValue"] == pytest.approx(158 / 50)
+    assert all("name" in frame for frame in data["shared"]["frames"])
+
+
+@pytest.mark.parametrize("text", ["no count at the end\n", "a (b.py:1);c\n"])
+def test_what_is_no_stack_is_refused_in_one_line(text: str) -> None:
+    with pytest.raises(UserError, match="raw format"):
+        parse(text, phase_of, 50)
