@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, pairwise
 
 from profiler.estimate import EpochEstimate
 from profiler.phases import EPOCH_PHASES, Phase
@@ -72,9 +72,12 @@ def gaps(subjects: Sequence[Subject], floor: float | None = None) -> list[Gap]:
     return sorted(pairs, key=_seconds, reverse=True)
 
 
-def gap(slow: Subject, fast: Subject, floor: float | None = None) -> Gap:
-    """The gap between two subjects, over pairs of processes where they alternated, at least two each."""
-    left_out = _left_out(slow, fast)
+def gap(slow: Subject, fast: Subject, floor: float | None = None, left_out: tuple[Phase, ...] | None = None) -> Gap:
+    """The gap between two subjects, over pairs of processes where they alternated, at least two each.
+
+    Without the phases `left_out`; None: those that are not known wherever there is one.
+    """
+    left_out = _left_out(slow, fast) if left_out is None else left_out
     paired = len(slow.runs) == len(fast.runs) >= 2 and _session(slow) == _session(fast) is not None
     sides = [[e.without(left_out) for e in subject.general] for subject in (slow, fast)]
     by_phase = {
@@ -88,6 +91,15 @@ def gap(slow: Subject, fast: Subject, floor: float | None = None) -> Gap:
     fenced = gap(slow.fenced, fast.fenced, floor) if slow.fenced and fast.fenced else None
     log = _log_ratio(totals[0], totals[1], paired)
     return Gap(slow, fast, fast_seconds, seconds, ratio(log), by_phase, left_out, floor, fenced)
+
+
+def chain(subjects: Sequence[Subject], floor: float | None = None) -> list[Gap]:
+    """From each of the subjects to the next: their gaps sum to that of the first and the last.
+
+    Only what every subject measured is in them, so that the phases sum too.
+    """
+    left_out = _left_out(*subjects)
+    return [gap(a, b, floor, left_out) for a, b in pairwise(subjects)]
 
 
 def _seconds(gap: Gap) -> float:

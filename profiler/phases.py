@@ -15,6 +15,7 @@ class Phase(StrEnum):
     MATERIALIZE = "materialize"
     BACKWARD = "backward"
     STEP = "step"
+    COMPILED = "compiled_step"
     METRICS = "metrics"
     LOGGING = "logging"
     FLUSH = "flush"
@@ -33,6 +34,7 @@ MEANING: dict[Phase, str] = {
     Phase.MATERIALIZE: "loss.eval(): the lazy graph of the loss is computed",
     Phase.BACKWARD: "loss.backward()",
     Phase.STEP: "optimizer.step()",
+    Phase.COMPILED: "forward, backward and step compiled into one function (mx.compile): not to be split",
     Phase.METRICS: "read the loss, count the right answers",
     Phase.LOGGING: "the progress bar",
     Phase.FLUSH: "wait for what no step has waited for, once per epoch before evaluate; lazy devices only",

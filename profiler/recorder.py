@@ -5,7 +5,7 @@ to its wall time exactly, in integer nanoseconds, by construction.
 """
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -127,8 +127,9 @@ class Recorder:
         wait: Callable[[], None] = lambda: None,
         look: Callable[[], Reading] | None = None,
         rss_bytes: Callable[[], int] = lambda: 0,
+        charged_to: Mapping[Phase, Phase] | None = None,
     ) -> None:
-        self._phases = frozenset(phases)
+        self._charged = {**{phase: phase for phase in phases}, **(charged_to or {})}
         self._sink = sink
         self._clock = clock
         self._flush_after_ns = flush_after_ns
@@ -241,7 +242,7 @@ class Recorder:
         durations: Durations = {}
         marks = iter(self._marks)
         for phase, now in zip(marks, marks, strict=True):
-            charged = phase if phase in self._phases else Phase.OTHER
+            charged = self._charged.get(phase, Phase.OTHER)
             durations[charged] = durations.get(charged, 0) + now - previous
             previous = now
         self._marks.clear()

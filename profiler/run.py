@@ -2,7 +2,8 @@
 
 Schema version of a stored run, and what each version changed:
   1  the first: manifest, steps, epochs, events.
-  2  phase `flush`; `rss_bytes` of every step; table `readings` in place of the manifest's `load_start`, `load_end`.
+  2  phases `flush` and `compiled_step`; `rss_bytes` of every step; table `readings` in place of the manifest's
+     `load_start`, `load_end`.
 """
 
 import math

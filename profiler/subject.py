@@ -10,7 +10,7 @@ from profiler.phases import Phase
 from profiler.run import Run
 from profiler.stats import Estimate, between
 
-SETTINGS = ("checkpoint", "mmap")
+SETTINGS = ("checkpoint", "mmap", "compile")
 """switches whose runs are not repeats of runs without them"""
 
 
@@ -36,14 +36,14 @@ class Subject:
     def title(self) -> str:
         """For people: name, version, device, label."""
         framework, config = self.first.manifest["framework"], self.first.manifest["config"]
-        settings = "".join(f", {name}" for name in SETTINGS if config[name])
+        settings = "".join(f", {name}" for name in SETTINGS if config.get(name))
         return f"{config['label'] or framework['title']} {framework['version']} ({framework['device']}{settings})"
 
 
 def subject_id(run: Run) -> str:
     """What makes two runs repeats of each other: framework, label, version, device, and settings that cost time."""
     framework, config = run.manifest["framework"], run.manifest["config"]
-    settings = [name for name in SETTINGS if config[name]]
+    settings = [name for name in SETTINGS if config.get(name)]
     parts = [framework["name"], config["label"], framework["version"], framework["device"], *settings]
     return "-".join(filter(None, parts))
 

@@ -40,6 +40,7 @@ def render(view: View, pictures: Mapping[str, bytes]) -> str:
         article_epoch=article.EPOCH,
         ledgers=[_ledgers(subject) for subject in view.subjects if subject.fenced],
         fairness=view.fairness,
+        chain_rows=_chain_rows(view),
         layer_rows=_layer_rows(view),
         family_rows=_family_rows(view),
         line_tables=[
@@ -84,6 +85,21 @@ def _cell(subject: Subject, phase: Phase) -> dict[str, str]:
         return {"seconds": unknown if has else "n/a", "range": "", "share": ""}
     share = theme.percent(i.value / subject.epoch.total.value)
     return {"seconds": theme.seconds(i.value), "range": theme.within(i.low, i.high), "share": share}
+
+
+def _chain_rows(view: View) -> list[list[str]]:
+    """By phase: the gap from the slowest to the fastest, and the steps that it is made of."""
+    rows = []
+    for phase in view.phases:
+        parts = [g.by_phase.get(phase) for g in view.chain]
+        known = [part for part in parts if part is not None]
+        if known:
+            cells = [theme.interval(part.interval()) if part else "n/a" for part in parts]
+            rows.append([str(phase), theme.seconds(sum(part.value for part in known)), *cells])
+    if view.chain:
+        whole = theme.seconds(sum(g.seconds.value for g in view.chain))
+        rows.append(["epoch", whole, *(theme.interval(g.seconds.interval()) for g in view.chain)])
+    return rows
 
 
 def _layer_rows(view: View) -> list[list[str]]:

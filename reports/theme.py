@@ -17,6 +17,7 @@ PHASE_COLOURS: dict[Phase, str] = {
     Phase.MATERIALIZE: "#f0e442",
     Phase.BACKWARD: "#d55e00",
     Phase.STEP: "#8e4585",
+    Phase.COMPILED: "#b07c3f",
     Phase.METRICS: "#66c2a5",
     Phase.LOGGING: "#a0a0a0",
     Phase.FLUSH: "#c8b400",

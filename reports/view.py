@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from profiler import attribution
-from profiler.compare import EQUAL_WITHIN, Gap, gaps
+from profiler.compare import EQUAL_WITHIN, Gap, chain, gaps
 from profiler.drilldown.found import Found, contender
 from profiler.drilldown.layers import Drilldown
 from profiler.estimate import steady_steps
@@ -33,6 +33,8 @@ class View:
 
     subjects: tuple[Subject, ...]
     gaps: tuple[Gap, ...]
+    chain: tuple[Gap, ...]
+    """with three subjects or more: from each to the next faster one, summing to the gap of the first and the last"""
     fairness: tuple[Item, ...]
     phases: tuple[Phase, ...]
     """those that took any time in any subject, in display order"""
@@ -89,6 +91,7 @@ def build(
     return View(
         subjects=subjects,
         gaps=pairs,
+        chain=tuple(chain(subjects, floor.share if floor else None)) if len(subjects) > 2 else (),
         fairness=fairness,
         phases=_phases_shown(subjects),
         verdict=_verdict(subjects, pairs),

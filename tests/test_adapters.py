@@ -21,7 +21,7 @@ from workloads.progress import Progress
 from workloads.synthetic import make_synthetic
 
 BATCH, STEPS, SEED = 2, 3, 7
-SIDES = [("fake", "cpu"), ("torch", "cpu"), ("lucid", "cpu"), ("lucid", "gpu")]
+SIDES = [("fake", "cpu"), ("torch", "cpu"), ("lucid", "cpu"), ("lucid", "gpu"), ("mlx", "cpu")]
 SCRIPT = {"batch_size": BATCH, "costs": "", "lazy": False}
 
 side = pytest.mark.parametrize(("name", "device"), SIDES, ids=map("-".join, SIDES))
@@ -40,7 +40,9 @@ def train(framework: Framework, clock: Any = None, **options: Any) -> Kept:
     sink = Kept(ScriptedClock())
     schedule = options.get("schedule", POLICIES["none"])
     clock = clock or ScriptedClock()
-    recorder = Recorder(framework.phases, sink, clock, schedule=schedule, wait=framework.wait)
+    recorder = Recorder(
+        framework.phases, sink, clock, schedule=schedule, wait=framework.wait, charged_to=framework.charged_to
+    )
     x, y = images(BATCH * STEPS + 1)
     around = loop.timed_collate(recorder)
     with Path("/dev/null").open("w") as nowhere:
@@ -299,3 +301,14 @@ def test_a_network_of_another_size_is_refused(monkeypatch: pytest.MonkeyPatch) -
 def test_an_unknown_framework_is_one_line() -> None:
     with pytest.raises(UserError, match="no framework 'jax'; choose one of"):
         build("jax", "cpu")
+
+
+def test_a_compiled_step_learns_what_an_uncompiled_one_does_and_is_one_phase() -> None:
+    plain, compiled = (registry.build("mlx", "cpu", SEED, compiled=c) for c in (False, True))
+    losses = [[step.loss for step in training(train(framework))] for framework in (plain, compiled)]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3)
+    steps = training(train(compiled))
+    gone = {Phase.ZERO_GRAD, Phase.FORWARD, Phase.MATERIALIZE, Phase.BACKWARD, Phase.STEP}
+    assert all(Phase.COMPILED in step.durations and not gone & step.durations.keys() for step in steps)
+    with pytest.raises(UserError, match="--compile is for mlx"):
+        registry.build("fake", "cpu", SEED, **SCRIPT, compiled=True)

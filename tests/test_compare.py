@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from profiler.compare import EQUAL_WITHIN, Gap, gap, gaps
+from profiler.compare import EQUAL_WITHIN, Gap, chain, gap, gaps
 from profiler.phases import Phase
 from profiler.run import Run
 from profiler.subject import Subject, group
@@ -98,6 +98,27 @@ def test_a_against_a_is_rarely_called_slower_and_a_real_difference_mostly_is(mak
     simulation_error = 2 * (0.05 * 0.95 / trials) ** 0.5
     assert false_alarms / trials <= 0.07 + simulation_error
     assert found / trials > 0.9
+
+
+def test_a_chain_of_gaps_sums_to_the_whole_by_phase(make_run: MakeRun) -> None:
+    """Lucid by way of MLX to PyTorch: the middle one has a phase of its own, the last no evaluation."""
+    runs = [
+        make_run(noisy(3, 1), evaluation=[0.4], config={"label": "slow"}),
+        with_materialize(make_run(noisy(2, 2), evaluation=[0.3], config={"label": "middle"})),
+        make_run(noisy(1, 3), config={"label": "fast"}),
+    ]
+    subjects = group(runs)
+    links = chain(subjects)
+    whole = gap(subjects[0], subjects[2])
+    assert [(g.slow.id, g.fast.id) for g in links] == [
+        (subjects[0].id, subjects[1].id),
+        (subjects[1].id, subjects[2].id),
+    ]
+    assert all(g.left_out == whole.left_out == (Phase.EVALUATE,) for g in links)
+    assert sum(g.seconds.value for g in links) == pytest.approx(whole.seconds.value, rel=1e-9)
+    for phase in (Phase.FORWARD, Phase.BACKWARD, Phase.MATERIALIZE):
+        parts = [g.by_phase[phase].value for g in links if phase in g.by_phase]
+        assert sum(parts) == pytest.approx(whole.by_phase[phase].value if phase in whole.by_phase else 0, abs=1e-9)
 
 
 def test_a_phase_that_only_one_side_has_counts_fully(make_run: MakeRun) -> None:

@@ -35,7 +35,7 @@ def test_a_sample_belongs_to_the_phase_of_the_loops_line_that_it_was_in() -> Non
 
 
 def test_every_phase_of_a_step_has_lines_of_its_own_in_the_loop() -> None:
-    in_step = set(Phase) - {Phase.EVALUATE, Phase.CHECKPOINT, Phase.OTHER}
+    in_step = set(Phase) - {Phase.EVALUATE, Phase.CHECKPOINT, Phase.OTHER, Phase.COMPILED}
     assert in_step <= set(PHASES.values())
     assert phase_of(Frame("_train_epoch", "elsewhere/loop.py", line_of(Phase.FORWARD))) is None
     assert phase_of(Frame("_evaluate", "workloads/loop.py", line_of(Phase.FORWARD))) is None

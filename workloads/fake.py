@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from profiler.drilldown.spans import Direction, Family, Spans
@@ -16,7 +17,7 @@ from workloads.framework import Batch, Collate, Images, Labels, seed_python
 
 DEFAULT_COSTS = "fetch=1,collate=2,to_device=1,forward=10,backward=20,step=5,metrics=1,evaluate=8"
 _LAZY = frozenset({Phase.MATERIALIZE, Phase.FLUSH})
-_SCRIPTABLE = frozenset(Phase) - {Phase.LOGGING, Phase.OTHER}
+_SCRIPTABLE = frozenset(Phase) - {Phase.LOGGING, Phase.OTHER, Phase.COMPILED}
 
 
 class Fake:
@@ -30,6 +31,7 @@ class Fake:
     title = "scripted fake"
     version = "1"
     checkpoint_name = "model.txt"
+    charged_to: Mapping[Phase, Phase] = MappingProxyType({})
     device = "cpu"
 
     def __init__(
@@ -42,7 +44,7 @@ class Fake:
     ) -> None:
         seed_python(seed)
         self.costs = parse_costs(costs)
-        self.phases = frozenset(Phase) - (frozenset() if lazy else _LAZY)
+        self.phases = frozenset(Phase) - {Phase.COMPILED} - (frozenset() if lazy else _LAZY)
         self.lr = resnet18.ADAM.lr
         if not lazy and (surplus := _LAZY & self.costs.keys()):
             raise UserError(f"--fake-costs: {min(surplus)} is a phase of a lazy fake only; add --fake-lazy")

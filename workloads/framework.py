@@ -1,7 +1,7 @@
 """The adapter contract: what the training loop asks of a framework. Methods bear the names of the phases."""
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
@@ -42,6 +42,10 @@ class Framework(Protocol):
     @property
     def phases(self) -> frozenset[Phase]:
         """The phases that this framework has; the time of any other reads "n/a" in every report."""
+
+    @property
+    def charged_to(self) -> Mapping[Phase, Phase]:
+        """The phase that the time of a phase belongs to which this framework cannot tell from others."""
 
     @property
     def checkpoint_name(self) -> str:

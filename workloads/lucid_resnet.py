@@ -1,9 +1,10 @@
 """Lucid: its resnet_18 with the article's stem, its DataLoader over NumPy arrays, its loop body."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from profiler.drilldown.spans import Family, Spans
@@ -33,10 +34,11 @@ class LucidResNet:
     title = "Lucid"
     version = version(DISTRIBUTION)
     checkpoint_name = "model.lcd"
+    charged_to: Mapping[Phase, Phase] = MappingProxyType({})
 
     def __init__(self, device: str, seed: int) -> None:
         self.device = _choose(device)
-        self.phases = frozenset(Phase) - ({Phase.FLUSH} if self.device == "cpu" else set())
+        self.phases = frozenset(Phase) - {Phase.COMPILED} - ({Phase.FLUSH} if self.device == "cpu" else set())
         seed_python(seed)
         lucid.random.seed(seed)
         self.model = lucid.models.resnet_18(num_classes=resnet18.CLASSES)

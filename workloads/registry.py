@@ -20,10 +20,10 @@ def _lucid(device: str, seed: int, **_: Any) -> Framework:
     return LucidResNet(device, seed)
 
 
-def _mlx(device: str, seed: int, **_: Any) -> Framework:
+def _mlx(device: str, seed: int, *, compiled: bool = False, **_: Any) -> Framework:
     from workloads.mlx_resnet import MlxResNet
 
-    return MlxResNet(device, seed)
+    return MlxResNet(device, seed, compiled)
 
 
 def _fake(device: str, seed: int, *, batch_size: int, costs: str, lazy: bool, **_: Any) -> Framework:
@@ -43,12 +43,14 @@ FRAMEWORKS: dict[str, Callable[..., Framework]] = {
 
 
 def build(name: str, device: str, seed: int, **script: Any) -> Framework:
-    """Set up a framework; `script` (batch_size, costs, lazy) is for those that are scripted.
+    """Set up a framework; `script` holds what only some take (batch_size, costs, lazy, compiled).
 
     Raises UserError for an unknown name, device or version, or a network that is not the one compared.
     """
     if name not in FRAMEWORKS:
         raise UserError(f"no framework {name!r}; choose one of: {', '.join(FRAMEWORKS)}")
+    if script.get("compiled") and FRAMEWORKS[name] is not _mlx:
+        raise UserError(f"--compile is for mlx; {name} has no compiled step")
     framework = FRAMEWORKS[name](device, seed, **script)
     found, expected = framework.parameter_count(), resnet18.parameter_count()
     if found != expected:

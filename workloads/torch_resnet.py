@@ -1,8 +1,9 @@
 """PyTorch: torchvision's resnet18 with the article's stem, its DataLoader, its loop body."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -25,11 +26,12 @@ class TorchResNet:
     title = "PyTorch"
     version = torch.__version__
     checkpoint_name = "model.pt"
+    charged_to: Mapping[Phase, Phase] = MappingProxyType({})
 
     def __init__(self, device: str, seed: int) -> None:
         self.device = _choose(device)
         eager = {Phase.FLUSH} if self.device == "cpu" else set()
-        self.phases = frozenset(Phase) - {Phase.MATERIALIZE} - eager
+        self.phases = frozenset(Phase) - {Phase.MATERIALIZE, Phase.COMPILED} - eager
         seed_python(seed)
         torch.manual_seed(seed)
         self.model = models.resnet18(num_classes=resnet18.CLASSES)

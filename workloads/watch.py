@@ -53,7 +53,9 @@ def images_needed(batch_size: int, steps: int) -> int:
 def watch(data: Cifar10, batch_size: int, seen: Watched, quiet: bool) -> None:
     """Train `WARM_UP` fenced steps, then as many as `seen` asks for without and with watching."""
     framework = seen.framework
-    recorder = Recorder(framework.phases, Discard(), schedule=POLICIES["all"], wait=framework.wait)
+    recorder = Recorder(
+        framework.phases, Discard(), schedule=POLICIES["all"], wait=framework.wait, charged_to=framework.charged_to
+    )
     total = WARM_UP + 2 * seen.steps
     loop.train(
         framework,

@@ -4,14 +4,18 @@ import argparse
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from profiler import store
 from profiler.commands.options import add_workload, positive, workload_arguments
 from profiler.drilldown import stacks
 from profiler.errors import UserError
+from profiler.estimate import steady_steps
 from profiler.run import Run
-from reports import charts, text
+from profiler.subject import incomparable, subject_id
+from reports import charts, text, theme
+from reports.view import short_id
 from workloads import registry
 from workloads.loop_lines import phase_of
 
@@ -57,8 +61,21 @@ def execute(args: argparse.Namespace) -> int:
     }
     folder_kept = store.keep_files(runs_dir, f"flame-{run.framework}-{run.manifest['framework']['device']}", files)
     print(text.phase_shares(run, found))
+    print(_slowdown(run, runs_dir))
     print(folder_kept)
     return 0
+
+
+def _slowdown(run: Run, runs_dir: Path) -> str:
+    """What sampling cost: a steady step beside that of the newest comparable run that was not sampled."""
+    for path in reversed(store.find(runs_dir)):
+        with suppress(UserError):
+            other = store.read(path)
+            if subject_id(other) == subject_id(run) and incomparable(other, run) is None:
+                sampled, plain = (float(steady_steps(r).wall_ns.mean()) for r in (run, other))
+                times = theme.times(sampled / plain)
+                return f"a sampled step took {times} times as long as one of run {short_id(other)}"
+    return "what sampling cost is not known: no comparable run that was not sampled"
 
 
 def _hot(run: Run, found: stacks.Stacks) -> list[tuple[str, str, int]]:

@@ -4,7 +4,7 @@ import argparse
 import gc
 import linecache
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import FunctionType
 
@@ -37,16 +37,9 @@ def execute(args: argparse.Namespace) -> int:
     profiler = LineProfiler()
     functions: list[FunctionType] = []
 
-    @contextmanager
-    def watching(framework: Framework, spans: Spans) -> Iterator[None]:
-        functions.extend(_found(wanted))
-        for function in functions:
-            profiler.add_function(function)
-        profiler.enable()
-        try:
-            yield
-        finally:
-            profiler.disable()
+    def watching(framework: Framework, spans: Spans) -> AbstractContextManager[None]:
+        functions.extend(_found(wanted))  # before any step, the framework being loaded
+        return _watched(profiler, functions)
 
     seen, conditions = layers_command.train(args, watching)
     found = _lines(profiler, functions)
@@ -56,6 +49,17 @@ def execute(args: argparse.Namespace) -> int:
     print(text.top_lines(found, len(seen.watched), slowdown))
     print(store.keep_drilldown(args.runs_dir, name, lines.FILE, data))
     return 0
+
+
+@contextmanager
+def _watched(profiler: LineProfiler, functions: Sequence[FunctionType]) -> Iterator[None]:
+    for function in functions:
+        profiler.add_function(function)
+    profiler.enable()
+    try:
+        yield
+    finally:
+        profiler.disable()
 
 
 def _wanted(args: argparse.Namespace) -> list[tuple[str, str]]:
@@ -77,14 +81,19 @@ def _wanted(args: argparse.Namespace) -> list[tuple[str, str]]:
 
 def _found(wanted: Sequence[tuple[str, str]]) -> list[FunctionType]:
     """The loaded functions that are meant. Raises UserError for one that is not there."""
-    loaded = [o for o in gc.get_objects() if isinstance(o, FunctionType)]
+    loaded: list[FunctionType] = [o for o in gc.get_objects() if type(o) is FunctionType]
     found = []
     for file, name in wanted:
-        here = [f for f in loaded if f.__code__.co_name == name and f.__code__.co_filename.endswith(file)]
+        here = [f for f in loaded if _is_named(f, name) and f.__code__.co_filename.endswith(file)]
         if not here:
             raise UserError(f"no function {name} in a loaded file that ends with {file}")
         found += here
     return found
+
+
+def _is_named(function: FunctionType, name: str) -> bool:
+    """By its plain name, or as a stack names it: Class.method."""
+    return name in (function.__code__.co_name, function.__code__.co_qualname)
 
 
 def _lines(profiler: LineProfiler, functions: Sequence[FunctionType]) -> list[lines.Function]:

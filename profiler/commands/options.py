@@ -57,6 +57,7 @@ def add_workload(parser: argparse.ArgumentParser) -> None:
         help="save the model after each epoch",
     )
     parser.add_argument("--mmap", action=argparse.BooleanOptionalAction, default=False, help="memory-map the data")
+    parser.add_argument("--compile", action="store_true", help="mlx: compile forward, backward and step into one")
     parser.add_argument("--allow-busy", action="store_true", help="run although another timed run is going on")
     parser.add_argument("--quiet", action="store_true", help="no progress bar and no notes")
     add_runs_dir(parser)
@@ -66,7 +67,7 @@ _PASSED_ON = (
     "preset", "device", "data", "batch_size", "steps", "seconds", "epochs", "train_limit", "test_limit", "fence",
     "seed", "runs_dir",
 )  # fmt: skip
-_SWITCHES = ("checkpoint", "mmap", "allow_busy", "quiet")
+_SWITCHES = ("checkpoint", "mmap", "compile", "allow_busy", "quiet")
 
 
 def workload_arguments(args: argparse.Namespace) -> list[str]:

@@ -60,6 +60,7 @@ def _execute(args: argparse.Namespace) -> int:
         framework = registry.build(
             args.framework, args.device, args.seed,
             batch_size=preset.batch_size, costs=args.fake_costs, lazy=args.fake_lazy,
+            compiled=args.compile,
         )  # fmt: skip
         return _store(args, preset, framework, _load(args, preset), presence)
 
@@ -108,6 +109,7 @@ def _train(
         wait=framework.wait,
         look=lambda: canary.read(presence.others),
         rss_bytes=canary.rss_bytes,
+        charged_to=framework.charged_to,
     )
     around = loop.timed_collate(recorder)
     size = preset.batch_size
@@ -158,7 +160,7 @@ def _manifest(args: argparse.Namespace, preset: Preset, framework: Framework, da
     return {
         "config": {
             "framework": args.framework, "label": args.label, "preset": args.preset, "seed": args.seed,
-            "checkpoint": args.checkpoint, "mmap": args.mmap, **asdict(preset),
+            "checkpoint": args.checkpoint, "mmap": args.mmap, "compile": args.compile, **asdict(preset),
         },
         "session": args.session,
         "order": args.order.split(",") if args.order else [],
