@@ -110,8 +110,8 @@ class Recorder:
     """Takes marks, closes them into steps and epochs, and hands these to a sink every few seconds.
 
     `mark(phase)` is two list appends and one clock read. A phase outside `phases` (one that the framework does
-    not have) is charged to `other`, so that a step's sum closes whatever the framework. In a fenced step `wait` is
-    called before the clock is read; `schedule` says which training steps are fenced.
+    not have) is charged to the one that `charged_to` names, else to `other`: a step's sum closes whatever the
+    framework. In a fenced step `wait` is called before the clock is read; `schedule` says which steps are fenced.
     """
 
     mark: Callable[[Phase], None]

@@ -1,7 +1,7 @@
 """The pictures, drawn by matplotlib. Each function takes the view and returns a figure; `png` makes it bytes."""
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import matplotlib
 import numpy as np
@@ -16,7 +16,7 @@ from profiler.attribution import is_harmless, perturbation
 from profiler.compare import Gap
 from profiler.drilldown.layers import differences
 from profiler.drilldown.spans import Direction
-from profiler.drilldown.stacks import Stacks, boxes
+from profiler.drilldown.stacks import Box, Stacks, boxes
 from profiler.phases import Phase
 from profiler.stats import Estimate
 from profiler.subject import Subject
@@ -154,29 +154,45 @@ def layers(view: View) -> Figure:
 
 def flame(found: Stacks, name: str) -> Figure:
     """A flame graph: phases at the bottom, callees above callers, widths in samples."""
-    rows = boxes(found, list(Phase))
-    depth = min(DEEPEST, max(box.depth for box in rows)) + 1
+    title = f"{name}: {sum(found.samples.values())} samples at {found.rate} Hz"
+
+    def look(box: Box) -> tuple[str, float]:
+        return theme.PHASE_COLOURS[Phase(box.path[0][0])], 1.0 if box.depth == 0 else 0.45 + 0.1 * (box.depth % 3)
+
+    return _flame(found, title, "samples; the bottom row is the phase", look)
+
+
+def flame_difference(slow: Stacks, fast: Stacks, title: str) -> Figure:
+    """The slow side's flame graph, red by the share of a rectangle's seconds per step that the fast side lacks.
+
+    A call that the fast side never makes is all red; blue is what the fast side spends more on.
+    """
+    seconds, others = slow.seconds_by_path(), fast.seconds_by_path()
+
+    def look(box: Box) -> tuple[str, float]:
+        more = 1 - others.get(box.path, 0.0) / seconds[box.path]
+        return (theme.MORE if more >= 0 else theme.LESS), 0.1 + 0.8 * min(1.0, abs(more))
+
+    label = "samples of the slower; redder: more of it is missing in the faster, per step"
+    return _flame(slow, title, label, look)
+
+
+def _flame(found: Stacks, title: str, label: str, look: Callable[[Box], tuple[str, float]]) -> Figure:
     whole = sum(found.samples.values())
-    figure = Figure(figsize=(WIDTH * 1.6, 1.2 + 0.2 * depth), layout="constrained")
+    rows = [b for b in boxes(found, list(Phase)) if b.depth <= DEEPEST and b.samples >= LEAST_BOX * whole]
+    figure = Figure(figsize=(WIDTH * 1.6, 1.4 + 0.2 * max(box.depth for box in rows)), layout="constrained")
     axes = figure.subplots()
-    figure.suptitle(f"{name}: {whole} samples at {found.rate} Hz", x=0.01, ha="left", fontsize=10)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=10)
     for box in rows:
-        if box.depth > DEEPEST or box.samples < LEAST_BOX * whole:
-            continue
-        if box.depth == 0:
-            phase = box.frame.function
-        colour = theme.PHASE_COLOURS[Phase(phase)]
-        shade = 1.0 if box.depth == 0 else 0.45 + 0.1 * (box.depth % 3)
-        axes.barh(
-            box.depth, box.samples, 0.95, left=box.start, color=colour, alpha=shade, edgecolor=theme.PAPER, lw=0.3
-        )
+        colour, alpha = look(box)
+        axes.barh(box.depth, box.samples, 0.95, left=box.start, color=colour, alpha=alpha, ec=theme.PAPER, lw=0.3)
         letters = int(box.samples / whole * 190)
         if letters > 3:
-            label = str(box.frame)[:letters]
-            axes.text(box.start, box.depth, f" {label}", va="center", fontsize=5.5, color=theme.INK, clip_on=True)
+            text = f" {str(box.frame)[:letters]}"
+            axes.text(box.start, box.depth, text, va="center", fontsize=5.5, color=theme.INK, clip_on=True)
     axes.set_xlim(0, whole)
     axes.set_yticks([])
-    axes.set_xlabel("samples; the bottom row is the phase")
+    axes.set_xlabel(label)
     return figure
 
 

@@ -16,7 +16,7 @@ from profiler.stability import cores_busy, stolen
 from profiler.stats import spread
 from profiler.subject import Subject
 from profiler.summary import marks_share
-from reports import article, layer_tables, text, theme
+from reports import article, charts, layer_tables, text, theme
 from reports.text import conditions
 from reports.view import View, accuracy_is_comparable, flag_names, how_known, short_id
 
@@ -48,7 +48,7 @@ def render(view: View, pictures: Mapping[str, bytes]) -> str:
             for s in view.subjects
             if (data := view.lines.get(s.id)) is not None
         ],
-        flames=[(s.title, _svg_uri(view.flames[s.id])) for s in view.subjects if s.id in view.flames],
+        flames=_flames(view),
         layer_notes=[(s.title, layer_tables.notes(view.layers[s.id])) for s in view.subjects if s.id in view.layers],
         runs=[_run_row(s, run) for s in view.subjects for run in s.runs],
         flag_names=flag_names,
@@ -63,6 +63,17 @@ def render(view: View, pictures: Mapping[str, bytes]) -> str:
 
 def _data_uri(png: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(png).decode()
+
+
+def _flames(view: View) -> list[tuple[str, str]]:
+    """(title, picture) of each subject's stacks, and of the headline pair's difference."""
+    found = [(s.title, charts.flame(view.stacks[s.id], s.title)) for s in view.subjects if s.id in view.stacks]
+    if view.gaps:
+        slow, fast = (view.stacks.get(s.id) for s in (view.gaps[0].slow, view.gaps[0].fast))
+        if slow and fast:
+            title = f"{view.gaps[0].slow.title} minus {view.gaps[0].fast.title}, per step"
+            found.append((title, charts.flame_difference(slow, fast, title)))
+    return [(title, _svg_uri(charts.svg(figure))) for title, figure in found]
 
 
 def _svg_uri(svg: str) -> str:

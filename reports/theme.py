@@ -3,6 +3,8 @@
 from profiler.phases import Phase
 from profiler.stats import Interval
 
+MORE, LESS = "#d7301f", "#2171b5"
+"""what the slower side spends more on, and less"""
 INK, MUTED, GRID, PAPER = "#1b1f24", "#5d6670", "#e3e6ea", "#ffffff"
 
 # Data path in blues, the model's work in strong distinct hues, bookkeeping in greens and greys; told apart in the

@@ -8,6 +8,7 @@ from profiler import attribution
 from profiler.compare import EQUAL_WITHIN, Gap, chain, gaps
 from profiler.drilldown.found import Found, contender
 from profiler.drilldown.layers import Drilldown
+from profiler.drilldown.stacks import Stacks
 from profiler.estimate import steady_steps
 from profiler.fairness import Item, audit
 from profiler.noise import Floor, Floors, applying
@@ -51,7 +52,7 @@ class View:
     layers: dict[str, Drilldown]
     operators: dict[str, Drilldown]
     lines: dict[str, Mapping[str, Any]]
-    flames: dict[str, str]
+    stacks: dict[str, Stacks]
     """the newest drill-downs of each subject's kind, by subject id, where there are any"""
     article: tuple[ArticleRun, ...]
     """the article's runs of the frameworks shown"""
@@ -104,7 +105,7 @@ def build(
         layers={s.id: d for s in subjects if (d := _drilldown(s, found.layers)) is not None},
         operators={s.id: d for s in subjects if (d := _drilldown(s, found.operators)) is not None},
         lines={s.id: found.lines[key] for s in subjects if (key := _contender(s)) in found.lines},
-        flames={s.id: found.flames[key] for s in subjects if (key := _contender(s)) in found.flames},
+        stacks={s.id: found.stacks[key] for s in subjects if (key := _contender(s)) in found.stacks},
         article=tuple(
             ARTICLE[name] for name in dict.fromkeys(s.first.framework for s in subjects) if name in ARTICLE
         ),

@@ -5,6 +5,7 @@ import pytest
 from profiler.drilldown.stacks import Frame, boxes, hottest, parse, speedscope
 from profiler.errors import UserError
 from profiler.phases import Phase
+from reports import charts
 from workloads.loop_lines import PHASES, phase_of
 
 LOOP = "_train_epoch (workloads/loop.py:{})"
@@ -61,6 +62,23 @@ def test_a_flame_graph_is_as_wide_as_its_samples_and_callees_stand_on_callers() 
                 and box.start + box.samples <= under.start + under.samples
                 for under in rows
             )
+
+
+def test_seconds_per_step_are_told_by_path_whatever_the_line() -> None:
+    found = parse(raw(), phase_of, rate=50, steps=2)
+    seconds = found.seconds_by_path()
+    assert seconds[("forward", ""),] == pytest.approx(50 / 50 / 2)
+    assert seconds[("forward", ""), ("forward", "lucid/conv.py")] == pytest.approx(50 / 50 / 2)
+    assert seconds[("forward", ""), ("forward", "lucid/conv.py"), ("einsum", "lucid/ops.py")] == pytest.approx(0.4)
+
+
+def test_a_difference_is_red_where_the_fast_side_has_nothing_and_pale_where_it_has_as_much() -> None:
+    slow = parse(raw(), phase_of, rate=50)
+    half = parse(raw().replace(" 100\n", " 50\n"), phase_of, rate=50)
+    figure = charts.flame_difference(slow, half, "difference")
+    alphas = {p.get_x(): p.get_alpha() for p in figure.axes[0].patches if p.get_y() < 0}
+    assert alphas[58] == pytest.approx(0.1 + 0.8 * 0.5), "backward, half of it missing"
+    assert alphas[8] == pytest.approx(0.1), "forward, the same on both sides"
 
 
 def test_speedscopes_file_has_what_its_format_asks_for() -> None:

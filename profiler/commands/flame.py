@@ -50,11 +50,14 @@ def execute(args: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory() as folder:
         raw = Path(folder) / stacks.RAW
         run = _sampled_run(spy, raw, args)
-        found = stacks.parse(raw.read_text(), phase_of, args.rate)
+        sampled = raw.read_text()
+    found = stacks.parse(sampled, phase_of, args.rate, len(run.train))
     if not found.samples:
         raise UserError("py-spy saw no stack of the training loop; take more --seconds")
     name = f"{run.manifest['framework']['title']} {run.manifest['framework']['version']} ({run.id})"
     files = {
+        stacks.RAW: sampled,
+        stacks.COUNTS: text.as_json({"rate": args.rate, "steps": len(run.train)}),
         stacks.SPEEDSCOPE: text.as_json(stacks.speedscope(found, name)),
         stacks.SVG: charts.svg(charts.flame(found, name)),
         stacks.HOT: "\n".join(f"{file}:{function}:{count}" for file, function, count in _hot(run, found)),

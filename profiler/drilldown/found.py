@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from profiler.drilldown.layers import Drilldown
+from profiler.drilldown.stacks import Stacks
 
 
 @dataclass(frozen=True)
@@ -15,10 +16,10 @@ class Found:
     operators: Sequence[Drilldown] = ()
     lines: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """what the newest `lines.json` holds, by framework and device"""
-    flames: Mapping[str, str] = field(default_factory=dict)
-    """the newest flame graph as SVG, by framework and device"""
+    stacks: Mapping[str, Stacks] = field(default_factory=dict)
+    """the newest sampled stacks, by framework and device"""
 
 
 def contender(framework: str, device: str) -> str:
-    """The key of `Found.lines` and `Found.flames`."""
+    """The key of `Found.lines` and `Found.stacks`."""
     return f"{framework}-{device}"

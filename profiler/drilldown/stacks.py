@@ -11,7 +11,7 @@ from typing import Any
 
 from profiler.errors import UserError
 
-RAW, SPEEDSCOPE, SVG, HOT = "stacks.txt", "flame.speedscope.json", "flame.svg", "hot.txt"
+RAW, SPEEDSCOPE, SVG, HOT, COUNTS = "stacks.txt", "flame.speedscope.json", "flame.svg", "hot.txt", "counts.json"
 SCHEMA = "https://www.speedscope.app/file-format-schema.json"
 _FRAME = re.compile(r"^(?P<function>.*) \((?P<file>[^()]*?)(?::(?P<line>\d+))?\)$")
 
@@ -41,6 +41,17 @@ class Stacks:
     """samples outside the training loop: imports, data, evaluation, reports"""
     rate: int
     """samples per second"""
+    steps: int = 1
+    """training steps that were sampled"""
+
+    def seconds_by_path(self) -> dict[tuple[tuple[str, str], ...], float]:
+        """Seconds per step by (function, file) from the phase on; lines do not count."""
+        found: dict[tuple[tuple[str, str], ...], float] = {}
+        for stack, count in self.samples.items():
+            path = tuple((frame.function, frame.file) for frame in stack)
+            for depth in range(1, len(path) + 1):
+                found[path[:depth]] = found.get(path[:depth], 0.0) + count / self.rate / self.steps
+        return found
 
     def by_phase(self) -> dict[str, int]:
         """Samples by phase."""
@@ -50,7 +61,7 @@ class Stacks:
         return found
 
 
-def parse(text: str, phase_of: PhaseOf, rate: int) -> Stacks:
+def parse(text: str, phase_of: PhaseOf, rate: int, steps: int = 1) -> Stacks:
     """Read py-spy's raw format: a line per stack, frames joined by `;`, then the count. Raises UserError."""
     samples: dict[tuple[Frame, ...], int] = {}
     outside = 0
@@ -66,7 +77,7 @@ def parse(text: str, phase_of: PhaseOf, rate: int) -> Stacks:
         place, phase = found[-1]  # the innermost: collating happens within fetching
         stack = (Frame(phase, "", 0), *frames[place + 1 :])
         samples[stack] = samples.get(stack, 0) + int(count)
-    return Stacks(samples, outside, rate)
+    return Stacks(samples, outside, rate, steps)
 
 
 def _frame(text: str) -> Frame:
@@ -109,6 +120,8 @@ class Box:
     depth: int
     start: int
     samples: int
+    path: tuple[tuple[str, str], ...]
+    """(function, file) from the phase to here"""
 
 
 def boxes(stacks: Stacks, order: Sequence[str]) -> list[Box]:
@@ -117,16 +130,20 @@ def boxes(stacks: Stacks, order: Sequence[str]) -> list[Box]:
     ranked = sorted(
         stacks.samples.items(), key=lambda item: (ranks.get(item[0][0].function, len(ranks)), list(map(str, item[0])))
     )
-    return list(_boxes(ranked, 0, 0))
+    return list(_boxes(ranked, (), 0))
 
 
-def _boxes(stacks: Sequence[tuple[tuple[Frame, ...], int]], depth: int, start: int) -> Iterable[Box]:
+def _boxes(
+    stacks: Sequence[tuple[tuple[Frame, ...], int]], under: tuple[tuple[str, str], ...], start: int
+) -> Iterable[Box]:
+    depth = len(under)
     groups: dict[Frame, list[tuple[tuple[Frame, ...], int]]] = {}
     for stack, count in stacks:
         if len(stack) > depth:
             groups.setdefault(stack[depth], []).append((stack, count))
     for frame, members in groups.items():
         samples = sum(count for _, count in members)
-        yield Box(frame, depth, start, samples)
-        yield from _boxes(members, depth + 1, start)
+        path = (*under, (frame.function, frame.file))
+        yield Box(frame, depth, start, samples, path)
+        yield from _boxes(members, path, start)
         start += samples
