@@ -55,10 +55,13 @@ flame-lucid: $(READY) ## where Lucid's Python time is: sampled stacks by phase (
 flame-torch: $(READY) ## the same for PyTorch
 	@$(PROFILER) flame --framework torch $(DRILL)
 
+HOT = ls "$(RUNS)"/drilldown/*-flame-$(1)-*/hot.txt >/dev/null 2>&1 || $(PROFILER) flame --framework $(1) $(DRILL)
 lines-lucid: $(READY) ## time of the lines of Lucid's hot functions, which flame-lucid finds (line_profiler)
+	@$(call HOT,lucid)
 	@$(PROFILER) lines --framework lucid $(DRILL)
 
 lines-torch: $(READY) ## the same for PyTorch
+	@$(call HOT,torch)
 	@$(PROFILER) lines --framework torch $(DRILL)
 
 report: $(READY) ## the report again, from the newest stored runs
