@@ -53,13 +53,13 @@ def test_layers_and_operators_are_stored_printed_and_shown_in_the_report_of_the_
 
 
 def test_lines_of_a_named_function_are_timed_and_shown(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert drill(runs, "lines", "--function", "torch/nn/modules/conv.py:_conv_forward") == 0
+    assert drill(runs, "lines", "--function", "torch/nn/modules/conv.py:Conv2d._conv_forward") == 0
     printed = capsys.readouterr().out
     assert "F.conv2d" in printed
     assert "watching made a step" in printed
     stored = json.loads(store.newest_text(runs, "lines-torch-", lines.FILE) or "")
     (function,) = lines.from_json(stored)
-    assert (function.file, function.name) == ("torch/nn/modules/conv.py", "_conv_forward")
+    assert (function.file, function.name) == ("torch/nn/modules/conv.py", "Conv2d._conv_forward")
     assert sum(line.hits for line in function.lines) >= 20 * 2
     assert function.seconds > 0
 

@@ -203,7 +203,7 @@ step_phases = [phase for phase in Phase if phase is not Phase.EVALUATE]
 
 @given(
     st.lists(st.sampled_from(step_phases), min_size=1, unique=True),
-    st.lists(st.lists(nanoseconds, min_size=14, max_size=14), min_size=1, max_size=12),
+    st.lists(st.lists(nanoseconds, min_size=len(Phase), max_size=len(Phase)), min_size=1, max_size=12),
     st.lists(nanoseconds, max_size=3),
     st.dictionaries(st.sampled_from(step_phases), nanoseconds),
     st.booleans(),

@@ -1,7 +1,9 @@
 """A trace's events, against what Chrome's trace event format asks for."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from tests.test_attribution import fake_run
 from tests.test_stability import readings
 
 
-def complete(events: list[dict[str, object]]) -> list[dict[str, object]]:
+def complete(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [event for event in events if event["ph"] == "X"]
 
 
@@ -25,24 +27,22 @@ def test_phases_lie_within_their_step_one_after_the_other(tmp_path: Path) -> Non
     assert len(steps) == len(run.train) == 40
     assert {str(e["cat"]) for e in steps} == {"asrun", "fenced"}
     for i, step in enumerate(steps):
-        start, end = float(step["ts"]), float(step["ts"]) + float(step["dur"])  # type: ignore[arg-type]
-        inside = [e for e in events if e["tid"] == 1 and e is not step and start <= float(e["ts"]) < end]  # type: ignore[arg-type]
-        assert sum(float(e["dur"]) for e in inside) == pytest.approx(float(step["dur"]))  # type: ignore[arg-type]
-        places = np.cumsum([0.0] + [float(e["dur"]) for e in inside])[:-1] + start  # type: ignore[arg-type]
-        assert [float(e["ts"]) for e in inside] == pytest.approx(list(places))  # type: ignore[arg-type]
-        assert float(step["dur"]) * 1000 == pytest.approx(int(run.train.wall_ns[i]))  # type: ignore[arg-type]
+        start, end = step["ts"], step["ts"] + step["dur"]
+        inside = [e for e in events if e["tid"] == 1 and e is not step and start <= e["ts"] < end]
+        assert sum(e["dur"] for e in inside) == pytest.approx(step["dur"])
+        places = np.cumsum([0.0] + [e["dur"] for e in inside])[:-1] + start
+        assert [e["ts"] for e in inside] == pytest.approx(list(places))
+        assert step["dur"] * 1000 == pytest.approx(int(run.train.wall_ns[i]))
 
 
 def test_what_happens_once_per_epoch_has_a_row_of_its_own(make_run: MakeRun) -> None:
     run = make_run([1.0] * 6, evaluation=[0.5])
     once = [e for e in complete(trace(run)["traceEvents"]) if e["tid"] == 2]
     assert [e["name"] for e in once] == [Phase.EPOCH_START]
-    assert float(once[0]["ts"]) + float(once[0]["dur"]) == pytest.approx(run.train.start_ns[0] / 1000)  # type: ignore[arg-type]
+    assert once[0]["ts"] + once[0]["dur"] == pytest.approx(run.train.start_ns[0] / 1000)
 
 
 def test_every_event_has_the_keys_that_its_kind_needs(make_run: MakeRun) -> None:
-    from dataclasses import replace
-
     found = trace(replace(make_run([1.0] * 6, evaluation=[0.5]), readings=readings()))
     needed = {
         "X": {"name", "cat", "ts", "dur", "pid", "tid"},
