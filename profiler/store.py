@@ -18,6 +18,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from profiler import files
 from profiler.errors import UserError
 from profiler.noise import Floor, Floors, contender, from_json
 from profiler.phases import Phase
@@ -126,7 +127,7 @@ class RunWriter:
 
     def _write_history(self) -> None:
         text = json.dumps(_history(self._db), indent=1)
-        _replace(self.path / HISTORY, text)
+        files.replace(self.path / HISTORY, text + "\n")
 
 
 def create(runs_dir: Path, framework: str, device: str, manifest: Mapping[str, Any]) -> RunWriter:
@@ -267,21 +268,21 @@ def keep_floor(runs_dir: Path, machine: str, floor: Floor) -> None:
     known = {key: dict(found) for key, found in floors(runs_dir).items()}
     known.setdefault(machine, {})[contender(floor)] = floor
     data = {key: {name: asdict(f) for name, f in found.items()} for key, found in known.items()}
-    _replace(runs_dir / FLOORS, json.dumps(data, indent=1))
+    files.replace(runs_dir / FLOORS, json.dumps(data, indent=1) + "\n")
 
 
 def keep_drilldown(runs_dir: Path, name: str, file: str, data: Mapping[str, Any]) -> Path:
     """Store what a drill-down found, in a directory of its own below `drilldown/`; the file's path."""
     path = _new_directory(runs_dir / DRILLDOWNS, name) / file
-    _replace(path, json.dumps(data, indent=1))
+    files.replace(path, json.dumps(data, indent=1) + "\n")
     return path
 
 
-def keep_files(runs_dir: Path, name: str, files: Mapping[str, str]) -> Path:
+def keep_files(runs_dir: Path, name: str, contents: Mapping[str, str]) -> Path:
     """Store a drill-down of several files in a directory of its own; the directory."""
     folder = _new_directory(runs_dir / DRILLDOWNS, name)
-    for file, content in files.items():
-        _replace(folder / file, content)
+    for file, content in contents.items():
+        files.replace(folder / file, content + "\n")
     return folder
 
 
@@ -310,12 +311,6 @@ def _new_directory(parent: Path, name: str) -> Path:
     except OSError as error:
         raise UserError(f"cannot write runs to {parent}: {error.strerror}; choose another --runs-dir") from None
     return path
-
-
-def _replace(path: Path, text: str) -> None:
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(text + "\n")
-    partial.replace(path)
 
 
 def _locked(path: Path) -> bool:

@@ -247,6 +247,7 @@ def test_a_stopped_run_is_readable_and_marked(signum: int, code: int, status: st
     _, errors = process.communicate()
     assert process.returncode == code
     assert "Traceback" not in errors
+    assert errors.count("interrupted") <= 1, "said once"
     run = store.read(path)
     assert run.status == status
     assert len(run.train)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from profiler import store
+from profiler import busy, store
 from profiler.commands.main import main
 from profiler.drilldown import layers, lines, stacks
 from reports.text import phase_shares
@@ -101,6 +101,13 @@ def test_samples_agree_with_the_marks_of_the_same_run(runs: Path, capsys: pytest
     assert json.loads((folder / stacks.SPEEDSCOPE).read_text())["profiles"][0]["samples"]
     assert (folder / stacks.SVG).read_text().startswith("<?xml")
     assert store.find(runs) == []
+
+
+def test_two_drill_downs_at_once_are_two_timed_runs(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with busy.present("drilldown", allow_others=False):
+        assert drill(runs, "layers", framework="fake") == 2
+        assert "another timed run" in capsys.readouterr().err
+        assert drill(runs, "layers", "--allow-busy", framework="fake") == 0
 
 
 def test_without_py_spy_one_line_says_what_to_do(

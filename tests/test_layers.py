@@ -163,9 +163,10 @@ def test_layers_are_compared_with_their_phase_and_what_watching_cost() -> None:
 def test_what_is_stored_is_read_back() -> None:
     d = drilldown({"fc": 2.0}, {"fc": 4.0})
     assert from_json(json.loads(json.dumps(to_json(d)))) == d
+    broken: Any
     for broken in ({}, {"layers": []}, [], {**to_json(d), "layers": [{"direction": "sideways"}]}):
         with pytest.raises(UserError):
-            from_json(broken)  # type: ignore[arg-type]
+            from_json(broken)
 
 
 def test_differences_come_largest_first_and_one_sided_layers_are_listed() -> None:

@@ -37,6 +37,5 @@ def _subject(side: Sequence[Run]) -> subject.Subject:
     names = {subject.subject_id(run) for run in side}
     if len(names) > 1:
         raise UserError(f"the runs of one side are of different configurations: {', '.join(sorted(names))}")
-    return subject.of(
-        names.pop(), tuple(sorted(side, key=lambda run: run.id))
-    )  # pairs are in the order of their turns
+    in_turn = sorted(side, key=lambda run: run.id)  # as they were paired
+    return subject.of(names.pop(), tuple(in_turn))

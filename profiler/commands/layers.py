@@ -1,6 +1,7 @@
 """Where a framework's forward and backward time goes, layer by layer: a run of its own, never a timed one."""
 
 import argparse
+import secrets
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
@@ -54,7 +55,7 @@ def drill(args: argparse.Namespace, file: str, watching: Watching) -> layers.Dri
 def train(args: argparse.Namespace, watching: Watching) -> tuple[Watched, dict[str, Any]]:
     """Train a few steps, without and with `watching`; what was seen, and under which conditions. Raises UserError."""
     size, steps = args.batch_size or 128, args.steps or STEPS
-    with busy.present("drilldown", allow_others=args.allow_busy):
+    with busy.present(secrets.token_hex(4), allow_others=args.allow_busy):
         framework = registry.build(
             args.framework, args.device, args.seed, batch_size=size, costs=args.fake_costs, lazy=False
         )

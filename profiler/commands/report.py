@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from profiler import store
+from profiler import files, store
 from profiler.commands.options import add_runs_dir
 from profiler.drilldown.found import Found
 from profiler.drilldown.found import contender as key_of
@@ -47,7 +47,11 @@ def write(paths: Sequence[Path], out: Path, runs_dir: Path) -> int:
     prepare(out)
     with _writing(out):
         for name in FILES:
-            _replace(out / name, report.files.get(name))
+            content = report.files.get(name)
+            if content is None:
+                (out / name).unlink(missing_ok=True)  # what an earlier report left there
+            else:
+                files.replace(out / name, content)
     print(report.view.verdict)
     print(report.view.floor)
     print(f"report: {out / report.page}")
@@ -100,16 +104,6 @@ def _writing(out: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise UserError(f"cannot write the report to {out}: {error.strerror}; choose another --out") from None
-
-
-def _replace(path: Path, content: bytes | None) -> None:
-    """Put `content` at `path` in one step; None removes what an earlier report left there."""
-    if content is None:
-        path.unlink(missing_ok=True)
-        return
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_bytes(content)
-    partial.replace(path)
 
 
 def with_latest_others(paths: Sequence[Path], runs_dir: Path) -> list[Path]:

@@ -57,12 +57,16 @@ def _execute(args: argparse.Namespace) -> int:
     session = args.session or secrets.token_hex(4)
     with busy.present(session, allow_others=args.allow_busy) as presence:  # before anything that costs time
         preset = _preset(args)
-        framework = registry.build(
-            args.framework, args.device, args.seed,
-            batch_size=preset.batch_size, costs=args.fake_costs, lazy=args.fake_lazy,
-            compiled=args.compile,
-        )  # fmt: skip
-        return _store(args, preset, framework, _load(args, preset), presence)
+        try:
+            framework = registry.build(
+                args.framework, args.device, args.seed,
+                batch_size=preset.batch_size, costs=args.fake_costs, lazy=args.fake_lazy, compiled=args.compile,
+            )  # fmt: skip
+            data = _load(args, preset)
+        except KeyboardInterrupt:
+            print("interrupted before the first step: nothing was stored", file=sys.stderr)
+            raise
+        return _store(args, preset, framework, data, presence)
 
 
 def _store(args: argparse.Namespace, preset: Preset, framework: Framework, data: Cifar10, presence: Presence) -> int:
@@ -102,10 +106,11 @@ def _train(
     stream: Any,
     presence: Presence,
 ) -> None:
+    schedule = POLICIES[preset.fence]
     recorder = Recorder(
         framework.phases,
         writer,
-        schedule=POLICIES[preset.fence],
+        schedule=schedule,
         wait=framework.wait,
         look=lambda: canary.read(presence.others),
         rss_bytes=canary.rss_bytes,
@@ -116,7 +121,6 @@ def _train(
     full_steps = FULL_SIZE[0] / size
     steps = -(-len(data.y_train) // size)
     planned = min(steps, preset.steps or steps)
-    schedule = POLICIES[preset.fence]
     lazy = Phase.FLUSH in framework.phases and preset.fence == "alternate"
     may_end = partial(ends_asrun_block, schedule) if lazy else lambda steps: True
     sample = Sample(size, FULL_SIZE[0], preset.steps, preset.seconds, preset.share, may_end)

@@ -4,7 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-from profiler import store
+from profiler import files, store
 from profiler.commands.options import add_runs_dir
 from profiler.errors import UserError
 from profiler.trace import trace
@@ -24,10 +24,8 @@ def execute(args: argparse.Namespace) -> int:
     run = store.read(store.locate(args.run, args.runs_dir))
     output = args.output or run.path / "trace.json"
     text = json.dumps(trace(run))
-    partial = output.with_name(f"{output.name}.partial")
     try:
-        partial.write_text(text)
-        partial.replace(output)
+        files.replace(output, text)
     except OSError as error:
         raise UserError(f"cannot write {output}: {error.strerror}") from None
     print(output)
