@@ -95,7 +95,7 @@ def steady_steps(run: Run, ledger: Ledger = Ledger.ASRUN) -> StepTable:
     """
     if not len(_full(run.train, run.batch_size)):
         raise UserError(f"{run.id}: no full training step was stored ({run.status}); nothing to report")
-    steady = _steady(run.train, run.batch_size, ledger)
+    steady = _steady(run.train, run.batch_size, ledger, warmup_steps(run))
     if not len(steady):
         needed = "as-run steps (--fence alternate or none)" if ledger is Ledger.ASRUN else "fenced steps"
         raise UserError(f"{run.id}: too few steps to tell an epoch from; take more of them, and {needed}")
@@ -115,22 +115,22 @@ def moving_steps(run: Run) -> StepTable:
 
 def later_steps(run: Run) -> StepTable:
     """All full training steps after the warm-up, of either ledger."""
-    return _later(run.train, run.batch_size)
+    return _later(run.train, run.batch_size, warmup_steps(run))
 
 
-def _later(train: StepTable, batch_size: int) -> StepTable:
+def _later(train: StepTable, batch_size: int, start: int) -> StepTable:
     full = _full(train, batch_size)
-    return full.where(np.arange(len(full)) >= beginning(train, batch_size).start)
+    return full.where(np.arange(len(full)) >= start)
 
 
-def _steady(train: StepTable, batch_size: int, ledger: Ledger) -> StepTable:
-    later = _later(train, batch_size)
+def _steady(train: StepTable, batch_size: int, ledger: Ledger, start: int) -> StepTable:
+    later = _later(train, batch_size, start)
     return later.where((later.fenced == (ledger is Ledger.FENCED)) & ~_after_switch(later))
 
 
 def has_ledger(run: Run, ledger: Ledger) -> bool:
     """Whether the run has steady steps of `ledger`."""
-    return len(_steady(run.train, run.batch_size, ledger)) > 0
+    return len(_steady(run.train, run.batch_size, ledger, warmup_steps(run))) > 0
 
 
 def _after_switch(steps: StepTable) -> NDArray[np.bool_]:
@@ -152,8 +152,9 @@ def warm_up(run: Run) -> WarmUp:
 
 def precision(train: StepTable, batch_size: int, train_images: int) -> float | None:
     """Half the 95 % interval of an epoch's training, as a share of it; None where there is no steady state yet."""
-    steady = _steady(train, batch_size, Ledger.ASRUN)
-    if len(steady) < 2 or beginning(train, batch_size).kind is Kind.NONE:
+    found = beginning(train, batch_size)
+    steady = _steady(train, batch_size, Ledger.ASRUN, found.start)
+    if len(steady) < 2 or found.kind is Kind.NONE:
         return None
     training = total(_sample(steady, None, batch_size, train_images, finite=True))
     interval = training.interval()
@@ -167,8 +168,9 @@ def more_steps(run: Run, share: float = 0.01) -> int | None:
     """
     if any(_is_complete(run, epoch.epoch, Ledger.ASRUN) for epoch in run.epochs):
         return 0
-    steady = _steady(run.train, run.batch_size, Ledger.ASRUN)
-    if len(steady) < LEAST_FOR_A_FORECAST or beginning(run.train, run.batch_size).kind is Kind.NONE:
+    found = beginning(run.train, run.batch_size)
+    steady = _steady(run.train, run.batch_size, Ledger.ASRUN, found.start)
+    if len(steady) < LEAST_FOR_A_FORECAST or found.kind is Kind.NONE:
         return None
     population = int(run.manifest["full_epoch"]["train_images"]) // run.batch_size * _epoch_count(steady)
     return max(0, steps_for(steady.wall_ns * NS, population, share) - len(steady))

@@ -302,12 +302,10 @@ def _gap_finding(headline: Gap) -> str:
 
 def _layers_finding(view: View) -> str:
     """The layer that makes most of the gap, in one line."""
-    if view.gaps:
-        slow, fast = (view.layers.get(s.id) for s in (view.gaps[0].slow, view.gaps[0].fast))
-        if slow and fast:
-            most = differences(slow, fast)[0]
-            more = theme.milliseconds(most.seconds)
-            return f"{view.gaps[0].slow.title} loses most in {most.layer}, {most.direction}: {more} per step"
+    if both := view.of_headline(view.layers):
+        most = differences(*both)[0]
+        more = theme.milliseconds(most.seconds)
+        return f"{view.gaps[0].slow.title} loses most in {most.layer}, {most.direction}: {more} per step"
     return "Where forward and backward go, layer by layer"
 
 

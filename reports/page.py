@@ -68,11 +68,9 @@ def _data_uri(png: bytes) -> str:
 def _flames(view: View) -> list[tuple[str, str]]:
     """(title, picture) of each subject's stacks, and of the headline pair's difference."""
     found = [(s.title, charts.flame(view.stacks[s.id], s.title)) for s in view.subjects if s.id in view.stacks]
-    if view.gaps:
-        slow, fast = (view.stacks.get(s.id) for s in (view.gaps[0].slow, view.gaps[0].fast))
-        if slow and fast:
-            title = f"{view.gaps[0].slow.title} minus {view.gaps[0].fast.title}, per step"
-            found.append((title, charts.flame_difference(slow, fast, title)))
+    if both := view.of_headline(view.stacks):
+        title = f"{view.gaps[0].slow.title} minus {view.gaps[0].fast.title}, per step"
+        found.append((title, charts.flame_difference(*both, title)))
     return [(title, _svg_uri(charts.svg(figure))) for title, figure in found]
 
 
@@ -115,18 +113,14 @@ def _chain_rows(view: View) -> list[list[str]]:
 
 def _layer_rows(view: View) -> list[list[str]]:
     """The headline pair's layers by their contribution to the gap; none without both drill-downs."""
-    if not view.gaps:
-        return []
-    slow, fast = (view.layers.get(s.id) for s in (view.gaps[0].slow, view.gaps[0].fast))
-    return layer_tables.of_two(slow, fast) if slow and fast else []
+    both = view.of_headline(view.layers)
+    return layer_tables.of_two(*both) if both else []
 
 
 def _family_rows(view: View) -> list[list[str]]:
     """The headline pair's families of operators; none without both drill-downs."""
-    if not view.gaps:
-        return []
-    slow, fast = (view.operators.get(s.id) for s in (view.gaps[0].slow, view.gaps[0].fast))
-    return layer_tables.families_of_two(slow, fast) if slow and fast else []
+    both = view.of_headline(view.operators)
+    return layer_tables.families_of_two(*both) if both else []
 
 
 def _run_row(subject: Subject, run: Run) -> dict[str, Any]:

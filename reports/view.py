@@ -58,6 +58,13 @@ class View:
     """the article's runs of the frameworks shown"""
     summary: dict[str, Any]
 
+    def of_headline[T](self, found: Mapping[str, T]) -> tuple[T, T] | None:
+        """The slower's and the faster's of what is known by subject id; None unless it is known of both."""
+        if not self.gaps:
+            return None
+        slow, fast = (found.get(s.id) for s in (self.gaps[0].slow, self.gaps[0].fast))
+        return None if slow is None or fast is None else (slow, fast)
+
     @property
     def synthetic(self) -> bool:
         """Whether the images were made up."""
