@@ -170,11 +170,18 @@ class Spread:
 def spread(series: Series) -> Spread:
     """Percentiles and outliers of a series of n >= 1 values."""
     x = np.asarray(series, np.float64)
-    p5, q1, p50, q3, p95, p99 = (float(p) for p in np.percentile(x, [5, 25, 50, 75, 95, 99]))
-    inside = x[(x >= q1 - 3 * (q3 - q1)) & (x <= q3 + 3 * (q3 - q1))]
+    p5, p50, p95, p99 = (float(p) for p in np.percentile(x, [5, 50, 95, 99]))
+    low, high = outer_fences(x)
+    inside = x[(x >= low) & (x <= high)]
     return Spread(
         p5, p50, p95, p99 if len(x) >= 1000 else None, float(x.max()), len(x) - len(inside), float(inside.mean())
     )
+
+
+def outer_fences(series: Series) -> tuple[float, float]:
+    """Three interquartile ranges below and above the quartiles of n >= 1 values: what lies beyond is an outlier."""
+    q1, q3 = (float(p) for p in np.percentile(series, [25, 75]))
+    return q1 - 3 * (q3 - q1), q3 + 3 * (q3 - q1)
 
 
 def steps_for(series: Series, population: int, share: float) -> int:

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from profiler.drilldown.found import Found
 from profiler.noise import Floors
 from profiler.run import Run
-from reports import charts, page, text
+from reports import page, text
+from reports.charts import CHARTS, canvas
 from reports.view import View, build
 
 SUMMARY = "summary.json"
-FILES = ("breakdown.png", "gap.png", "accuracy.png", "layers.png", SUMMARY, "phases.csv", "index.html")
-"""every file that a report may have; no gap without a second subject, no layers without their drill-down"""
+PAGE, TABLE = "index.html", "phases.csv"
+FILES = (*(f"{name}.{kind}" for name in CHARTS for kind in ("png", "svg")), SUMMARY, TABLE, PAGE)
+"""every file that a report may have; no gap without a second subject, no layers without their drill-down, no SVG
+unless it is asked for"""
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,7 @@ class Report:
 
     view: View
     files: dict[str, bytes]
-    page: str = "index.html"
+    page: str = PAGE
 
 
 def render(
@@ -34,16 +37,11 @@ def render(
     Raises UserError where the runs cannot be compared or hold no full step.
     """
     view = build(runs, floors, found)
-    pictures = {"breakdown.png": charts.png(charts.breakdown(view))}
-    if view.gaps:
-        pictures["gap.png"] = charts.png(charts.gap(view))
-    pictures["accuracy.png"] = charts.png(charts.accuracy(view))
-    if view.layers:
-        pictures["layers.png"] = charts.png(charts.layers(view))
+    figures = {name: chart.static(view) for name, chart in CHARTS.items() if chart.shown(view)}
     files = {
-        **pictures,
+        **{f"{name}.png": canvas.png(figure) for name, figure in figures.items()},
         SUMMARY: (json.dumps(view.summary, indent=1, allow_nan=False) + "\n").encode(),
-        "phases.csv": text.phases_csv(view).encode(),
-        Report.page: page.render(view, pictures).encode(),
+        TABLE: text.phases_csv(view).encode(),
+        PAGE: page.render(view, figures).encode(),
     }
     return Report(view, files)

@@ -17,7 +17,8 @@ from profiler.stability import flags
 from profiler.stats import Interval
 from profiler.subject import Subject
 from reports import theme
-from reports.view import View, how_known, noise_floor, short_id
+from reports.view import View
+from reports.words import how_known, noise_floor, short_id
 
 LEAST_SHARE = 0.001
 """phases with less, by samples and by marks, are not listed"""

@@ -6,6 +6,10 @@ from profiler.stats import Interval
 MORE, LESS = "#d7301f", "#2171b5"
 """what the slower side spends more on, and less"""
 INK, MUTED, GRID, PAPER = "#1b1f24", "#5d6670", "#e3e6ea", "#ffffff"
+DARK = {INK: "#e8eaed", MUTED: "#a3acb6", GRID: "#343a41"}
+"""what the first three become on a dark page; `templates/page.css` says the same"""
+ON_COLOUR = "#111111"
+"""letters on a light colour, in both schemes"""
 
 # Data path in blues, the model's work in strong distinct hues, bookkeeping in greens and greys; told apart in the
 # common colour-blindnesses by lightness too (after Okabe and Ito, and Tol). Labels never rely on colour alone.
@@ -33,7 +37,7 @@ SUBJECT_COLOURS = ("#d55e00", "#0072b2", "#009e73", "#8e4585", "#e69f00", "#56b4
 def ink_on(colour: str) -> str:
     """Black or white, whichever reads better on `colour` (#rrggbb)."""
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
-    return INK if 0.299 * red + 0.587 * green + 0.114 * blue > 140 else PAPER
+    return ON_COLOUR if 0.299 * red + 0.587 * green + 0.114 * blue > 140 else PAPER
 
 
 def seconds(value: float | None) -> str:
@@ -69,6 +73,13 @@ def times(value: float) -> str:
 def interval(i: Interval) -> str:
     """A value in seconds with its interval."""
     return f"{seconds(i.value)} ({within(i.low, i.high)})"
+
+
+def interval_ms(i: Interval) -> str:
+    """A value in milliseconds, given in seconds, with its interval."""
+    if i.low is None or i.high is None:
+        return f"{milliseconds(i.value)} (interval unknown)"
+    return f"{milliseconds(i.value)} ({milliseconds(i.low)} to {milliseconds(i.high)})"
 
 
 def percent(share: float | None) -> str:

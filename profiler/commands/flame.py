@@ -14,8 +14,10 @@ from profiler.errors import UserError
 from profiler.estimate import steady_steps
 from profiler.run import Run
 from profiler.subject import incomparable, subject_id
-from reports import charts, text, theme
-from reports.view import short_id
+from reports import text, theme
+from reports.charts import canvas
+from reports.charts import flame as flame_graph
+from reports.words import short_id
 from workloads import registry
 from workloads.loop_lines import phase_of
 
@@ -59,7 +61,7 @@ def execute(args: argparse.Namespace) -> int:
         stacks.RAW: sampled,
         stacks.COUNTS: text.as_json({"rate": args.rate, "steps": len(run.train)}),
         stacks.SPEEDSCOPE: text.as_json(stacks.speedscope(found, name)),
-        stacks.SVG: charts.svg(charts.flame(found, name)),
+        stacks.SVG: canvas.svg(flame_graph.static(flame_graph.of_one(found, name))),
         stacks.HOT: "\n".join(f"{file}:{function}:{count}" for file, function, count in _hot(run, found)),
     }
     folder_kept = store.keep_files(runs_dir, f"flame-{run.framework}-{run.manifest['framework']['device']}", files)

@@ -76,6 +76,11 @@ def least_seconds(layer: Layer, direction: Direction, images: int, ceilings: Map
     operations = flops(layer, direction, images)
     if not operations:
         return 0.0
-    passes = 1 if direction is Direction.FORWARD else 2
-    moved = passes * (layer.activations * images + layer.weights) * FLOAT_BYTES
+    moved = least_bytes(layer, direction, images)
     return max(operations / peak(ceilings, "GFLOP/s"), moved / peak(ceilings, "GB/s")) / 1e9
+
+
+def least_bytes(layer: Layer, direction: Direction, images: int) -> int:
+    """What has to be read and written at least once for a batch of `images`."""
+    passes = 1 if direction is Direction.FORWARD else 2
+    return passes * (layer.activations * images + layer.weights) * FLOAT_BYTES

@@ -1,0 +1,277 @@
+"""What a report says in sentences."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from profiler import attribution
+from profiler.compare import EQUAL_WITHIN, Gap
+from profiler.drilldown import lines as line_times
+from profiler.drilldown.layers import Drilldown, differences
+from profiler.drilldown.spans import Direction
+from profiler.estimate import steady_steps
+from profiler.fairness import Item
+from profiler.noise import Floor
+from profiler.phases import Phase
+from profiler.run import Run
+from profiler.stability import Flag
+from profiler.stats import Estimate
+from profiler.subject import Subject
+from reports import theme
+
+OTHER_FLAG = 0.02
+"""a larger share of `other` means that the marks miss something"""
+TOP = 3
+DEFAULT_BATCH = 128
+ARTICLE_EPOCHS = 20
+
+
+def is_synthetic(subjects: Sequence[Subject]) -> bool:
+    """Whether the images were made up."""
+    return bool(subjects[0].first.manifest["data"]["kind"] == "synthetic")
+
+
+def short_id(run: Run) -> str:
+    """The random end of a run's id."""
+    return run.id.rpartition("-")[2]
+
+
+def accuracy_is_comparable(subjects: Sequence[Subject]) -> bool:
+    """Whether every subject trained on all images for at least one epoch."""
+    return all(s.epoch.measured for s in subjects)
+
+
+def verdict(subjects: Sequence[Subject], pairs: Sequence[Gap]) -> str:
+    """Who takes how long, and how many times as long, with the interval."""
+    if not pairs:
+        only = subjects[0]
+        seconds = theme.interval(only.epoch.total.interval(least=0.0))
+        return f"{only.title} takes {seconds} per epoch, {how_known(only)}{_on(subjects)}."
+    gap = pairs[0]
+    slow, fast = theme.seconds(gap.fast_seconds + gap.seconds.value), theme.seconds(gap.fast_seconds)
+    what = f"per epoch{_without_evaluate((gap.slow, gap.fast))}"
+    sides = f"{gap.slow.title} takes {slow} {what}{_on(subjects)}, {gap.fast.title} {fast}"
+    known = _known((gap.slow, gap.fast))
+    ratio = f"{theme.times(gap.ratio.value)} times as long, 95 % {theme.within(gap.ratio.low, gap.ratio.high, 'x')}"
+    kind = gap.kind
+    words = {
+        "slower": f"{sides}: {ratio} ({kind}; {known}).",
+        "equal": f"{sides}: equal within {EQUAL_WITHIN:.0%} ({ratio}, {kind}; {known}).",
+        "undecided": f"{sides}: undecided{_below_floor(gap)} ({ratio}, {kind}; {known}).",
+    }
+    return words[gap.verdict]
+
+
+def _below_floor(gap: Gap) -> str:
+    return f", less than this machine's noise floor of {theme.percent(gap.floor)}" if gap.below_floor else ""
+
+
+def _known(subjects: Sequence[Subject]) -> str:
+    """How the epochs are known: from how many timed steps."""
+    if all(s.epoch.measured for s in subjects):
+        return "measured"
+    steps = " and ".join(str(sum(len(steady_steps(run)) for run in s.runs)) for s in subjects)
+    return f"from {steps} steps of {subjects[0].first.batch_size} images"
+
+
+def how_known(subject: Subject) -> str:
+    """`measured` or `estimated`, and what is missing from it."""
+    return f"{'measured' if subject.epoch.measured else 'estimated'}{_without_evaluate([subject])}"
+
+
+def _without_evaluate(subjects: Sequence[Subject]) -> str:
+    missing = any(s.epoch.phases[Phase.EVALUATE] is None for s in subjects)
+    return " without evaluate" if missing else ""
+
+
+def _on(subjects: Sequence[Subject]) -> str:
+    return " on synthetic data" if is_synthetic(subjects) else ""
+
+
+def why(pairs: Sequence[Gap]) -> tuple[str, ...]:
+    """The phases that the headline gap is mostly made of."""
+    if not pairs:
+        return ()
+    gap = pairs[0]
+    return tuple(
+        f"{phase}: {theme.interval(part.interval())}{_of_the_gap(gap, part.value)}" for phase, part in largest(gap)
+    )
+
+
+def largest(gap: Gap) -> list[tuple[Phase, Estimate]]:
+    """The phases that the gap is mostly made of, at most three, the largest first."""
+    return sorted(gap.by_phase.items(), key=lambda item: -abs(item[1].value))[:TOP]
+
+
+def _of_the_gap(gap: Gap, seconds: float) -> str:
+    """A share is only said of a gap that is one."""
+    return f", {theme.percent(seconds / gap.seconds.value)} of the gap" if gap.verdict == "slower" else ""
+
+
+def moved(subject: Subject) -> list[str]:
+    """Whose work was charged to whom, in words."""
+    shift = attribution.perturbation(subject)
+    if shift is None:
+        return []
+    cost = f"fences make a step {theme.times(shift.value)} times as long ({theme.within(shift.low, shift.high, 'x')})"
+    found = attribution.moves(subject)
+    if not found:
+        return [f"{subject.title}: work is done where it is charged; {cost}."]
+    moves = "; ".join(
+        f"{m.worker} \N{RIGHTWARDS ARROW} {m.payer}: {theme.seconds(m.seconds)} per step" for m in found
+    )
+    return [f"{subject.title}: work of one phase is charged to another: {moves}; {cost}."]
+
+
+def noise_floor(floor: Floor | None) -> str:
+    """A noise floor in words, and where it comes from."""
+    if floor is None:
+        return "This machine's noise floor is not known; `make noise` measures it."
+    return (
+        f"This machine's noise floor is \N{PLUS-MINUS SIGN}{theme.percent(floor.share)}: {floor.framework} "
+        f"({floor.device}) against itself, {floor.processes} processes, {floor.day}, ratio "
+        f"{theme.times(floor.ratio)}, {floor.verdict}. Smaller effects are not claimed."
+    )
+
+
+def cautions(
+    subjects: Sequence[Subject],
+    pairs: Sequence[Gap],
+    fairness: Sequence[Item],
+    flagged: Mapping[str, Mapping[str, Sequence[Flag]]],
+) -> list[str]:
+    """What a reader should be careful about."""
+    notes = []
+    if is_synthetic(subjects):
+        notes.append("The images are synthetic: times are comparable, losses and accuracies say nothing of CIFAR-10.")
+    for subject in subjects:
+        notes += [
+            f"{subject.title}: run {short_id(r)} is {r.status}." for r in subject.runs if r.status != "complete"
+        ]
+        notes += [
+            f"{subject.title}{f', run {short_id(run)}' * (len(subject.runs) > 1)}: {_once(flag)}."
+            for run in subject.runs
+            for flag in flagged[subject.id][run.id]
+        ]
+        notes += _other_note(subject)
+        notes += _fence_note(subject)
+        notes += [f"{subject.title}: {text}" for run in subject.runs for kind, text in run.events if kind != "data"]
+    notes += [
+        f"{phase} is left out of the gap: not measured wherever there is one."
+        for g in pairs[:1]
+        for phase in g.left_out
+    ]
+    if pairs and not pairs[0].between_processes:
+        notes.append("Not repeated on both sides: the interval does not know how one process differs from the next.")
+    if len({s.epoch.measured for s in subjects}) > 1:
+        notes.append("One epoch is measured, with its warm-up, and one estimated, without: a small bias in the gap.")
+    differing = [item.name for item in fairness if item.differs and item.matters in ("time", "both")]
+    if differing:
+        notes.append(
+            f"The two sides differ in what can move time: {', '.join(differing)}. They are listed beside the gap."
+        )
+    return notes
+
+
+def _once(flag: Flag) -> str:
+    return flag.text if flag.text.startswith(flag.name) else f"{flag.name}: {flag.text}"
+
+
+def _fence_note(subject: Subject) -> list[str]:
+    shift = attribution.perturbation(subject)
+    if shift is None or attribution.is_harmless(shift):
+        return []
+    factor = f"{theme.times(shift.value)} ({theme.within(shift.low, shift.high, 'x')})"
+    text = f"fences change its steps by a factor of {factor}: its hatched bar shows fenced steps only."
+    return [f"{subject.title}: {text}"]
+
+
+def _other_note(subject: Subject) -> list[str]:
+    other = subject.epoch.phases[Phase.OTHER]
+    share = other.value / subject.epoch.total.value if other else 0.0
+    return [f"{subject.title}: {theme.percent(share)} of the time is in no phase."] if share > OTHER_FLAG else []
+
+
+def _settings(subject: Subject) -> list[tuple[str, object]]:
+    """What another run must be given to be comparable, as `make` takes it."""
+    size = subject.first.batch_size
+    return [("BATCH", size)] if size != DEFAULT_BATCH else []
+
+
+ADVICE = {
+    "kernels forced": "unset the environment variables that choose kernels, and run the same again.",
+    "other runs": "run the same again with no other timed run beside it.",
+    "machine busy": "run the same again when nothing else uses the machine.",
+    "throttled": "run the same again where no CPU limit stops it.",
+    "no steady state": "the same again with more STEPS=, until the steps are steady.",
+}
+"""what to do about a flag, the most harmful first"""
+
+
+def following(
+    subjects: Sequence[Subject],
+    pairs: Sequence[Gap],
+    flagged: Mapping[str, Mapping[str, Sequence[Flag]]],
+    layers_known: bool,
+    stacks_known: bool,
+) -> str:
+    """The one thing to do next: the caveat to mend first, then where to look, then what would make it surer."""
+    same = "".join(f" {name}={value}" for name, value in _settings(subjects[0]))
+    if not pairs:
+        return f"make profile-torch, profile-lucid or profile-mlx{same}, for another framework beside this one."
+    names = {flag.name for runs in flagged.values() for found in runs.values() for flag in found}
+    if advice := next((text for name, text in ADVICE.items() if name in names), None):
+        return advice
+    headline = pairs[0]
+    both = " ".join(s.first.framework for s in (headline.fast, headline.slow))
+    if headline.verdict == "slower" and not layers_known:
+        return f'make layers FRAMEWORKS="{both}"{same}, for the layers and operators that carry the gap.'
+    if headline.verdict == "slower" and not stacks_known:
+        slow = headline.slow.first.framework
+        return f"make flame-{slow} lines-{slow}{same}, for the stacks and lines of the slower side."
+    if not headline.between_processes:
+        return "the same again with REPEATS=3, for an interval between processes."
+    if not accuracy_is_comparable(subjects):
+        return "make profile PRESET=epoch, for whole epochs and a comparison of accuracy."
+    if min(len(s.first.epochs) for s in subjects) < ARTICLE_EPOCHS:
+        return "make profile PRESET=article, for the article's 20 epochs."
+    return "python -m profiler show RUN, for the conditions of one run."
+
+
+def deeper(
+    pairs: Sequence[Gap],
+    layers: Mapping[str, Drilldown],
+    operators: Mapping[str, Drilldown],
+    lines: Mapping[str, Mapping[str, Any]],
+) -> Iterator[str]:
+    """What the drill-downs say of the headline gap: the operators, the layers and the line that weigh most."""
+    if not pairs:
+        return
+    slow, fast = pairs[0].slow, pairs[0].fast
+    if slow.id in operators and fast.id in operators:
+        yield _of_operators(operators[slow.id], operators[fast.id])
+    if slow.id in layers and fast.id in layers:
+        largest_three = differences(layers[slow.id], layers[fast.id])[:TOP]
+        named = (f"{d.layer} {d.direction} ({theme.milliseconds(d.seconds)} more)" for d in largest_three)
+        yield f"Layers that lose most, per step: {', '.join(named)}."
+    if slow.id in lines:
+        yield _of_lines(slow, lines[slow.id])
+
+
+def _of_operators(slow: Drilldown, fast: Drilldown) -> str:
+    found = {
+        (family, direction): (seconds, fast.families(direction).get(family, 0.0))
+        for direction in Direction
+        for family, seconds in slow.families(direction).items()
+    }
+    (family, direction), (a, b) = max(found.items(), key=lambda item: item[1][0] - item[1][1])
+    whole = sum(x - y for x, y in found.values())
+    share = f", {theme.percent((a - b) / whole)} of what all operators differ by" if whole > 0 else ""
+    sides = f"{theme.milliseconds(a)} against {theme.milliseconds(b)} per step"
+    return f"Operators: {family} {direction} weighs most, {sides}{share}."
+
+
+def _of_lines(slow: Subject, data: Mapping[str, Any]) -> str:
+    (function, line), *_ = line_times.top(line_times.from_json(data), 1)
+    ms = theme.milliseconds(line.seconds / int(data["steps"]))
+    place = f"{function.file}:{line.number}"
+    return f"Line of {slow.title} that takes longest: {place}, {ms} per step: {line.source.strip()}"
