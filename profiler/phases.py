@@ -43,5 +43,29 @@ MEANING: dict[Phase, str] = {
     Phase.OTHER: "between the phases: wall time minus all of the above",
 }
 
+CLOCK: dict[Phase, str] = {
+    Phase.EPOCH_START: "from the epoch's beginning until train() has returned and the loader's iterator is made",
+    Phase.FETCH: "from the batch's beginning until the loader calls its collation",
+    Phase.COLLATE: "from the end of `fetch` until the collation returns",
+    Phase.TO_DEVICE: "from the end of `other` until to_device() ends",
+    Phase.ZERO_GRAD: "from the end of `to_device` until zero_grad() ends",
+    Phase.FORWARD: "from the end of `zero_grad` until forward() ends",
+    Phase.MATERIALIZE: "from the end of `forward` until materialize() ends",
+    Phase.BACKWARD: "from the end of `materialize` until backward() ends",
+    Phase.STEP: "from the end of `backward` until step() ends",
+    Phase.COMPILED: "from the end of `to_device` over zero_grad(), forward(), materialize(), backward() and step()",
+    Phase.METRICS: "from the end of `step` until metrics() ends and the epoch's totals are added up",
+    Phase.LOGGING: "from the end of `metrics` until the bar is drawn; also after `epoch_start` and `flush`",
+    Phase.FLUSH: "from the end of `other`, when the loader has ended, until wait() ends",
+    Phase.EVALUATE: "from the batch's beginning (the first: evaluating()) over to_device(), forward() and metrics()",
+    Phase.CHECKPOINT: "from the end of `other` until save() ends and the file has its name",
+    Phase.OTHER: "from the end of `collate` until the loop has the batch; also the loader's end, and end_epoch()",
+}
+"""What starts and stops each clock: the loop's calls (`workloads/loop.py`), whatever the framework.
+
+A mark ends a phase, and following marks share their boundary: the end of one is the beginning of the next. What
+runs between them in one framework, its adapter's `clocks` say.
+"""
+
 EPOCH_PHASES = (Phase.EPOCH_START, Phase.FLUSH, Phase.EVALUATE, Phase.CHECKPOINT)
 """Phases that happen once per epoch; all others happen in every step."""

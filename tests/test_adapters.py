@@ -1,7 +1,9 @@
 """One contract for every adapter, the fake included; and where a delay from outside shows up."""
 
+import re
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +86,34 @@ def test_an_adapter_trains_every_image_once_and_marks_every_phase_it_has(
     assert (Phase.FLUSH in per_epoch) == (framework.describe()["execution"] == "lazy")
     assert [path.name for path in tmp_path.iterdir()] == [framework.checkpoint_name]
     assert framework.describe()["execution"] in ("eager", "lazy")
+
+
+@side
+def test_an_adapter_says_what_each_of_its_clocks_times(name: str, device: str) -> None:
+    check_clocks(build(name, device))
+
+
+@pytest.mark.parametrize(
+    "framework",
+    [partial(registry.build, "fake", "cpu", SEED, **{**SCRIPT, "lazy": True}),
+     partial(registry.build, "mlx", "cpu", SEED, compiled=True)],
+    ids=["lazy fake", "compiled mlx"],
+)  # fmt: skip
+def test_a_variant_says_what_each_of_its_own_clocks_times(framework: Callable[[], Framework]) -> None:
+    check_clocks(framework())
+
+
+def check_clocks(framework: Framework) -> None:
+    """One text for each phase; `other` is what no call of the framework's takes, so there is nothing to say of it."""
+    assert framework.clocks.keys() == framework.phases - {Phase.OTHER}
+    assert all(text.strip() and len(text) <= 80 for text in framework.clocks.values())
+
+
+def test_a_lazy_device_says_of_other_calls_than_an_eager_one() -> None:
+    eager, lazy = build("lucid", "cpu").clocks, build("lucid", "gpu").clocks
+    assert {phase for phase in eager if eager[phase] != lazy[phase]} == {
+        Phase.TO_DEVICE, Phase.FORWARD, Phase.MATERIALIZE, Phase.BACKWARD, Phase.STEP, Phase.METRICS,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["torch", "lucid"])
@@ -177,7 +207,9 @@ def _check_delay(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(owner, name, delayed(getattr(owner, name), clock))
-    steps = training(train(build(framework, device), clock, steps=2))
+    built = build(framework, device)
+    assert re.search(rf"\b{name}\b", built.clocks[phase])
+    steps = training(train(built, clock, steps=2))
     assert len(steps) == 2
     for step in steps:
         charged = {phase: ns for phase, ns in step.durations.items() if ns}

@@ -52,6 +52,20 @@ def test_a_runs_last_line_is_its_directory_and_its_steps_add_up(
         assert epoch.durations[Phase.EVALUATE] == evaluated
 
 
+def test_a_run_keeps_what_its_clocks_timed_and_a_run_without_is_reported_all_the_same(runs: Path) -> None:
+    fake_run(runs)
+    run = store.read(store.find(runs)[0])
+    clocks = run.manifest["framework"]["clocks"]
+    assert clocks.keys() == set(run.manifest["framework"]["phases"]) - {Phase.OTHER}
+    assert clocks[Phase.FORWARD] == "busy-waits for its scripted milliseconds"
+
+    with closing(sqlite3.connect(run.path / store.DATABASE)) as db, db:
+        db.execute("UPDATE manifest SET value = json_remove(value, '$.clocks') WHERE key = 'framework'")
+    assert "clocks" not in store.read(run.path).manifest["framework"]
+    for verb in (["report", "--out", str(runs.parent / "out")], ["show", run.id]):
+        assert main([*verb, "--runs-dir", str(runs)]) == 0
+
+
 def test_two_labels_make_a_report_of_two_subjects(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = runs.parent / "out"
     assert fake_run(runs, "--label", "quick one") == 0

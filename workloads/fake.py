@@ -13,7 +13,7 @@ from profiler.errors import UserError
 from profiler.phases import Phase
 from profiler.recorder import Clock
 from workloads import resnet18
-from workloads.framework import Batch, Collate, Images, Labels, seed_python
+from workloads.framework import LOGGING_CLOCK, Batch, Collate, Images, Labels, seed_python
 
 DEFAULT_COSTS = "fetch=1,collate=2,to_device=1,forward=10,backward=20,step=5,metrics=1,evaluate=8"
 _LAZY = frozenset({Phase.MATERIALIZE, Phase.FLUSH})
@@ -45,6 +45,7 @@ class Fake:
         seed_python(seed)
         self.costs = parse_costs(costs)
         self.phases = frozenset(Phase) - {Phase.COMPILED} - (frozenset() if lazy else _LAZY)
+        self.clocks = _clocks(self.phases - {Phase.OTHER}, lazy)
         self.lr = resnet18.ADAM.lr
         if not lazy and (surplus := _LAZY & self.costs.keys()):
             raise UserError(f"--fake-costs: {min(surplus)} is a phase of a lazy fake only; add --fake-lazy")
@@ -186,6 +187,20 @@ class Fake:
     def _collate(self, images: int) -> int:
         self.spend(Phase.COLLATE)
         return images
+
+
+def _clocks(phases: Iterable[Phase], lazy: bool) -> dict[Phase, str]:
+    clocks = dict.fromkeys(phases, "busy-waits for its scripted milliseconds")
+    clocks[Phase.LOGGING] = LOGGING_CLOCK
+    if not lazy:
+        return clocks
+    return clocks | {
+        Phase.FORWARD: "notes its scripted milliseconds, which the next wait spends",
+        Phase.MATERIALIZE: "busy-waits for what forward noted, then for its own",
+        Phase.BACKWARD: "notes its scripted milliseconds, which the next wait spends",
+        Phase.STEP: "busy-waits for what backward noted, then for its own",
+        Phase.FLUSH: "busy-waits for what the steps since the last wait have left to it",
+    }
 
 
 class _Loader:

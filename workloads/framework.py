@@ -19,6 +19,9 @@ Batch = Any
 Tensor = Any
 Collate = Callable[[Any], Batch]
 
+LOGGING_CLOCK = "tqdm: update() and set_postfix(); its start and close once per epoch"
+"""of every framework: the loop's own"""
+
 
 class Framework(Protocol):
     """One framework on one device, with the model, the optimizer and the schedule set up."""
@@ -42,6 +45,13 @@ class Framework(Protocol):
     @property
     def phases(self) -> frozenset[Phase]:
         """The phases that this framework has; the time of any other reads "n/a" in every report."""
+
+    @property
+    def clocks(self) -> Mapping[Phase, str]:
+        """What each phase's clock times on this device, in the framework's own calls, at most 80 characters.
+
+        Of an as-run step; a fenced one waits besides. Every phase that it has but `other`, which is nobody's call.
+        """
 
     @property
     def charged_to(self) -> Mapping[Phase, Phase]:

@@ -11,7 +11,7 @@ from profiler.drilldown.spans import Family, Spans
 from profiler.errors import UserError
 from profiler.phases import Phase
 from workloads import resnet18
-from workloads.framework import Batch, Collate, Images, Labels, Tensor, seed_python
+from workloads.framework import LOGGING_CLOCK, Batch, Collate, Images, Labels, Tensor, seed_python
 from workloads.lucid_import import DISTRIBUTION, prepare
 from workloads.numpy_dataset import NumpyDataset, numpy_collate
 
@@ -39,6 +39,7 @@ class LucidResNet:
     def __init__(self, device: str, seed: int) -> None:
         self.device = _choose(device)
         self.phases = frozenset(Phase) - {Phase.COMPILED} - ({Phase.FLUSH} if self.device == "cpu" else set())
+        self.clocks = _clocks(self.device)
         seed_python(seed)
         lucid.random.seed(seed)
         self.model = lucid.models.resnet_18(num_classes=resnet18.CLASSES)
@@ -160,6 +161,35 @@ class LucidResNet:
             "schedule": str(resnet18.LUCID_SCHEDULE),
             "execution": "eager" if self.device == "cpu" else "lazy",
         }
+
+
+def _clocks(device: str) -> dict[Phase, str]:
+    clocks = {
+        Phase.EPOCH_START: "model.train(), iter(DataLoader): random.shuffle of all indices",
+        Phase.FETCH: "next(DataLoader): dataset[i] of the batch's indices, NumPy views",
+        Phase.COLLATE: "np.stack of the images, np.stack of the labels",
+        Phase.TO_DEVICE: "lucid.tensor(images, dtype=Float32), the labels too: wraps, copies nothing",
+        Phase.ZERO_GRAD: "Adam.zero_grad(): every parameter's grad becomes None",
+        Phase.FORWARD: "model(images), F.cross_entropy(logits, labels): NumPy computes at once",
+        Phase.MATERIALIZE: "loss.eval(): does nothing, the loss is a NumPy array already",
+        Phase.BACKWARD: "loss.backward(): each operation's gradient, NumPy computes at once",
+        Phase.STEP: "Adam.step(): one parameter after the other, in NumPy",
+        Phase.METRICS: "argmax, ==, sum, int() of the right answers; float(loss.data) twice",
+        Phase.LOGGING: LOGGING_CLOCK,
+        Phase.EVALUATE: "per batch: loader, lucid.tensor, model, loss, float(); under no_grad()",
+        Phase.CHECKPOINT: "lucid.save(model.state_dict()), then the file gets its name",
+    }
+    if device == "cpu":
+        return clocks
+    return clocks | {
+        Phase.TO_DEVICE: "lucid.tensor(images, dtype=Float32, device='gpu'), the labels too: copies",
+        Phase.FORWARD: "model(images), F.cross_entropy(logits, labels): builds MLX's graph",
+        Phase.MATERIALIZE: "loss.eval(): mx.eval(loss.data), which computes what forward built",
+        Phase.BACKWARD: "loss.backward(): builds the graph of the gradients",
+        Phase.STEP: "Adam.step(), whose post_step_eval computes parameters, gradients and state",
+        Phase.METRICS: "argmax, ==, sum, int(), which waits; float(loss.data) twice",
+        Phase.FLUSH: "mx.eval(batch, parameters, gradients, buffers, state), mx.synchronize()",
+    }
 
 
 def _choose(device: str) -> str:

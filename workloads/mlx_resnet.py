@@ -15,7 +15,7 @@ from profiler.drilldown.spans import Direction, Family, Spans
 from profiler.errors import UserError
 from profiler.phases import Phase
 from workloads import resnet18
-from workloads.framework import Batch, Collate, Images, Labels, Tensor, seed_python
+from workloads.framework import LOGGING_CLOCK, Batch, Collate, Images, Labels, Tensor, seed_python
 from workloads.numpy_dataset import NumpyDataset, ShuffledBatches, numpy_collate
 
 Run = Callable[..., mx.array]
@@ -88,6 +88,7 @@ class MlxResNet:
         unsplit = {Phase.ZERO_GRAD, Phase.FORWARD, Phase.MATERIALIZE, Phase.BACKWARD, Phase.STEP}
         self.phases = frozenset(Phase) - (unsplit if compiled else {Phase.COMPILED})
         self.charged_to = dict.fromkeys(unsplit, Phase.COMPILED) if compiled else {}
+        self.clocks = {phase: text for phase, text in _CLOCKS.items() if phase in self.phases}
         self.device = _choose(device)
         mx.set_default_device(mx.gpu if self.device == "gpu" else mx.cpu)
         seed_python(seed)
@@ -239,6 +240,25 @@ class MlxResNet:
     def _loss(self, inputs: mx.array, targets: mx.array) -> tuple[mx.array, mx.array]:
         logits = self.model(inputs)
         return self.model.run("loss", _cross_entropy, logits, targets), logits
+
+
+_CLOCKS = {
+    Phase.EPOCH_START: "model.train(), iter(loader): np.random.permutation of all indices",
+    Phase.FETCH: "dataset[i] of the batch's indices, NumPy views",
+    Phase.COLLATE: "np.stack of the images, np.stack of the labels",
+    Phase.TO_DEVICE: "mx.array(images as NHWC), mx.array(labels): copies",
+    Phase.ZERO_GRAD: "forgets the last gradients: an assignment",
+    Phase.FORWARD: "nn.value_and_grad(model, loss)(images, labels): traces loss and gradients",
+    Phase.MATERIALIZE: "mx.eval(loss): computes the loss, and what it needs of forward",
+    Phase.BACKWARD: "takes the gradients that forward traced: an assignment, computes nothing",
+    Phase.STEP: "Adam.update, mx.eval(parameters, state): computes the gradients and the update",
+    Phase.COMPILED: "the function of mx.compile, then mx.eval(loss, model.state, optimizer.state)",
+    Phase.METRICS: "argmax, ==, sum and item() of the right answers; loss.item() twice",
+    Phase.LOGGING: LOGGING_CLOCK,
+    Phase.FLUSH: "mx.eval(batch, gradients, parameters, state), mx.synchronize()",
+    Phase.EVALUATE: "per batch: loader, mx.array, model, loss, item(); in eval mode",
+    Phase.CHECKPOINT: "model.save_weights(), then the file gets its name",
+}
 
 
 def _cross_entropy(logits: mx.array, targets: mx.array) -> mx.array:

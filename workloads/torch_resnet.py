@@ -16,7 +16,7 @@ from profiler.drilldown.spans import Family, Spans
 from profiler.errors import UserError
 from profiler.phases import Phase
 from workloads import resnet18, torch_spans
-from workloads.framework import Batch, Collate, Images, Labels, seed_python
+from workloads.framework import LOGGING_CLOCK, Batch, Collate, Images, Labels, seed_python
 
 
 class TorchResNet:
@@ -32,6 +32,7 @@ class TorchResNet:
         self.device = _choose(device)
         eager = {Phase.FLUSH} if self.device == "cpu" else set()
         self.phases = frozenset(Phase) - {Phase.MATERIALIZE, Phase.COMPILED} - eager
+        self.clocks = _clocks(self.device)
         seed_python(seed)
         torch.manual_seed(seed)
         self.model = models.resnet18(num_classes=resnet18.CLASSES)
@@ -161,6 +162,33 @@ _SYNCHRONIZE: dict[str, Callable[[], None]] = {
     "cuda": torch.cuda.synchronize,
     "mps": torch.mps.synchronize,
 }
+
+
+def _clocks(device: str) -> dict[Phase, str]:
+    clocks = {
+        Phase.EPOCH_START: "model.train(), iter(DataLoader); the order is drawn in the first fetch",
+        Phase.FETCH: "next(DataLoader): the batch's indices, then dataset[i] of each, a view",
+        Phase.COLLATE: "default_collate: torch.stack of the images, torch.stack of the labels",
+        Phase.TO_DEVICE: "images.to('cpu'), labels.to('cpu'): already there, nothing is copied",
+        Phase.ZERO_GRAD: "Adam.zero_grad(): every parameter's grad becomes None",
+        Phase.FORWARD: "model(images), CrossEntropyLoss()(logits, labels)",
+        Phase.BACKWARD: "loss.backward()",
+        Phase.STEP: "Adam.step()",
+        Phase.METRICS: "argmax, ==, sum and item() of the right answers; loss.item() twice",
+        Phase.LOGGING: LOGGING_CLOCK,
+        Phase.EVALUATE: "per batch: loader, to(), model, loss, item(); eval mode under no_grad()",
+        Phase.CHECKPOINT: "torch.save(model.state_dict()), then the file gets its name",
+    }
+    if device == "cpu":
+        return clocks
+    return clocks | {
+        Phase.TO_DEVICE: f"images.to('{device}'), labels.to('{device}'): copies",
+        Phase.FORWARD: "model(images), CrossEntropyLoss()(logits, labels): queued, not waited for",
+        Phase.BACKWARD: "loss.backward(): queued, not waited for",
+        Phase.STEP: "Adam.step(): queued, not waited for",
+        Phase.METRICS: "argmax, ==, sum, then item() and loss.item() twice, which wait for the device",
+        Phase.FLUSH: f"torch.{device}.synchronize()",
+    }
 
 
 def _accelerator(device: str) -> str | None:

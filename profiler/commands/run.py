@@ -171,8 +171,8 @@ def _manifest(args: argparse.Namespace, preset: Preset, framework: Framework, da
         "turn": args.turn,
         "framework": {
             "name": framework.name, "title": framework.title, "version": framework.version,
-            "device": framework.device, "phases": sorted(framework.phases), "parameters": framework.parameter_count(),
-            "optimizer": str(resnet18.ADAM), **framework.describe(),
+            "device": framework.device, "phases": sorted(framework.phases), "clocks": framework.clocks,
+            "parameters": framework.parameter_count(), "optimizer": str(resnet18.ADAM), **framework.describe(),
         },
         "data": {
             "kind": data.kind, "source": data.source, "sha256": data.sha256,

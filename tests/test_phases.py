@@ -1,0 +1,83 @@
+"""What the glossary says of each clock, against what the loop does between its marks."""
+
+import re
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from profiler.phases import CLOCK, MEANING, Phase
+from workloads import loop
+from workloads.fake import Fake
+from workloads.progress import Progress
+
+UNSPLIT = (Phase.ZERO_GRAD, Phase.FORWARD, Phase.MATERIALIZE, Phase.BACKWARD, Phase.STEP)
+
+
+class Spy:
+    """In the recorder's place: which mark came before each, and which of the framework's methods ran in between."""
+
+    def __init__(self) -> None:
+        self.before: dict[Phase, set[Phase]] = defaultdict(set)
+        self.called: dict[Phase, set[str]] = defaultdict(set)
+        self.last: Phase | None = None
+        self.calls: set[str] = set()
+
+    def mark(self, phase: Phase) -> None:
+        self.before[phase] |= {self.last} if self.last else set()
+        self.called[phase] |= self.calls
+        self.last, self.calls = phase, set()
+
+    def begin(self, *_: Any) -> None:
+        self.last = None
+
+    start_epoch = start_stage = close_step = close_outside = resume = begin
+
+    def leave_stage(self) -> None:
+        pass
+
+    def close_epoch(self, *_: float) -> None:
+        pass
+
+
+class Watched:
+    """The fake, telling the spy of every call."""
+
+    def __init__(self, fake: Fake, spy: Spy) -> None:
+        self._fake, self._spy = fake, spy
+
+    def __getattr__(self, name: str) -> Any:
+        if callable(getattr(self._fake, name)):
+            self._spy.calls.add(name)
+        return getattr(self._fake, name)
+
+
+def watched_loop(folder: Path) -> Spy:
+    spy: Any = Spy()
+    fake = Fake(seed=1, batch_size=2, costs="", lazy=True)
+    framework: Any = Watched(fake, spy)
+    arrays: Any = range(6), range(6)
+    with Path("/dev/null").open("w") as nowhere:
+        loop.train(
+            framework,
+            fake.loader(*arrays, 2, True, loop.timed_collate(spy)),
+            fake.loader(*arrays, 2, False, lambda collate: collate),
+            spy,
+            Progress("fake", 3, 3, nowhere),
+            epochs=2,
+            enough=lambda step: False,
+            checkpoint_folder=folder,
+        )
+    return spy
+
+
+def test_every_clock_runs_from_the_marks_that_the_glossary_names_over_the_calls_that_it_names(tmp_path: Path) -> None:
+    spy = watched_loop(tmp_path)
+    spy.before[Phase.COMPILED] = spy.before[Phase.ZERO_GRAD]  # the loop marks its parts, the recorder charges it
+    spy.called[Phase.COMPILED] = set().union(*(spy.called[phase] for phase in UNSPLIT))
+    for phase in Phase:
+        assert set(re.findall(r"`(\w+)`", CLOCK[phase])) == spy.before[phase], phase
+        assert set(re.findall(r"(\w+)\(\)", CLOCK[phase])) == spy.called[phase], phase
+
+
+def test_the_glossary_knows_every_phase_in_order() -> None:
+    assert list(MEANING) == list(CLOCK) == list(Phase)
