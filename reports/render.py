@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from profiler.drilldown.found import Found
 from profiler.noise import Floors
 from profiler.run import Run
+from profiler.subject import Subject, group
 from reports import charts, page, text
-from reports.view import View, build
+from reports.view import View, of_subjects
 
 SUMMARY = "summary.json"
 FILES = ("breakdown.png", "gap.png", "accuracy.png", "layers.png", SUMMARY, "phases.csv", "index.html")
@@ -33,7 +34,16 @@ def render(
 
     Raises UserError where the runs cannot be compared or hold no full step.
     """
-    view = build(runs, floors, found)
+    return render_subjects(group(runs), floors, found)
+
+
+def render_subjects(
+    subjects: Sequence[Subject],
+    floors: Floors | None = None,
+    found: Found | None = None,
+) -> Report:
+    """The same for subjects, at least one, whose runs can be compared."""
+    view = of_subjects(subjects, floors, found)
     pictures = {"breakdown.png": charts.png(charts.breakdown(view))}
     if view.gaps:
         pictures["gap.png"] = charts.png(charts.gap(view))

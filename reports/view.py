@@ -10,7 +10,7 @@ from profiler.drilldown.found import Found, contender
 from profiler.drilldown.layers import Drilldown
 from profiler.drilldown.stacks import Stacks
 from profiler.estimate import steady_steps
-from profiler.fairness import Item, audit
+from profiler.fairness import Item, audit, machine, other_machines
 from profiler.noise import Floor, Floors, applying
 from profiler.phases import Phase
 from profiler.run import Run
@@ -75,7 +75,7 @@ class View:
         """The line under every picture: data, machine, day, runs."""
         runs = [run for subject in self.subjects for run in subject.runs]
         data = "SYNTHETIC DATA" if self.synthetic else "CIFAR-10"
-        machines = " and ".join(dict.fromkeys(_machine(run) for run in runs))
+        machines = " and ".join(dict.fromkeys(machine(run) for run in runs))
         days = ", ".join(dict.fromkeys(run.manifest["created"][:10] for run in runs))
         ids = ", ".join(short_id(run) for run in runs)
         return f"{data}, batch {runs[0].batch_size} | {machines} | {days} | runs {ids}"
@@ -90,9 +90,18 @@ def build(
 
     Raises UserError where the runs cannot be compared or hold no full step.
     """
-    subjects = tuple(sorted(group(runs), key=lambda s: -s.epoch.total.value))
+    return of_subjects(group(runs), floors, found)
+
+
+def of_subjects(
+    subjects: Sequence[Subject],
+    floors: Floors | None = None,
+    found: Found | None = None,
+) -> View:
+    """The same for subjects, at least one, whose runs can be compared."""
+    subjects = tuple(sorted(subjects, key=lambda s: -s.epoch.total.value))
     found = found or Found()
-    floor = applying(floors or {}, runs)
+    floor = applying(floors or {}, [run for s in subjects for run in s.runs])
     pairs = tuple(gaps(subjects, floor.share if floor else None))
     flagged = {s.id: {run.id: flags(run) for run in s.runs} for s in subjects}
     fairness = tuple(audit(subjects))
@@ -138,11 +147,6 @@ def _drilldown(subject: Subject, drilldowns: Sequence[Drilldown]) -> Drilldown |
 
 def _synthetic(subjects: Sequence[Subject]) -> bool:
     return bool(subjects[0].first.manifest["data"]["kind"] == "synthetic")
-
-
-def _machine(run: Run) -> str:
-    machine = run.manifest["environment"]["machine"]
-    return f"{machine['cpu']}, {machine['cores_usable']} cores, {machine['system'].split()[0]}"
 
 
 def short_id(run: Run) -> str:
@@ -269,6 +273,8 @@ def _cautions(
     notes = []
     if _synthetic(subjects):
         notes.append("The images are synthetic: times are comparable, losses and accuracies say nothing of CIFAR-10.")
+    if machines := other_machines({s.title: s for s in subjects}):
+        notes.append(f"{machines}.")
     for subject in subjects:
         notes += [
             f"{subject.title}: run {short_id(r)} is {r.status}." for r in subject.runs if r.status != "complete"
