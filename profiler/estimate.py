@@ -10,6 +10,7 @@ Each term is linear in mean phase times, so that the phases' seconds sum to the 
 import math
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,6 +72,17 @@ def beginning(train: StepTable, batch_size: int) -> Steady:
 
     Judged by the steps that totals are made of: as-run ones, or fenced ones where there are no others.
     """
+    known = _beginnings.setdefault(train, {})
+    if batch_size not in known:
+        known[batch_size] = _judge(train, batch_size)
+    return known[batch_size]
+
+
+_beginnings: WeakKeyDictionary[StepTable, dict[int, Steady]] = WeakKeyDictionary()
+"""What was found of each table that is still there, by batch size: it is asked for again and again."""
+
+
+def _judge(train: StepTable, batch_size: int) -> Steady:
     full = _full(train, batch_size)
     judged = np.flatnonzero(_is_judged(full))
     if not len(judged):
@@ -166,7 +178,7 @@ def more_steps(run: Run, share: float = 0.01) -> int | None:
 
     None where that cannot be said: too few steps, or none steady. 0 for an epoch that was measured.
     """
-    if any(_is_complete(run, epoch.epoch, Ledger.ASRUN) for epoch in run.epochs):
+    if _complete(run, Ledger.ASRUN):
         return 0
     found = beginning(run.train, run.batch_size)
     steady = _steady(run.train, run.batch_size, Ledger.ASRUN, found.start)
@@ -182,7 +194,7 @@ def estimate_epoch(run: Run, ledger: Ledger = Ledger.ASRUN, *, finite: bool = Tr
     With `finite`, the interval is for this process's own epoch: it shrinks to a point when all of it was run.
     Without, it is for an epoch as such, as a comparison needs. Raises UserError where no step was stored.
     """
-    full_epochs = [epoch for epoch in run.epochs if _is_complete(run, epoch.epoch, ledger)]
+    full_epochs = _complete(run, ledger)
     steady = steady_steps(run, ledger)
     phases: dict[Phase, Estimate | None] = {
         phase: total(parts) if (parts := list(_parts(run, steady, phase, full_epochs, finite))) else None
@@ -260,7 +272,7 @@ def _flush(run: Run) -> Iterable[Estimate]:
 
 
 def _images_since_a_fence(run: Run, epoch: int) -> int:
-    here = run.train.epoch == epoch
+    here = slice(*np.searchsorted(run.train.epoch, [epoch, epoch + 1]))
     fenced = np.flatnonzero(run.train.fenced[here])
     return int(run.train.images[here][fenced[-1] + 1 if len(fenced) else 0 :].sum())
 
@@ -301,10 +313,16 @@ def _full(train: StepTable, batch_size: int) -> StepTable:
     return train.where(np.equal(train.images, batch_size))
 
 
-def _is_complete(run: Run, epoch: int, ledger: Ledger) -> bool:
-    """Whether the epoch was trained and evaluated on everything, in one ledger throughout."""
+def _complete(run: Run, ledger: Ledger) -> list[Epoch]:
+    """The epochs that were trained and evaluated on everything, in one ledger throughout."""
     full = run.manifest["full_epoch"]
-    trained = int(run.train.images[run.train.epoch == epoch].sum())
-    evaluated = int(run.evaluate.images[run.evaluate.epoch == epoch].sum())
-    pure = (run.train.fenced[run.train.epoch == epoch] == (ledger is Ledger.FENCED)).all()
-    return bool(pure and trained == full["train_images"] and evaluated == full["test_images"])
+    count = 1 + max((epoch.epoch for epoch in run.epochs), default=-1)
+    trained, evaluated = (_by_epoch(steps, steps.images, count) for steps in (run.train, run.evaluate))
+    astray = _by_epoch(run.train, run.train.fenced != (ledger is Ledger.FENCED), count)
+    whole = (trained == full["train_images"]) & (evaluated == full["test_images"]) & (astray == 0)
+    return [epoch for epoch in run.epochs if whole[epoch.epoch]]
+
+
+def _by_epoch(steps: StepTable, values: NDArray[np.int64] | NDArray[np.bool_], count: int) -> NDArray[np.float64]:
+    """The sum of `values`, one per step, over each of the first `count` epochs."""
+    return np.bincount(steps.epoch, values, count)[:count]

@@ -106,6 +106,23 @@ AUDIT: tuple[tuple[str, Read, str], ...] = (
 """(item, how to read it from a run, what it can move)"""
 
 
+def machine(run: Run) -> str:
+    """The machine that a run had, in words: CPU, usable cores, CPU limit where there is one, system."""
+    found = run.manifest["environment"]["machine"]
+    limit = str(found.get("cgroup_cpu_max"))
+    limited = f" (CPU limit {limit})" if limit[:1].isdigit() else ""
+    return f"{found['cpu']}, {found['cores_usable']} cores{limited}, {found['system'].split()[0]}"
+
+
+def other_machines(subjects: Mapping[str, Subject]) -> str | None:
+    """That subjects, by what they are called, did not run on one machine, in words; None where they did."""
+    found = {name: " and ".join(dict.fromkeys(map(machine, s.runs))) for name, s in subjects.items()}
+    if len({machine(run) for s in subjects.values() for run in s.runs}) == 1:
+        return None
+    where = "; ".join(f"{name} on {machines}" for name, machines in found.items())
+    return f"{' and '.join(found)} ran on different machines: {where}; the difference may be the machines'"
+
+
 def audit(subjects: Sequence[Subject]) -> list[Item]:
     """Every condition, those that differ first; a subject without one reads UNKNOWN."""
     items = [_item(subjects, *entry) for entry in AUDIT]

@@ -30,9 +30,9 @@ def finite(loss: float | None) -> float | None:
 STATUSES = ("running", "complete", "interrupted", "failed")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class StepTable:
-    """One stage's steps as columns, each of shape (n,); times in ns."""
+    """One stage's steps as columns, each of shape (n,); times in ns. Equal to itself alone."""
 
     epoch: NDArray[np.int64]
     index: NDArray[np.int64]
@@ -52,6 +52,8 @@ class StepTable:
 
     def where(self, keep: NDArray[np.bool_]) -> "StepTable":
         """The steps for which `keep`, of shape (n,), is true."""
+        if keep.all():
+            return self
         return StepTable(
             self.epoch[keep],
             self.index[keep],

@@ -1,7 +1,7 @@
 """Statistics, pure: values with the variance of their error, and intervals from them."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 LEVEL = 0.95
 LEAST_INDEPENDENT = 3
 """A series counts for at least this many independent values: a short one cannot tell a trend from autocorrelation."""
+FEW_LAGS = 20
+"""lags that are looked at one by one"""
 
 Series = NDArray[np.floating[Any]] | NDArray[np.integer[Any]]
 
@@ -122,12 +124,26 @@ def inflation(series: Series) -> float:
     if r == 1:
         return most
     long = 1.0
-    for lag in range(1, math.isqrt(n) + 1):
-        at_lag = float(x[lag:] @ x[:-lag]) / square + 1 / n if square else 0.0
+    for product in _lagged(x, math.isqrt(n)):
+        at_lag = product / square + 1 / n if square else 0.0
         if at_lag <= 0:
             break
         long += 2 * at_lag
     return min(most, max(long, (1 + r) / (1 - r)))
+
+
+def _lagged(x: NDArray[np.float64], most: int) -> Iterator[float]:
+    """The products of a series with itself at lags 1 to `most`.
+
+    One by one at first, since most series need no more; then all others at once, by Fourier transform.
+    """
+    few = min(most, FEW_LAGS)
+    for lag in range(1, few + 1):
+        yield float(x[lag:] @ x[:-lag])
+    if most > few:
+        size = 1 << (len(x) + most).bit_length()  # zeros beyond the end: nothing wraps around
+        power = np.abs(np.fft.rfft(x, size)) ** 2
+        yield from np.fft.irfft(power, size)[few + 1 : most + 1].tolist()
 
 
 def trend(series: Series, at: Series) -> Estimate:

@@ -11,12 +11,13 @@ import secrets
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import asdict, astuple, fields, replace
+from dataclasses import asdict, astuple, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from profiler import files
 from profiler.errors import UserError
@@ -29,6 +30,8 @@ DATABASE = "run.sqlite"
 HISTORY = "history.json"
 FLOORS = "noise.json"
 DRILLDOWNS = "drilldown"
+CHUNK = 10_000
+"""steps that are fetched at a time"""
 
 _PHASE_COLUMNS = [f"{phase}_ns" for phase in Phase]
 _STEP_COLUMNS = ["stage", "epoch", "step", "ledger", "images", "loss", "correct", "start_ns", "wall_ns", "rss_bytes"]
@@ -162,52 +165,73 @@ def locate(name: str, runs_dir: Path) -> Path:
 
 def read(path: Path) -> Run:
     """Read a run, finished or not. Raises UserError for a file that is no run of a version known here."""
+    with _opened(path) as (db, manifest, status):
+        events = tuple(db.execute("SELECT kind, text FROM events ORDER BY rowid").fetchall())
+        return Run(
+            path.resolve().name, path, status, manifest,
+            _steps(db, "train"), _steps(db, "evaluate"), _epochs(db), events, _readings(db),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Glance:
+    """What is told of a run without reading its steps."""
+
+    id: str
+    status: str
+    manifest: Mapping[str, Any]
+    steps: int
+    """of training"""
+
+
+def glance(path: Path) -> Glance:
+    """What a list shows of a run. Raises UserError as `read` does."""
+    with _opened(path) as (db, manifest, status):
+        return Glance(path.resolve().name, status, manifest, _count(db, "train"))
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[sqlite3.Connection, dict[str, Any], str]]:
+    """A run's database in one transaction, its manifest, and its status now."""
     file = path / DATABASE
     try:
         with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=rw", uri=True)) as db:
-            return _read(path, db)
+            alive = _locked(path)  # before the status: a run that ends in between has then said how
+            db.execute("BEGIN")
+            version = db.execute("PRAGMA user_version").fetchone()[0]
+            if not 1 <= version <= SCHEMA_VERSION:
+                known = f"this program reads 1 to {SCHEMA_VERSION}"
+                raise UserError(f"{file} has schema version {version}; {known}")
+            manifest = {key: json.loads(value) for key, value in db.execute("SELECT key, value FROM manifest")}
+            dead = manifest["status"] == "running" and not alive
+            yield db, manifest, "interrupted" if dead else manifest["status"]
     except sqlite3.DatabaseError as error:
         raise UserError(f"{file} cannot be read as a run: {error}") from None
-
-
-def _read(path: Path, db: sqlite3.Connection) -> Run:
-    alive = _locked(path)  # before the status: a run that ends in between has then said how
-    db.execute("BEGIN")
-    version = db.execute("PRAGMA user_version").fetchone()[0]
-    if not 1 <= version <= SCHEMA_VERSION:
-        raise UserError(f"{path / DATABASE} has schema version {version}; this program reads 1 to {SCHEMA_VERSION}")
-    manifest = {key: json.loads(value) for key, value in db.execute("SELECT key, value FROM manifest")}
-    events = tuple(db.execute("SELECT kind, text FROM events ORDER BY rowid").fetchall())
-    run = Run(
-        path.resolve().name, path, manifest["status"], manifest,
-        _steps(db, "train"), _steps(db, "evaluate"), _epochs(db), events, _readings(db),
-    )  # fmt: skip
-    return replace(run, status="interrupted") if run.status == "running" and not alive else run
 
 
 def _steps(db: sqlite3.Connection, stage: str) -> StepTable:
     present = _present_phases(db, stage)
     memory = "COALESCE(rss_bytes, 0)" if "rss_bytes" in _columns(db, "steps") else "0"
-    columns = [
-        "epoch",
-        "step",
-        "ledger = 'fenced'",
-        "images",
-        "correct",
-        "start_ns",
-        "wall_ns",
-        memory,
-        *(f"{p}_ns" for p in present),
-    ]
-    query = f"SELECT loss, {', '.join(columns)} FROM steps WHERE stage = ? ORDER BY epoch, step"
-    cursor = db.execute(query, (stage,))
-    losses, chunks = [np.empty(0)], [np.empty((0, len(columns)), np.int64)]
-    while rows := cursor.fetchmany(20_000):
-        losses.append(np.array([row[0] for row in rows], np.float64))
-        chunks.append(np.array([row[1:] for row in rows], np.int64))
-    epoch, index, fenced, images, correct, start, wall, rss, *phases = np.concatenate(chunks).T
+    columns = ["epoch", "step", "ledger = 'fenced'", "images", "correct", "start_ns", "wall_ns", memory]
+    integers = _fetch(db, stage, [*columns, *(f"{phase}_ns" for phase in present)], np.int64)
+    epoch, index, fenced, images, correct, start, wall, rss, *phases = integers
+    (loss,) = _fetch(db, stage, ["loss"], np.float64)
     by_phase = dict(zip(present, phases, strict=True))
-    return StepTable(epoch, index, fenced == 1, images, np.concatenate(losses), correct, start, wall, by_phase, rss)
+    return StepTable(epoch, index, fenced == 1, images, loss, correct, start, wall, by_phase, rss)
+
+
+def _fetch[T: np.generic](db: sqlite3.Connection, stage: str, columns: list[str], kind: type[T]) -> NDArray[T]:
+    """Columns of a stage's steps, shape (columns, steps): each contiguous, for what is computed from it."""
+    found = np.empty((len(columns), _count(db, stage)), kind)
+    cursor = db.execute(f"SELECT {', '.join(columns)} FROM steps WHERE stage = ? ORDER BY epoch, step", (stage,))
+    for start in range(0, found.shape[1], CHUNK):
+        rows = cursor.fetchmany(CHUNK)
+        found[:, start : start + len(rows)] = np.array(rows, kind).T
+    return found
+
+
+def _count(db: sqlite3.Connection, stage: str) -> int:
+    return int(db.execute("SELECT count(*) FROM steps WHERE stage = ?", (stage,)).fetchone()[0])
 
 
 def _present_phases(db: sqlite3.Connection, stage: str) -> list[Phase]:

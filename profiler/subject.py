@@ -26,6 +26,8 @@ class Subject:
     """per run, of an epoch as such: what a comparison is made of"""
     fenced: "Subject | None" = None
     """the same, made of fenced steps; None where a run has none"""
+    side: str = ""
+    """A or B, where two subjects stand opposite each other by name"""
 
     @property
     def first(self) -> Run:
@@ -34,18 +36,28 @@ class Subject:
 
     @property
     def title(self) -> str:
-        """For people: name, version, device, label."""
+        """For people: name, version, device, label, side."""
         framework, config = self.first.manifest["framework"], self.first.manifest["config"]
         settings = "".join(f", {name}" for name in SETTINGS if config.get(name))
-        return f"{config['label'] or framework['title']} {framework['version']} ({framework['device']}{settings})"
+        side = f" [{self.side}]" if self.side else ""
+        name = f"{config['label'] or framework['title']} {framework['version']}"
+        return f"{name} ({framework['device']}{settings}){side}"
 
 
 def subject_id(run: Run) -> str:
     """What makes two runs repeats of each other: framework, label, version, device, and settings that cost time."""
+    return _joined(run, run.manifest["framework"]["version"])
+
+
+def lineage(run: Run) -> str:
+    """What a framework's versions have in common: a subject's id without the version."""
+    return _joined(run, "")
+
+
+def _joined(run: Run, version: str) -> str:
     framework, config = run.manifest["framework"], run.manifest["config"]
     settings = [name for name in SETTINGS if config.get(name)]
-    parts = [framework["name"], config["label"], framework["version"], framework["device"], *settings]
-    return "-".join(filter(None, parts))
+    return "-".join(filter(None, [framework["name"], config["label"], version, framework["device"], *settings]))
 
 
 def group(runs: Sequence[Run]) -> list[Subject]:
@@ -72,16 +84,18 @@ def incomparable(a: Run, b: Run) -> str | None:
     return None
 
 
-def of(name: str, runs: tuple[Run, ...]) -> Subject:
+def of(name: str, runs: tuple[Run, ...], side: str = "") -> Subject:
     """The subject that `runs` are repeats of, at least one, under `name`."""
     fenced = all(has_ledger(run, Ledger.FENCED) for run in runs)
-    return replace(_in(Ledger.ASRUN, name, runs), fenced=_in(Ledger.FENCED, name, runs) if fenced else None)
+    return replace(
+        _in(Ledger.ASRUN, name, runs, side), fenced=_in(Ledger.FENCED, name, runs, side) if fenced else None
+    )
 
 
-def _in(ledger: Ledger, name: str, runs: tuple[Run, ...]) -> Subject:
+def _in(ledger: Ledger, name: str, runs: tuple[Run, ...], side: str) -> Subject:
     own = [estimate_epoch(run, ledger) for run in runs]
     general = tuple(estimate_epoch(run, ledger, finite=False) for run in runs)
-    return Subject(name, runs, own[0] if len(own) == 1 else _over_processes(own), general)
+    return Subject(name, runs, own[0] if len(own) == 1 else _over_processes(own), general, side=side)
 
 
 def _over_processes(estimates: Sequence[EpochEstimate]) -> EpochEstimate:

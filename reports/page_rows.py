@@ -5,7 +5,7 @@ from typing import Any
 from profiler.attribution import differences
 from profiler.compare import Gap
 from profiler.estimate import NS, more_steps, steady_steps, warm_up
-from profiler.phases import MEANING, Phase
+from profiler.phases import CLOCK, MEANING, Phase
 from profiler.run import Run
 from profiler.stability import cores_busy, stolen
 from profiler.stats import Spread, spread
@@ -42,7 +42,7 @@ def glossary(view: View) -> list[dict[str, Any]]:
         {
             "phase": phase,
             "meaning": MEANING[phase],
-            "clock": "",
+            "clock": CLOCK[phase],
             "calls": [c.get(phase, "" if phase in h else "n/a") for c, h in zip(clocks, has, strict=True)],
         }
         for phase in view.phases

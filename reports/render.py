@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from profiler.drilldown.found import Found
 from profiler.noise import Floors
 from profiler.run import Run
+from profiler.subject import Subject, group
 from reports import page, text
 from reports.charts import CHARTS, canvas
-from reports.view import View, build
+from reports.view import View, of_subjects
 
 SUMMARY = "summary.json"
 PAGE, TABLE = "index.html", "phases.csv"
@@ -36,7 +37,16 @@ def render(
 
     Raises UserError where the runs cannot be compared or hold no full step.
     """
-    view = build(runs, floors, found)
+    return render_subjects(group(runs), floors, found)
+
+
+def render_subjects(
+    subjects: Sequence[Subject],
+    floors: Floors | None = None,
+    found: Found | None = None,
+) -> Report:
+    """The same for subjects, at least one, whose runs can be compared."""
+    view = of_subjects(subjects, floors, found)
     figures = {name: chart.static(view) for name, chart in CHARTS.items() if chart.shown(view)}
     files = {
         **{f"{name}.png": canvas.png(figure) for name, figure in figures.items()},

@@ -9,16 +9,13 @@ from profiler import compare
 from profiler.drilldown import lines
 from profiler.drilldown.lines import Function
 from profiler.drilldown.stacks import Stacks
-from profiler.fairness import audit
 from profiler.noise import Floor
 from profiler.phases import Phase
 from profiler.run import Run
-from profiler.stability import flags
-from profiler.stats import Interval
 from profiler.subject import Subject
 from reports import theme
 from reports.view import View
-from reports.words import how_known, noise_floor, short_id
+from reports.words import how_known, noise_floor
 
 LEAST_SHARE = 0.001
 """phases with less, by samples and by marks, are not listed"""
@@ -43,57 +40,14 @@ def phase_table(subjects: Sequence[Subject]) -> str:
     return aligned(rows)
 
 
-def aligned(rows: Sequence[Sequence[str]]) -> str:
-    """Rows of cells as lines, every column as wide as its widest cell."""
+def aligned(rows: Sequence[Sequence[str]], left: int | None = None) -> str:
+    """Rows of cells as lines, every column as wide as its widest cell; from column `left` on flush right."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
-
-
-def comparison(a: Subject, b: Subject, floor: Floor | None) -> str:
-    """B beside A, phase by phase, with what may be said of it; every interval is 95 %."""
-    gap = compare.gap(b, a, floor.share if floor else None)
-    rows = [["seconds per epoch", "A", "B", "B - A", "B / A"]]
-    for phase, part in gap.by_phase.items():
-        sides = [e.interval() if (e := s.epoch.phases[phase]) else None for s in (a, b)]
-        times = sides[1].value / sides[0].value if sides[0] and sides[1] and sides[0].value > 0 else None
-        rows.append(
-            [
-                phase,
-                *(_with_share(i) for i in sides),
-                theme.interval(part.interval()),
-                theme.times(times) if times else "",
-            ]
-        )
-    totals = [_with_share(s.epoch.without(gap.left_out).total.interval(least=0.0)) for s in (a, b)]
-    rows.append(["epoch", *totals, theme.interval(gap.seconds.interval()), theme.times(gap.ratio.value)])
-    lines = [
-        f"{name}  {s.title}, run{'s' * (len(s.runs) > 1)} {', '.join(map(short_id, s.runs))}"
-        for name, s in _sides(a, b)
-    ]
-    lines += ["", aligned(rows), "", _in_words(gap), noise_floor(floor)]
-    lines += [
-        f"{name}  {flag.name}: {flag.text}" for name, s in _sides(a, b) for run in s.runs for flag in flags(run)
-    ]
-    differing = [item for item in audit([a, b]) if item.differs]
-    for item in differing:
-        lines.append(f"differs, can move {item.matters}: {item.name}: A {item.values[a.id]}; B {item.values[b.id]}")
-    return "\n".join(lines)
-
-
-def _sides(a: Subject, b: Subject) -> list[tuple[str, Subject]]:
-    return [("A", a), ("B", b)]
-
-
-def _in_words(gap: compare.Gap) -> str:
-    """The verdict on B against A."""
-    low, high = gap.ratio.low, gap.ratio.high
-    faster = high is not None and high < 1 and gap.verdict != "equal" and gap.ratio.value < 1 - (gap.floor or 0.0)
-    word = {"equal": f"equal within {compare.EQUAL_WITHIN:.0%}"}.get(gap.verdict, gap.verdict)
-    left_out = f"; without {', '.join(gap.left_out)}, not measured wherever there is one" if gap.left_out else ""
-    times = (
-        f"{theme.times(gap.ratio.value)} times A's epoch, 95 % {theme.within(low, high, 'x')}, {gap.kind}{left_out}"
+    sides = ["<" if left is None or i < left else ">" for i in range(len(widths))]
+    return "\n".join(
+        "  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths, strict=True))
+        for row in rows
     )
-    return f"B: {'faster' if faster else word}: {times}"
 
 
 def noise(found: Floor, gap: compare.Gap) -> str:
@@ -101,14 +55,6 @@ def noise(found: Floor, gap: compare.Gap) -> str:
     low, high = gap.ratio.low, gap.ratio.high
     times = f"{theme.times(gap.ratio.value)} times as long, 95 % {theme.within(low, high, 'x')}, between processes"
     return f"A against A: {gap.verdict} ({times})\n{noise_floor(found)}"
-
-
-def _with_share(i: Interval | None) -> str:
-    if i is None:
-        return "n/a"
-    if i.low is None or i.high is None or i.value <= 0:
-        return theme.seconds(i.value)
-    return f"{theme.seconds(i.value)} \N{PLUS-MINUS SIGN}{theme.percent((i.high - i.value) / i.value)}"
 
 
 def conditions(run: Run) -> str:

@@ -91,6 +91,11 @@ def percent(share: float | None) -> str:
     return _minus(f"{share * 100:.1f} %")
 
 
+def signed(text: str) -> str:
+    """A formatted difference with a plus sign where it is more than zero: `+5.2 %`."""
+    return f"+{text}" if text[0].isdigit() and float(text.split()[0]) > 0 else text
+
+
 def _minus(text: str) -> str:
     """A real minus sign, and none before a zero."""
     number = text.partition(" ")[0]

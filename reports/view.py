@@ -8,7 +8,7 @@ from profiler.compare import Gap, chain, gaps
 from profiler.drilldown.found import Found, contender
 from profiler.drilldown.layers import Drilldown
 from profiler.drilldown.stacks import Stacks
-from profiler.fairness import Item, audit
+from profiler.fairness import Item, audit, machine
 from profiler.noise import Floors, applying
 from profiler.phases import Phase
 from profiler.run import Run
@@ -72,7 +72,7 @@ class View:
         """The line under every picture: data, machine, day, runs."""
         runs = [run for subject in self.subjects for run in subject.runs]
         data = "SYNTHETIC DATA" if self.synthetic else "CIFAR-10"
-        machines = " and ".join(dict.fromkeys(_machine(run) for run in runs))
+        machines = " and ".join(dict.fromkeys(machine(run) for run in runs))
         days = ", ".join(dict.fromkeys(run.manifest["created"][:10] for run in runs))
         ids = ", ".join(words.short_id(run) for run in runs)
         return f"{data}, batch {runs[0].batch_size} | {machines} | {days} | runs {ids}"
@@ -87,9 +87,18 @@ def build(
 
     Raises UserError where the runs cannot be compared or hold no full step.
     """
-    subjects = tuple(sorted(group(runs), key=lambda s: -s.epoch.total.value))
+    return of_subjects(group(runs), floors, found)
+
+
+def of_subjects(
+    subjects: Sequence[Subject],
+    floors: Floors | None = None,
+    found: Found | None = None,
+) -> View:
+    """The same for subjects, at least one, whose runs can be compared."""
+    subjects = tuple(sorted(subjects, key=lambda s: -s.epoch.total.value))
     found = found or Found()
-    floor = applying(floors or {}, runs)
+    floor = applying(floors or {}, [run for s in subjects for run in s.runs])
     pairs = tuple(gaps(subjects, floor.share if floor else None))
     flagged = {s.id: {run.id: flags(run) for run in s.runs} for s in subjects}
     fairness = tuple(audit(subjects))
@@ -140,11 +149,6 @@ def _drilldown(subject: Subject, drilldowns: Sequence[Drilldown]) -> Drilldown |
         if framework == wanted and alike and d.conditions["data"]["kind"] == manifest["data"]["kind"]:
             return d
     return None
-
-
-def _machine(run: Run) -> str:
-    machine = run.manifest["environment"]["machine"]
-    return f"{machine['cpu']}, {machine['cores_usable']} cores, {machine['system'].split()[0]}"
 
 
 def _phases_shown(subjects: Sequence[Subject]) -> tuple[Phase, ...]:

@@ -9,7 +9,7 @@ from profiler.drilldown import lines as line_times
 from profiler.drilldown.layers import Drilldown, differences
 from profiler.drilldown.spans import Direction
 from profiler.estimate import steady_steps
-from profiler.fairness import Item
+from profiler.fairness import Item, other_machines
 from profiler.noise import Floor
 from profiler.phases import Phase
 from profiler.run import Run
@@ -155,6 +155,8 @@ def cautions(
         notes += _other_note(subject)
         notes += _fence_note(subject)
         notes += [f"{subject.title}: {text}" for run in subject.runs for kind, text in run.events if kind != "data"]
+    if machines := other_machines({s.title: s for s in subjects}):
+        notes.append(f"{machines}.")
     notes += [
         f"{phase} is left out of the gap: not measured wherever there is one."
         for g in pairs[:1]

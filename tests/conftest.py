@@ -11,9 +11,13 @@ import pytest
 from numpy.typing import NDArray
 
 from profiler import store
+from profiler.commands.main import main
 from profiler.phases import Phase
 from profiler.recorder import Recorder
 from profiler.run import Run
+
+SMALL = ["--data", "synthetic", "--train-limit", "40", "--test-limit", "20", "--batch-size", "10", "--steps", "3"]
+QUICK_SCRIPT = ["--fake-costs", "forward=1,backward=2,step=1", "--quiet"]
 
 
 class ScriptedClock:
@@ -132,3 +136,14 @@ def autoregression(random: np.random.Generator, rho: float, n: int) -> np.ndarra
     for i in range(1, n):
         noise[i] += rho * noise[i - 1]
     return 10 + noise
+
+
+@pytest.fixture
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("EPOCH_GAP_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("CIFAR10_DATA", raising=False)
+    return tmp_path / "runs"
+
+
+def fake_run(runs: Path, *more: str) -> int:
+    return main(["run", "--framework", "fake", *SMALL, *QUICK_SCRIPT, "--runs-dir", str(runs), *more])

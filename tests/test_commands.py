@@ -18,21 +18,9 @@ from profiler.commands.profile import alternating
 from profiler.commands.report import with_latest_others
 from profiler.phases import Phase
 from profiler.stability import flags
+from tests.conftest import QUICK_SCRIPT, SMALL, fake_run
 
 ROOT = Path(__file__).parent.parent
-SMALL = ["--data", "synthetic", "--train-limit", "40", "--test-limit", "20", "--batch-size", "10", "--steps", "3"]
-QUICK_SCRIPT = ["--fake-costs", "forward=1,backward=2,step=1", "--quiet"]
-
-
-@pytest.fixture
-def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("EPOCH_GAP_CACHE", str(tmp_path / "cache"))
-    monkeypatch.delenv("CIFAR10_DATA", raising=False)
-    return tmp_path / "runs"
-
-
-def fake_run(runs: Path, *more: str) -> int:
-    return main(["run", "--framework", "fake", *SMALL, *QUICK_SCRIPT, "--runs-dir", str(runs), *more])
 
 
 def test_a_runs_last_line_is_its_directory_and_its_steps_add_up(
@@ -277,50 +265,6 @@ def test_a_scripted_run_loads_no_deep_learning_library_and_no_charts(runs: Path)
     words = ["run", "--framework", "fake", *SMALL, *QUICK_SCRIPT, "--runs-dir", str(runs)]
     result = subprocess.run([sys.executable, "-c", code, *words], cwd=ROOT, capture_output=True, text=True)
     assert (result.returncode, result.stdout.splitlines()[-1]) == (0, "[]")
-
-
-def test_compare_puts_two_runs_side_by_side(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for costs in ("forward=1,backward=2", "forward=4,backward=6"):
-        fake_run(runs, "--fake-costs", costs)
-    first, second = (path.name for path in store.find(runs))
-    capsys.readouterr()
-    assert main(["compare", first, second, "--runs-dir", str(runs)]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("A  scripted fake")
-    assert first[-6:] in lines[0]
-    assert second[-6:] in lines[1]
-    assert [line.split()[0] for line in lines if line.startswith(("forward", "backward", "epoch "))] == [
-        "forward", "backward", "epoch",
-    ]  # fmt: skip
-    assert any(line.startswith("B: ") and "times A's epoch" in line for line in lines)
-    assert any("noise floor" in line for line in lines)
-
-
-def test_compare_takes_repeats_of_one_configuration(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for label in ("a", "b", "a", "b"):
-        fake_run(runs, "--label", label)
-    a, b, again, b_again = (path.name for path in store.find(runs))
-    assert main(["compare", f"{a},{again}", f"{b},{b_again}", "--runs-dir", str(runs)]) == 0
-    assert "between processes" in capsys.readouterr().out
-    assert main(["compare", f"{a},{b}", again, "--runs-dir", str(runs)]) == 2
-    assert "different configurations" in capsys.readouterr().err
-    assert main(["compare", a, a, "--runs-dir", str(runs)]) == 2
-
-
-def test_compare_refuses_another_batch_size_and_other_data(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    fake_run(runs)
-    fake_run(runs, "--batch-size", "5")
-    fake_run(runs)
-    first, smaller, other = (path.name for path in store.find(runs))
-    with closing(sqlite3.connect(runs / other / store.DATABASE)) as db:
-        db.execute("UPDATE manifest SET value = json_set(value, '$.sha256', 'another') WHERE key = 'data'")
-        db.commit()
-    for second, reason in ((smaller, "batch size 10 and 5"), (other, "data synthetic")):
-        capsys.readouterr()
-        assert main(["compare", first, second, "--runs-dir", str(runs)]) == 2
-        errors = capsys.readouterr().err
-        assert reason in errors
-        assert errors.count("\n") == 1
 
 
 def test_noise_compares_a_framework_with_itself_and_later_reports_show_it(

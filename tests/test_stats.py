@@ -4,7 +4,19 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from profiler.stats import Estimate, Interval, autocorrelation, between, mean, spread, steps_for, total, trend
+from profiler.stats import (
+    FEW_LAGS,
+    Estimate,
+    Interval,
+    autocorrelation,
+    between,
+    inflation,
+    mean,
+    spread,
+    steps_for,
+    total,
+    trend,
+)
 from tests.conftest import autoregression
 
 ALTERNATING = np.array([2, 4, 2, 4, 2, 4])
@@ -159,3 +171,15 @@ def test_the_steps_that_are_needed_are_cochrans() -> None:
     assert steps_for(series, 10**9, 0.1) == math.ceil(infinite)
     assert steps_for(series, 50, 0.1) == math.ceil(1 / (1 / infinite + 1 / 50))
     assert steps_for(np.ones(9), 391, 0.01) == 0
+
+
+def test_memory_of_very_many_lags_is_summed_as_one_lag_after_the_other() -> None:
+    n = 2500
+    x = 2 * np.sin(np.linspace(0, 12, n)) + np.random.default_rng(1).normal(size=n)
+    d, expected = x - x.mean(), 1.0
+    for lag in range(1, math.isqrt(n) + 1):
+        expected += 2 * (float(d[lag:] @ d[:-lag]) / float(d @ d) + 1 / n)
+    assert math.isqrt(n) > FEW_LAGS
+    r = autocorrelation(x)
+    assert (1 + r) / (1 - r) < expected < n / 3
+    assert inflation(x) == pytest.approx(expected)

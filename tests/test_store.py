@@ -6,6 +6,7 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from profiler import store
@@ -15,6 +16,7 @@ from profiler.noise import Floor
 from profiler.phases import Phase
 from profiler.recorder import Epoch, Reading, Stage, Step
 from tests.conftest import MakeRun, manifest
+from tests.large_run import large_run
 
 
 def a_step(index: int, stage: Stage = "train") -> Step:
@@ -208,3 +210,23 @@ def test_a_place_that_cannot_be_written_to_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot write runs"):
         store.create(tmp_path / "file", "fake", "cpu", manifest())
     assert list(tmp_path.iterdir()) == [tmp_path / "file"]
+
+
+def test_a_glance_counts_the_steps_without_reading_them(make_run: MakeRun) -> None:
+    run = make_run([1.0, 2.0, 3.0], evaluation=[0.5], status="failed")
+    glance = store.glance(run.path)
+    assert (glance.id, glance.status, glance.steps) == (run.id, "failed", 3)
+    assert glance.manifest == run.manifest
+    with closing(sqlite3.connect(run.path / store.DATABASE)) as db:
+        db.execute("UPDATE steps SET wall_ns = 'no number'")
+        db.commit()
+    assert store.glance(run.path).steps == 3
+
+
+def test_a_run_of_many_more_steps_than_are_fetched_at_a_time_is_read_in_order(tmp_path: Path) -> None:
+    steps = 2 * store.CHUNK + 7
+    run = store.read(large_run(tmp_path, epochs=2, steps=steps))
+    assert len(run.train) == 2 * steps
+    assert (np.diff(run.train.start_ns) > 0).all()
+    assert (sum(run.train.phase_ns.values()) == run.train.wall_ns).all()
+    assert run.train.index[[0, steps - 1, steps]].tolist() == [0, steps - 1, 0]

@@ -3,7 +3,7 @@ import io
 
 import pytest
 
-from profiler.subject import group, of
+from profiler.subject import group
 from reports import text, theme
 from reports.view import build
 from tests.conftest import MakeRun, with_materialize
@@ -72,19 +72,3 @@ def test_unknown_is_said_and_not_0() -> None:
     assert theme.percent(0.0004) == "< 0.1 %"
     assert theme.percent(0.0) == "0.0 %"
     assert [theme.times(ratio) for ratio in (6.2345, 0.99821, 12.44)] == ["6.23", "0.998", "12.4"]
-
-
-def test_a_comparison_closes_without_what_one_side_did_not_measure(make_run: MakeRun) -> None:
-    """A's evaluation is in no total of the table: B was interrupted before its own."""
-    runs = [
-        make_run([2.0] * 20, evaluation=[50.0], config={"label": "a"}),
-        make_run([1.0] * 20, config={"label": "b"}, status="interrupted"),
-    ]
-    a, b = (of(run.manifest["config"]["label"], (run,)) for run in runs)
-    shown = text.comparison(a, b, None)
-    epoch = next(line for line in shown.splitlines() if line.startswith("epoch "))
-    assert "21.3 s" in epoch
-    assert "10.9 s" in epoch
-    assert f"{theme.seconds(10.9 - 21.3)} " in epoch
-    assert "without evaluate, not measured wherever there is one" in shown
-    assert "B: faster" in shown

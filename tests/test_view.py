@@ -5,7 +5,8 @@ import pytest
 
 from profiler.phases import Phase
 from profiler.run import Run
-from reports.view import accuracy_is_comparable, build, short_id
+from reports.view import build
+from reports.words import accuracy_is_comparable, short_id
 from tests.conftest import MakeRun
 
 SLOW, FAST = {"label": "Slow"}, {"label": "Fast"}

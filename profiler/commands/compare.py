@@ -1,20 +1,43 @@
-"""Compare two configurations in the terminal: B beside A, phase by phase."""
+"""Compare two configurations: B beside A, phase by phase, in the terminal and as a page; a gate for CI."""
 
 import argparse
+import math
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
-from profiler import noise, store, subject
+from profiler import compare, gate, noise, store, subject
+from profiler.commands import report
 from profiler.commands.options import add_runs_dir
+from profiler.commands.status import GATE_FAILED
+from profiler.drilldown.found import Found, contender
 from profiler.errors import UserError
 from profiler.run import Run
-from reports import text
+from profiler.subject import Subject
+from reports.comparison import comparison
+from reports.render import render_subjects
+
+
+def percentage(text: str) -> float:
+    """A finite number of at least 0, for argparse."""
+    value = float(text)
+    if not (math.isfinite(value) and value >= 0):
+        raise argparse.ArgumentTypeError(f"{text} is not a percentage of at least 0")
+    return value
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     for side in ("A", "B"):
         parser.add_argument(side.lower(), metavar=side, help="a run, or its repeats: RUN,RUN,...")
+    parser.add_argument(
+        "--fail-above",
+        type=percentage,
+        metavar="PERCENT",
+        help="exit status 1 where the whole 95 %% interval of B / A lies above 1 + PERCENT / 100",
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="write the comparison as a page, too")
     add_runs_dir(parser)
 
 
@@ -25,17 +48,43 @@ def execute(args: argparse.Namespace) -> int:
     if len({run.id for run in runs}) < len(runs):
         raise UserError("a run cannot stand on both sides, nor twice on one")
     subject.check_comparable(runs)
-    a, b = (_subject(side) for side in sides)
+    a, b = (_subject(side, name) for side, name in zip(sides, "AB", strict=True))
     if a.id == b.id:
-        a, b = (replace(s, id=f"{s.id} ({name})") for name, s in (("A", a), ("B", b)))
-    print(text.comparison(a, b, noise.applying(store.floors(args.runs_dir), runs)))
-    return 0
+        a, b = (replace(s, id=f"{s.id} ({s.side})") for s in (a, b))
+    floors = report.floors(args.runs_dir)
+    floor = noise.applying(floors, runs)
+    gap = compare.gap(b, a, floor.share if floor else None)
+    page = _write([a, b], floors, args) if args.out else None
+    print(comparison(a, b, gap, floor))
+    if page:
+        print(f"report: {page}")
+    return 0 if args.fail_above is None else _gate(gap, args.fail_above / 100)
 
 
-def _subject(side: Sequence[Run]) -> subject.Subject:
+def _subject(side: Sequence[Run], name: str) -> Subject:
     """Raises UserError unless all runs of a side repeat one configuration."""
-    names = {subject.subject_id(run) for run in side}
-    if len(names) > 1:
-        raise UserError(f"the runs of one side are of different configurations: {', '.join(sorted(names))}")
+    ids = {subject.subject_id(run) for run in side}
+    if len(ids) > 1:
+        raise UserError(f"the runs of one side are of different configurations: {', '.join(sorted(ids))}")
     in_turn = sorted(side, key=lambda run: run.id)  # as they were paired
-    return subject.of(names.pop(), tuple(in_turn))
+    return subject.of(ids.pop(), tuple(in_turn), name)
+
+
+def _write(subjects: Sequence[Subject], floors: noise.Floors, args: argparse.Namespace) -> Path:
+    """Write the page; where it is. Two of one kind get no drill-downs: the newest is not of both."""
+    runs = [run for s in subjects for run in s.runs]
+    kinds = {contender(s.first.framework, str(s.first.manifest["framework"]["device"])) for s in subjects}
+    found = report.drilldowns(runs, args.runs_dir) if len(kinds) > 1 else Found()
+    page = render_subjects(subjects, floors, found)
+    report.put(page, args.out)
+    return Path(args.out) / page.page
+
+
+def _gate(gap: compare.Gap, allowed: float) -> int:
+    """Say what is decided, and the exit status."""
+    decision = gate.decide(gap, allowed)
+    if decision.known:
+        print(f"gate: {decision.text}")
+    else:
+        print(f"WARNING: gate: {decision.text}", file=sys.stderr)
+    return GATE_FAILED if decision.failed else 0

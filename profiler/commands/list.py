@@ -19,13 +19,13 @@ def execute(args: argparse.Namespace) -> int:
         print(f"no runs in {args.runs_dir}; `make profile` makes some")
     for path in paths:
         try:
-            run = store.read(path)
+            run = store.glance(path)
         except UserError as error:
             print(f"{path.name}  unreadable: {error}")
             continue
         config = run.manifest["config"]
         print(
-            f"{run.id}  {run.status:<11}  {config['preset']:<7}  batch {run.batch_size}  "
-            f"{len(run.train)} steps  {run.manifest['data']['kind']}"
+            f"{run.id}  {run.status:<11}  {config['preset']:<7}  batch {config['batch_size']}  "
+            f"{run.steps} steps  {run.manifest['data']['kind']}"
         )
     return 0

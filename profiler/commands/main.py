@@ -25,7 +25,7 @@ VERBS = {
     "run": "train one framework in this process and store every step",
     "profile": "run each framework in fresh processes, then report; the main job",
     "report": "write the report of stored runs",
-    "compare": "compare two stored runs in the terminal",
+    "compare": "compare two stored runs, or fail where the second is too slow",
     "noise": "compare a framework with itself: the smallest effect that this machine lets one claim",
     "layers": "where forward and backward go, layer by layer: a run of its own",
     "operators": "where forward and backward go, by kind of operator: a run of its own",

@@ -18,7 +18,7 @@ from profiler.errors import UserError
 from profiler.noise import Floors
 from profiler.run import Run
 from profiler.subject import incomparable, subject_id
-from reports.render import FILES, SUMMARY, render
+from reports.render import FILES, SUMMARY, Report, render
 from workloads.loop_lines import phase_of
 
 DEFAULT_OUT = Path("reports/out")
@@ -43,22 +43,27 @@ def execute(args: argparse.Namespace) -> int:
 def write(paths: Sequence[Path], out: Path, runs_dir: Path) -> int:
     """Write the report, print its verdict and where it is. Raises UserError; then no file was touched."""
     runs = [store.read(path) for path in paths]
-    report = render(runs, _floors(runs_dir), _found(runs, runs_dir))
-    prepare(out)
-    with _writing(out):
-        for name in FILES:
-            content = report.files.get(name)
-            if content is None:
-                (out / name).unlink(missing_ok=True)  # what an earlier report left there
-            else:
-                files.replace(out / name, content)
+    report = render(runs, floors(runs_dir), drilldowns(runs, runs_dir))
+    put(report, out)
     print(report.view.verdict)
     print(report.view.floor)
     print(f"report: {out / report.page}")
     return 0
 
 
-def _found(runs: Sequence[Run], runs_dir: Path) -> Found:
+def put(report: Report, out: Path) -> None:
+    """Write a report's files, in place of an earlier report's. Raises UserError; then no file was touched."""
+    prepare(out)
+    with writing(out):
+        for name in FILES:
+            content = report.files.get(name)
+            if content is None:
+                (out / name).unlink(missing_ok=True)  # what an earlier report left there
+            else:
+                files.replace(out / name, content)
+
+
+def drilldowns(runs: Sequence[Run], runs_dir: Path) -> Found:
     """The drill-downs beside the runs."""
     contenders = {key_of(run.framework, str(run.manifest["framework"]["device"])) for run in runs}
     lines = {name: store.newest_text(runs_dir, f"lines-{name}-", LINES) for name in contenders}
@@ -79,7 +84,7 @@ def _stacks(runs_dir: Path, name: str) -> Stacks | None:
     return parse(raw, phase_of, int(numbers["rate"]), int(numbers["steps"]))
 
 
-def _floors(runs_dir: Path) -> Floors:
+def floors(runs_dir: Path) -> Floors:
     """The noise floors; a file of them that cannot be read is no reason to have no report."""
     try:
         return store.floors(runs_dir)
@@ -90,7 +95,7 @@ def _floors(runs_dir: Path) -> Floors:
 
 def prepare(out: Path) -> None:
     """Make the report's directory. Raises UserError where it cannot be, or holds what is not a report's."""
-    with _writing(out):
+    with writing(out):
         out.mkdir(parents=True, exist_ok=True)
         others = [path.name for path in out.iterdir() if not (path / SUMMARY).is_file()]  # below may be reports
         foreign = others and not (out / SUMMARY).is_file()
@@ -99,11 +104,12 @@ def prepare(out: Path) -> None:
 
 
 @contextmanager
-def _writing(out: Path) -> Iterator[None]:
+def writing(out: Path) -> Iterator[None]:
+    """What cannot be written to `out` as one line."""
     try:
         yield
     except OSError as error:
-        raise UserError(f"cannot write the report to {out}: {error.strerror}; choose another --out") from None
+        raise UserError(f"cannot write to {out}: {error.strerror}; choose another --out") from None
 
 
 def with_latest_others(paths: Sequence[Path], runs_dir: Path) -> list[Path]:

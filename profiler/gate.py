@@ -1,0 +1,39 @@
+"""A gate against regressions: whether B is shown to be slower than A by more than is allowed."""
+
+from dataclasses import dataclass
+
+from profiler.compare import Gap
+from profiler.stats import Interval
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a gate decided, and why."""
+
+    failed: bool
+    known: bool
+    """whether there was an interval to decide by"""
+    text: str
+
+
+def decide(gap: Gap, allowed: float) -> Decision:
+    """Judge B, the gap's `slow`, against A; it fails only where the ratio's whole interval is above 1 + `allowed`.
+
+    `allowed` is a share, >= 0. An interval that is unknown lies above nothing.
+    """
+    low, high, limit = gap.ratio.low, gap.ratio.high, _percent(allowed)
+    if low is None or high is None:
+        text = f"the interval of B / A is unknown ({gap.kind}), so nothing is decided; take more steps, or repeats"
+        return Decision(False, False, text)
+    if low > 1 + allowed:
+        return Decision(True, True, f"B is at least {_percent(low - 1)} slower, above the allowed {limit}: failed")
+    text = f"not shown to be more than {limit} slower ({_range(gap.ratio)}, {gap.kind}): passed"
+    return Decision(False, True, text)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.4g} %"
+
+
+def _range(ratio: Interval) -> str:
+    return f"B / A {ratio.value:.3f}, 95 % {ratio.low:.3f} to {ratio.high:.3f}"

@@ -1,0 +1,50 @@
+from dataclasses import replace
+
+import pytest
+
+from profiler.compare import Gap, gap
+from profiler.gate import decide
+from profiler.stats import Interval
+from profiler.subject import of
+from tests.conftest import MakeRun
+
+
+@pytest.fixture
+def found(make_run: MakeRun) -> Gap:
+    a, b = (of(name, (make_run([1.0] * 6, config={"label": name}),)) for name in "ab")
+    return gap(b, a)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "allowed", "failed"),
+    [
+        (1.031, 1.05, 0.02, True),
+        (1.01, 1.05, 0.02, False),
+        (0.98, 1.01, 0.02, False),
+        (0.80, 0.90, 0.0, False),
+        (1.001, 1.002, 0.0, True),
+        (1.5, 1.6, 0.5, False),
+    ],
+)
+def test_it_fails_only_where_the_whole_interval_is_above_what_is_allowed(
+    found: Gap, low: float, high: float, allowed: float, failed: bool
+) -> None:
+    decision = decide(replace(found, ratio=Interval((low + high) / 2, low, high)), allowed)
+    assert (decision.failed, decision.known) == (failed, True)
+
+
+def test_it_says_what_was_decided_and_why(found: Gap) -> None:
+    slow = decide(replace(found, ratio=Interval(1.04, 1.031, 1.05)), 0.02)
+    assert slow.text == "B is at least 3.1 % slower, above the allowed 2 %: failed"
+    passed = decide(replace(found, ratio=Interval(1.01, 0.99, 1.03)), 0.02)
+    assert passed.text.startswith(
+        "not shown to be more than 2 % slower (B / A 1.010, 95 % 0.990 to 1.030, within one"
+    )
+    assert passed.text.endswith(": passed")
+
+
+def test_an_unknown_interval_decides_nothing(found: Gap) -> None:
+    decision = decide(replace(found, ratio=Interval(3.0, None, None)), 0.02)
+    assert (decision.failed, decision.known) == (False, False)
+    assert "unknown" in decision.text
+    assert "passed" not in decision.text
