@@ -43,8 +43,9 @@ profile-mlx: $(READY) ## native MLX alone, then the report with the newest run o
 
 DRILL := --device $(DEVICE) --data "$(DATA)" $(if $(BATCH),--batch-size $(BATCH)) $(if $(STEPS),--steps $(STEPS)) \
   --runs-dir "$(RUNS)"
-layers: $(READY) ## forward and backward of both frameworks, layer by layer and by kind of operator, then the report
-	@for framework in torch lucid; do \
+FRAMEWORKS ?= torch lucid
+layers: $(READY) ## forward and backward of FRAMEWORKS="torch lucid", by layer and by kind of operator, then the report
+	@for framework in $(FRAMEWORKS); do \
 	  $(PROFILER) layers --framework $$framework $(DRILL) && $(PROFILER) operators --framework $$framework $(DRILL) \
 	  || exit $$?; done
 	@$(PROFILER) report $(STORES)
@@ -64,8 +65,8 @@ lines-torch: $(READY) ## the same for PyTorch
 	@$(call HOT,torch)
 	@$(PROFILER) lines --framework torch $(DRILL)
 
-report: $(READY) ## the report again, from the newest stored runs
-	@$(PROFILER) report $(STORES)
+report: $(READY) ## the report again, from the newest stored runs; SVG=1: the pictures as SVG too
+	@$(PROFILER) report $(STORES) $(if $(SVG),--svg)
 
 DEMO := $(PROFILER) run --framework fake --data synthetic --train-limit 12800 --test-limit 1280 --steps 80 \
   --runs-dir "$(RUNS)/demo" --quiet

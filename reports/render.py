@@ -32,24 +32,27 @@ def render(
     runs: Sequence[Run],
     floors: Floors | None = None,
     found: Found | None = None,
+    svg: bool = False,
 ) -> Report:
-    """Analyse runs and draw everything, with the noise floors and the drill-downs that are known.
+    """Analyse runs and draw everything, with the noise floors and the drill-downs that are known; pictures as SVG too.
 
     Raises UserError where the runs cannot be compared or hold no full step.
     """
-    return render_subjects(group(runs), floors, found)
+    return render_subjects(group(runs), floors, found, svg)
 
 
 def render_subjects(
     subjects: Sequence[Subject],
     floors: Floors | None = None,
     found: Found | None = None,
+    svg: bool = False,
 ) -> Report:
     """The same for subjects, at least one, whose runs can be compared."""
     view = of_subjects(subjects, floors, found)
     figures = {name: chart.static(view) for name, chart in CHARTS.items() if chart.shown(view)}
     files = {
         **{f"{name}.png": canvas.png(figure) for name, figure in figures.items()},
+        **({f"{name}.svg": canvas.svg(figure).encode() for name, figure in figures.items()} if svg else {}),
         SUMMARY: (json.dumps(view.summary, indent=1, allow_nan=False) + "\n").encode(),
         TABLE: text.phases_csv(view).encode(),
         PAGE: page.render(view, figures).encode(),

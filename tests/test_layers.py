@@ -133,12 +133,12 @@ def step(forward: float, backward: float) -> Step:
     return Step("train", Ledger.FENCED, 0, 0, 2, 1.0, 1, 0, sum(durations.values()), durations)
 
 
-def drilldown(forward: dict[str, float], backward: dict[str, float]) -> Drilldown:
+def drilldown(forward: dict[str, float], backward: dict[str, float], **conditions: Any) -> Drilldown:
     """A run of two steps whose layers take these seconds."""
     sides = {Direction.FORWARD: forward, Direction.BACKWARD: backward}
     spans = Spans()
     spans.steps = [{Key(d, name, ""): round(s * 1e9) for d, side in sides.items() for name, s in side.items()}] * 2
-    conditions = {"framework": {"name": "fake"}, "batch_size": 2}
+    conditions = {"framework": {"name": "fake"}, "batch_size": 2, "data": {"kind": "cifar10"}, **conditions}
     plain, watched = step(2.0, 3.0), step(2.5, 4.0)
     ceilings = {"NumPy GFLOP/s": 100.0, "torch GFLOP/s": 150.0, "NumPy GB/s": 10.0}
     return collect(

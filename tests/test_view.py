@@ -3,11 +3,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from profiler.drilldown.found import Found
+from profiler.drilldown.stacks import Stacks
 from profiler.phases import Phase
 from profiler.run import Run
 from reports.view import build
 from reports.words import accuracy_is_comparable, short_id
 from tests.conftest import MakeRun
+from tests.test_layers import drilldown
 
 SLOW, FAST = {"label": "Slow"}, {"label": "Fast"}
 SYNTHETIC = {"kind": "synthetic"}
@@ -118,13 +121,45 @@ def test_accuracy_is_compared_only_after_whole_epochs(make_run: MakeRun) -> None
     assert not accuracy_is_comparable(build([whole, part]).subjects)
 
 
-def test_the_next_step_goes_from_more_processes_to_more_epochs(make_run: MakeRun) -> None:
+def test_the_next_step_goes_from_where_to_look_to_more_processes_to_more_epochs(make_run: MakeRun) -> None:
     one, other = pair(make_run)
-    assert "other framework" in build([one]).next
-    assert "REPEATS=3" in build([one, other]).next
-    assert "PRESET=epoch" in build([one, other, *pair(make_run)]).next
+    assert "for another framework" in build([one]).next
+    found = Found(
+        layers=[drilldown({"fc": 2.0}, {}, framework=one.manifest["framework"], batch_size=10)],
+        stacks={"fake-cpu": Stacks({}, 0, 50)},
+    )
+    assert 'make layers FRAMEWORKS="fake fake" BATCH=10' in build([one, other]).next
+    assert "make flame-fake lines-fake BATCH=10" in build([one, other], found=replace(found, stacks={})).next
+    assert "REPEATS=3" in build([one, other], found=found).next
+    assert "REPEATS=3" in build(pair(make_run, 1.0, 1.0)).next, "there is no gap to look into"
+    assert "PRESET=epoch" in build([one, other, *pair(make_run)], found=found).next
     whole = [
         make_run([s] * 10 + [0.4], images=[10] * 10 + [4], evaluation=[0.2, 0.2], config={"label": f"{s}"})
         for s in (1.0, 2.0, 1.0, 2.0)
     ]
-    assert "PRESET=article" in build(whole).next
+    assert "PRESET=article" in build(whole, found=found).next
+
+
+def test_a_caveat_that_can_be_mended_comes_before_everything_else(make_run: MakeRun) -> None:
+    forced = {"variables": {"OPENBLAS_CORETYPE": "Haswell"}}
+    runs = [make_run([s] * 6, config={"label": f"{s}"}, environment=forced) for s in (1.0, 2.0)]
+    assert build(runs).next.startswith("unset the environment variables")
+
+
+def test_drill_downs_of_both_sides_say_what_weighs_most(make_run: MakeRun) -> None:
+    """Two subjects of one framework share their drill-down here: the slow one's is given, the fast one's is not."""
+    fast, slow = pair(make_run)
+    torch = {"name": "torch", "title": "PyTorch"}
+    fast = make_run(noisy(1.0, 1), framework=torch, full_epoch={"train_images": 1000}, evaluation=[0.1, 0.1])
+    frameworks = [run.manifest["framework"] for run in (slow, fast)]
+    seconds = ({"fc": 2.0, "pool": 0.3}, {"fc": 0.5, "pool": 0.25})
+    found = [
+        drilldown(s, {}, framework=framework, batch_size=10) for s, framework in zip(seconds, frameworks, strict=True)
+    ]
+    lines = {"functions": [{"file": "conv.py", "name": "conv", "lines": [
+        {"number": 7, "hits": 2, "seconds": 3.0, "source": "  a @ b"}]}], "steps": 2, "slowdown": 1.0}  # fmt: skip
+    view = build([fast, slow], found=Found(found, found, {"fake-cpu": lines}))
+    assert "Operators: linear forward weighs most, 2300 ms against 750 ms per step" in view.deeper[0]
+    assert "fc forward (1500 ms more), pool forward (50.0 ms more)" in view.deeper[1]
+    assert view.deeper[2].endswith("conv.py:7, 1500 ms per step: a @ b")
+    assert build([fast, slow]).deeper == ()

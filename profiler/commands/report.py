@@ -28,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("runs", nargs="*", metavar="RUN", help="default: the newest comparable run of each framework")
     parser.add_argument("--out", type=Path, default=DEFAULT_OUT, metavar="DIR", help="default: %(default)s")
+    parser.add_argument("--svg", action="store_true", help="write the pictures as SVG besides")
     add_runs_dir(parser)
 
 
@@ -37,13 +38,13 @@ def execute(args: argparse.Namespace) -> int:
         paths = list(dict.fromkeys(store.locate(name, args.runs_dir).resolve() for name in args.runs))
     else:
         paths = with_latest_others([], args.runs_dir)
-    return write(paths, args.out, args.runs_dir)
+    return write(paths, args.out, args.runs_dir, args.svg)
 
 
-def write(paths: Sequence[Path], out: Path, runs_dir: Path) -> int:
+def write(paths: Sequence[Path], out: Path, runs_dir: Path, svg: bool = False) -> int:
     """Write the report, print its verdict and where it is. Raises UserError; then no file was touched."""
     runs = [store.read(path) for path in paths]
-    report = render(runs, floors(runs_dir), drilldowns(runs, runs_dir))
+    report = render(runs, floors(runs_dir), drilldowns(runs, runs_dir), svg)
     put(report, out)
     print(report.view.verdict)
     print(report.view.floor)

@@ -84,7 +84,8 @@ def _marks(run: Run) -> NDArray[np.object_]:
     steady = steady_steps(run)
     low, high = outer_fences(steady.wall_ns)
     full = train.images == run.batch_size
-    marks = np.where(train.fenced, Mark.FENCED, Mark.ASRUN).astype(np.object_)
+    marks = np.full(len(train), Mark.ASRUN, np.object_)
+    marks[train.fenced] = Mark.FENCED
     marks[full & (np.cumsum(full) <= warmup_steps(run))] = Mark.WARM_UP
     outside = (train.wall_ns < low) | (train.wall_ns > high)
     marks[outside & np.isin(_places(train), _places(steady))] = Mark.OUTLIER
