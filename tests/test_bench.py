@@ -8,6 +8,8 @@ import pytest
 
 from profiler import stats, store
 from profiler.commands.main import main
+from profiler.drilldown import layers
+from profiler.drilldown.spans import Direction
 from profiler.estimate import estimate_epoch
 from profiler.phases import Phase
 from profiler.recorder import mark_cost_ns
@@ -89,6 +91,20 @@ def test_what_is_said_of_an_epoch_from_a_sample_that_ends_when_it_is_known(make_
     found = simulation.simulate(base, series, 1000, share=0.02)
     print(f"\n{name}, until known within 2 %: coverage {found.covered:.1%}, half-width {found.half_width:.2%}")
     assert found.covered >= 0.9
+
+
+@pytest.mark.parametrize(("name", "batch"), [("torch", 32), ("lucid", 32), ("mlx", 4)])
+@pytest.mark.parametrize("verb", ["layers", "operators"])
+def test_layers_make_up_their_phase(verb: str, name: str, batch: int, tmp_path: Path) -> None:
+    words = [verb, "--framework", name, "--device", "cpu", "--data", "synthetic", "--quiet", "--steps", "3"]
+    assert main([*words, "--batch-size", str(batch), "--runs-dir", str(tmp_path)]) == 0
+    (data,) = store.drilldowns(tmp_path, f"{verb}.json")
+    found = layers.from_json(data)
+    for direction in Direction:
+        covered = found.covered(direction)
+        print(f"\n{name}, batch {batch}, {direction}: {verb} are {covered:.1%} of the phase")
+        assert 0.9 <= covered <= 1 + 1e-6
+    print(f"watching made a step {found.slowdown:.3f} times as long")
 
 
 def test_marks_on_and_off_end_to_end() -> None:
