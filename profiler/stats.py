@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -85,14 +85,17 @@ def total(parts: Iterable[Estimate]) -> Estimate:
 
 
 def difference(a: Estimate, b: Estimate) -> Estimate:
-    """a - b for independent estimates; of unknown spread where one of them is."""
+    """a - b for independent estimates; of unknown spread where one of them is.
+
+    Its interval is Student's: outliers in one sample alone say too little for a lower bound that follows them.
+    """
     whole = total([a, b.scaled(-1)])
-    return whole if a.dof > 0 and b.dof > 0 else Estimate(whole.value, 0.0, 0.0)
+    return replace(whole, third=0.0) if a.dof > 0 and b.dof > 0 else Estimate(whole.value, 0.0, 0.0)
 
 
 def log_ratio(a: Estimate, b: Estimate) -> Estimate:
     """ln(a / b) for independent positive estimates, with its first-order variance."""
-    logs = [Estimate(math.log(e.value), e.variance / e.value**2, e.dof, e.third / e.value**3) for e in (a, b)]
+    logs = [Estimate(math.log(e.value), e.variance / e.value**2, e.dof) for e in (a, b)]
     return difference(*logs)
 
 

@@ -93,7 +93,9 @@ def test_what_is_said_of_an_epoch_of_which_1_percent_takes_ten_times_as_long(mak
         f"half-width {found.half_width:.2%}, A-against-A alarms {found.alarms:.1%}"
     )
     assert found.covered >= found.reachable - 0.05
-    assert found.covered_seen >= 0.92
+    assert found.alarms <= 0.07
+    if steps >= simulation.SAMPLE:
+        assert found.covered_seen >= 0.92
     if steps == 300:
         assert found.covered >= 0.92
 
