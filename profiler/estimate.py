@@ -50,6 +50,7 @@ class EpochEstimate:
             self.total.value - math.fsum(part.value for part in gone),
             max(0.0, self.total.variance - sum(part.variance for part in gone)),
             self.total.dof,
+            self.total.third - sum(part.third for part in gone),
         )
         return replace(self, phases={**self.phases, **dict.fromkeys(phases)}, total=rest)
 
@@ -170,7 +171,9 @@ def precision(train: StepTable, batch_size: int, train_images: int) -> float | N
         return None
     training = total(_sample(steady, None, batch_size, train_images, finite=True))
     interval = training.interval()
-    return None if interval.high is None else (interval.high - interval.value) / interval.value
+    if interval.low is None or interval.high is None:
+        return None
+    return (interval.high - interval.low) / 2 / interval.value
 
 
 def more_steps(run: Run, share: float = 0.01) -> int | None:

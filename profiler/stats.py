@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -37,17 +37,31 @@ class Estimate:
     value: float
     variance: float = 0.0
     dof: float = math.inf
+    third: float = 0.0
+    """third central moment of the error: positive where few large values carry a mean"""
 
     def scaled(self, factor: float) -> "Estimate":
         """`factor` times this."""
-        return Estimate(self.value * factor, self.variance * factor**2, self.dof)
+        return Estimate(self.value * factor, self.variance * factor**2, self.dof, self.third * factor**3)
 
     def interval(self, least: float = -math.inf) -> Interval:
-        """Student's t interval at 95 %, cut at `least` where the value cannot be smaller."""
+        """Student's t interval at 95 %, skewed as the value's error is, cut at `least` where it cannot be smaller."""
         if self.dof <= 0:
             return Interval(self.value, None, None)
-        half = t_quantile(0.5 + LEVEL / 2, self.dof) * math.sqrt(self.variance)
-        return Interval(self.value, max(least, self.value - half), self.value + half)
+        t, error = t_quantile(0.5 + LEVEL / 2, self.dof), math.sqrt(self.variance)
+        skewness = self.third / error**3 if self.variance > 0 else 0.0
+        low, high = (self.value - error * _skewed(quantile, skewness) for quantile in (t, -t))
+        return Interval(self.value, max(least, low), high)
+
+
+def _skewed(t: float, skewness: float) -> float:
+    """The quantile of a studentised mean whose error has this skewness, from Student's t.
+
+    Inverse of the cubic transformation of Hall 1992 (On the removal of skewness by transformation).
+    """
+    if abs(skewness) < 1e-6:
+        return t
+    return 3 / skewness * (math.cbrt(1 + skewness * (t - skewness / 6)) - 1)
 
 
 def t_quantile(p: float, dof: float) -> float:
@@ -64,18 +78,21 @@ def total(parts: Iterable[Estimate]) -> Estimate:
     """
     parts = list(parts)
     known = [part for part in parts if part.dof > 0 and part.variance > 0]
-    variance = sum(part.variance for part in known)
+    variance, third = sum(part.variance for part in known), sum(part.third for part in known)
     value = math.fsum(part.value for part in parts)
     if not known:
         return Estimate(value, 0.0, math.inf if any(part.dof > 0 for part in parts) else 0.0)
     spread = sum(part.variance**2 / part.dof for part in known)
-    return Estimate(value, variance, variance**2 / spread if spread else math.inf)
+    return Estimate(value, variance, variance**2 / spread if spread else math.inf, third)
 
 
 def difference(a: Estimate, b: Estimate) -> Estimate:
-    """a - b for independent estimates; of unknown spread where one of them is."""
+    """a - b for independent estimates; of unknown spread where one of them is.
+
+    Its interval is Student's: outliers in one sample alone say too little for a lower bound that follows them.
+    """
     whole = total([a, b.scaled(-1)])
-    return whole if a.dof > 0 and b.dof > 0 else Estimate(whole.value, 0.0, 0.0)
+    return replace(whole, third=0.0) if a.dof > 0 and b.dof > 0 else Estimate(whole.value, 0.0, 0.0)
 
 
 def log_ratio(a: Estimate, b: Estimate) -> Estimate:
@@ -97,7 +114,8 @@ def mean(series: Series, population: int | None = None) -> Estimate:
 
     The variance of the mean is s^2 / n, inflated by the autocorrelation (see `inflation`); a trend is not told from
     that, so the inflation ends where `LEAST_INDEPENDENT` values are left. With `population`, the mean
-    of a finite population of that size is meant, and the variance shrinks by 1 - n / population (Cochran 1977).
+    of a finite population of that size is meant, and the variance shrinks by 1 - n / population (Cochran 1977). The
+    skewness of the mean is the series' own over the root of the independent values.
     """
     n = len(series)
     value = float(np.mean(series))
@@ -107,7 +125,16 @@ def mean(series: Series, population: int | None = None) -> Estimate:
     variance = float(np.var(series, ddof=1)) / n * wider
     if population is not None:
         variance *= max(0.0, 1 - n / population)
-    return Estimate(value, variance, max(1.0, n / wider - 1))
+    third = skewness(series) / math.sqrt(n / wider) * variance**1.5
+    return Estimate(value, variance, max(1.0, n / wider - 1), third)
+
+
+def skewness(series: Series) -> float:
+    """Third central moment of n >= 1 values over the 1.5th power of the second; 0 for equal values."""
+    x = np.asarray(series, np.float64)
+    x = x - x.mean()
+    square = float(x @ x) / len(x)
+    return float(np.mean(x**3)) / square**1.5 if square > 0 else 0.0
 
 
 def inflation(series: Series) -> float:
@@ -198,6 +225,14 @@ def outer_fences(series: Series) -> tuple[float, float]:
     """Three interquartile ranges below and above the quartiles of n >= 1 values: what lies beyond is an outlier."""
     q1, q3 = (float(p) for p in np.percentile(series, [25, 75]))
     return q1 - 3 * (q3 - q1), q3 + 3 * (q3 - q1)
+
+
+def unseen_share(n: int) -> float:
+    """The share that a kind of step, none of which is among n >= 1 independent ones, is below at 95 %; about 3 / n.
+
+    1 - 0.05^(1 / n), the exact form of the rule of three (Hanley & Lippman-Hand 1983).
+    """
+    return 1 - float((1 - LEVEL) ** (1 / n))
 
 
 def steps_for(series: Series, population: int, share: float) -> int:

@@ -51,7 +51,9 @@ def _thinned(table: StepTable, most: int) -> StepTable:
 
 
 def _name(kind: str, thread: int, name: str) -> dict[str, Any]:
-    return {"ph": "M", "pid": 1, "tid": thread, "name": kind, "args": {"name": name}}
+    return {
+        "ph": "M", "pid": 1, "tid": thread, "name": kind, "cat": "__metadata", "ts": 0, "args": {"name": name},
+    }  # fmt: skip
 
 
 def _event(name: str, ledger: str, start_ns: int, ns: int, thread: int, **args: Any) -> dict[str, Any]:
@@ -98,4 +100,5 @@ def _counters(reading: Reading) -> Iterator[dict[str, Any]]:
         "load": reading.load_1min,
     }
     for name, value in values.items():
-        yield {"ph": "C", "pid": 1, "name": name, "ts": reading.at_ns / 1000, "args": {name: value}}
+        at = reading.at_ns / 1000
+        yield {"ph": "C", "pid": 1, "tid": 0, "name": name, "cat": "machine", "ts": at, "args": {name: value}}

@@ -24,6 +24,8 @@ SAMPLE = 60
 RAGGED_SECONDS = 0.8
 """of a full step's: its share of the images is 0.625, the rest does not shrink with the batch"""
 EPOCH_START = 0.5
+OUTLIER = 5.0
+"""seconds that a step of `outliers` takes more than, or less"""
 Series = NDArray[np.float64]
 
 
@@ -81,6 +83,10 @@ class Found:
     """A-against-A comparisons that came out slower"""
     half_width: float
     """of the intervals, mean, as a share of the epoch"""
+    reachable: float
+    """epochs that any method could cover: not those whose outliers all lie outside the sample"""
+    covered_seen: float
+    """of the epochs whose sample holds an outlier, those that are covered; 0 where there is none"""
 
 
 def sampled(base: Run, epoch: Series, n: int) -> Run:
@@ -122,7 +128,7 @@ def simulate(
     """
     random = np.random.default_rng(seed)
     n = len(base.train)
-    covered = flagged = alarms = 0
+    covered = flagged = alarms = seen = covered_seen = hidden = 0
     width = 0.0
     for _ in range(trials):
         epochs = [series(random), series(random)]
@@ -132,9 +138,22 @@ def simulate(
         interval = total.interval()
         assert interval.low is not None
         assert interval.high is not None
-        covered += interval.low <= truth <= interval.high
+        covers = interval.low <= truth <= interval.high
+        covered += covers
+        outlying = epochs[0] > OUTLIER
+        holds = bool(outlying[: len(runs[0].train)].any())
+        seen += holds
+        covered_seen += holds and covers
+        hidden += not holds and bool(outlying.any())
         width += (interval.high - interval.low) / 2 / interval.value
         flagged += drifted(runs[0]) is True or any(flag.name == "no steady state" for flag in flags(runs[0]))
         a, b = (of(name, (run,)) for name, run in zip("ab", runs, strict=True))
         alarms += "slower" in (gap(a, b).verdict, gap(b, a).verdict)
-    return Found(covered / trials, flagged / trials, alarms / trials, width / trials)
+    return Found(
+        covered / trials,
+        flagged / trials,
+        alarms / trials,
+        width / trials,
+        1 - hidden / trials,
+        covered_seen / max(1, seen),
+    )

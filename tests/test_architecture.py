@@ -12,7 +12,9 @@ HEAVY = {"torch", "torchvision", "lucid", "mlx", "matplotlib", "plotly", "jinja2
 ADAPTERS = {
     "torch_resnet": {"torch", "torchvision"}, "lucid_resnet": {"lucid", "mlx"}, "mlx_resnet": {"mlx"}, "fake": set(),
 }  # fmt: skip
-COMPANIONS = {"torch_spans": {"torch", "torchvision"}, "lucid_spans": {"lucid", "mlx"}}
+COMPANIONS = {
+    "torch_spans": {"torch", "torchvision"}, "lucid_spans": {"lucid", "mlx"}, "mlx_spans": {"mlx"},
+}  # fmt: skip
 """an adapter's own, imported by it alone"""
 SOURCES = sorted(path for name in ("profiler", "workloads", "reports") for path in (ROOT / name).rglob("*.py"))
 each_source = pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))

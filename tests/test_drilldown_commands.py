@@ -1,6 +1,7 @@
 """The drill-downs' verbs, in this process or one of their own, with the scripted fake and with PyTorch."""
 
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -49,7 +50,7 @@ def test_layers_and_operators_are_stored_printed_and_shown_in_the_report_of_the_
     for data in store.drilldowns(runs, layers.LAYERS):
         found = layers.from_json(data)
         for direction in layers.Direction:
-            assert found.covered(direction) == pytest.approx(1, abs=0.1)
+            assert 0 < found.covered(direction) <= 1 + 1e-6, "layers lie within their phase"
 
 
 def test_lines_of_a_named_function_are_timed_and_shown(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -95,8 +96,10 @@ def test_samples_agree_with_the_marks_of_the_same_run(runs: Path, capsys: pytest
     assert main(words) == 0
     printed = capsys.readouterr().out
     rows = {line.split()[0]: line.split() for line in printed.splitlines() if "%" in line}
+    samples = sum(int(row[1]) for row in rows.values())
     for phase in ("forward", "backward", "step"):
-        assert abs(float(rows[phase][-1])) < 10, "points between samples and marks"
+        share, marked = float(rows[phase][2]) / 100, float(rows[phase][4]) / 100
+        assert abs(share - marked) < 5 * math.sqrt(marked * (1 - marked) / samples), "beyond the error of sampling"
     folder = Path(printed.splitlines()[-1])
     assert json.loads((folder / stacks.SPEEDSCOPE).read_text())["profiles"][0]["samples"]
     assert (folder / stacks.SVG).read_text().startswith("<?xml")

@@ -30,3 +30,10 @@ def test_a_warm_up_does_not_bias_the_epoch(make_run: MakeRun) -> None:
     found = simulation.simulate(simulation.base_run(make_run), simulation.warming, TRIALS, excess)
     assert found.covered >= 0.92 - SLACK
     assert found.flagged <= 0.05 + SLACK
+
+
+def test_an_interval_covers_where_its_sample_holds_an_outlier(make_run: MakeRun) -> None:
+    found = simulation.simulate(simulation.base_run(make_run, 200), simulation.outliers, TRIALS)
+    assert found.covered_seen >= 0.92 - SLACK
+    assert found.covered >= found.reachable - 0.05 - SLACK
+    assert found.alarms <= 0.07 + SLACK

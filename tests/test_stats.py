@@ -14,8 +14,10 @@ from profiler.stats import (
     mean,
     spread,
     steps_for,
+    t_quantile,
     total,
     trend,
+    unseen_share,
 )
 from tests.conftest import autoregression
 
@@ -91,6 +93,48 @@ def test_scaling_scales_the_interval() -> None:
     interval, tenfold = mean(ALTERNATING).interval(), mean(ALTERNATING).scaled(10).interval()
     assert interval.low is not None
     assert (tenfold.value, tenfold.low) == (30, pytest.approx(10 * interval.low))
+
+
+def test_a_skewed_means_interval_is_halls() -> None:
+    """t + a t^2 / 3 + a^2 t^3 / 27 + a / 6 of a studentised mean is Student's; a is the mean's skewness."""
+    series = np.array([1.0, 2.0] * 10 + [20.0] * 2)
+    estimate = mean(series)
+    a = float(scipy_stats.skew(series)) / math.sqrt(estimate.dof + 1)
+    assert a > 0.5
+    interval = estimate.interval()
+    for bound, sign in ((interval.low, 1), (interval.high, -1)):
+        assert bound is not None
+        t = (estimate.value - bound) / math.sqrt(estimate.variance)
+        transformed = t + a * t**2 / 3 + a**2 * t**3 / 27 + a / 6
+        assert transformed == pytest.approx(sign * t_quantile(0.975, estimate.dof))
+    mirrored = estimate.scaled(-1).interval()
+    assert (mirrored.low, mirrored.high) == (
+        pytest.approx(-(interval.high or 0)),
+        pytest.approx(-(interval.low or 0)),
+    )
+
+
+def test_an_interval_covers_a_skewed_mean_where_students_is_too_low() -> None:
+    random, trials = np.random.default_rng(8), 2000
+    skewed = students = 0
+    for _ in range(trials):
+        series = random.lognormal(0, 1, 40)
+        interval, plain = mean(series).interval(), scipy_stats.ttest_1samp(series, 0).confidence_interval(0.95)
+        assert interval.low is not None
+        assert interval.high is not None
+        skewed += interval.low <= math.exp(0.5) <= interval.high
+        students += plain.low <= math.exp(0.5) <= plain.high
+    assert students / trials < 0.91
+    assert 0.92 <= skewed / trials <= 0.98
+
+
+@pytest.mark.parametrize("n", [10, 60, 200])
+def test_what_none_of_n_steps_was_is_rare_at_95_percent(n: int) -> None:
+    """Of samples from a series with just that share of such steps, one in twenty holds none."""
+    share = unseen_share(n)
+    assert share == pytest.approx(3 / n, rel=0.15)
+    none = np.random.default_rng(n).binomial(n, share, 20_000) == 0
+    assert none.mean() == pytest.approx(0.05, abs=0.005)
 
 
 def test_processes_are_independent_whatever_their_order() -> None:

@@ -46,8 +46,8 @@ def test_every_event_has_the_keys_that_its_kind_needs(make_run: MakeRun) -> None
     found = trace(replace(make_run([1.0] * 6, evaluation=[0.5]), readings=readings()))
     needed = {
         "X": {"name", "cat", "ts", "dur", "pid", "tid"},
-        "M": {"name", "pid", "args"},
-        "C": {"name", "ts", "pid", "args"},
+        "M": {"name", "cat", "ts", "pid", "tid", "args"},
+        "C": {"name", "cat", "ts", "pid", "tid", "args"},
     }
     for event in found["traceEvents"]:
         assert needed[event["ph"]] <= event.keys()

@@ -121,7 +121,7 @@ class Framework(Protocol):
         """Report the time of every layer of each training step to `spans`, as long as the context is open.
 
         Under canonical names (`resnet18.layers`); what is no layer is `network`. On a lazy device a layer waits
-        for its result. Going backward too, where the framework computes one layer after the other.
+        for its result. A framework that goes forward and backward in one call ends the phases by `spans.mark`.
         """
 
     def operators(self, spans: Spans) -> AbstractContextManager[None]:

@@ -11,15 +11,13 @@ import mlx.nn as nn
 from mlx.optimizers import Adam
 from mlx.utils import tree_flatten, tree_map
 
-from profiler.drilldown.spans import Direction, Family, Spans
+from profiler.drilldown.spans import Family, Spans
 from profiler.errors import UserError
 from profiler.phases import Phase
-from workloads import resnet18
+from workloads import mlx_spans, resnet18
 from workloads.framework import LOGGING_CLOCK, Batch, Collate, Images, Labels, Tensor, seed_python
+from workloads.mlx_spans import LOSS, Run
 from workloads.numpy_dataset import NumpyDataset, ShuffledBatches, numpy_collate
-
-Run = Callable[..., mx.array]
-"""(layer's name, function, arrays) -> its result; lets a drill-down watch each layer"""
 
 
 class _Block(nn.Module):  # type: ignore[misc]
@@ -51,7 +49,7 @@ class _ResNet(nn.Module):  # type: ignore[misc]
         self.conv1, self.bn1 = _conv(stem), nn.BatchNorm(stem.out)
         self.blocks = [_Block(name, convs) for name, convs in resnet18.blocks().items()]
         self.fc = nn.Linear(resnet18.STAGES[-1][0], resnet18.CLASSES)
-        self.run: Run = _plainly
+        self.run: Run = mlx_spans.plainly
 
     def __call__(self, x: mx.array) -> mx.array:
         run = self.run
@@ -59,10 +57,6 @@ class _ResNet(nn.Module):  # type: ignore[misc]
         for block in self.blocks:
             x = block(x, run)
         return run("fc", self.fc, run("pool", _pool, x))
-
-
-def _plainly(name: str, function: Run, *arrays: mx.array) -> mx.array:
-    return function(*arrays)
 
 
 def _pool(x: mx.array) -> mx.array:
@@ -201,18 +195,11 @@ class MlxResNet:
 
     @contextmanager
     def layers(self, spans: Spans) -> Iterator[None]:
-        def watched(name: str, function: Run, *arrays: mx.array) -> mx.array:
-            spans.open(Direction.FORWARD, name, name)
-            result = function(*arrays)
-            mx.eval(result)
-            spans.close()
-            return result
-
-        self.model.run = watched
+        self.model.run = mlx_spans.Watching(spans)
         try:
             yield
         finally:
-            self.model.run = _plainly
+            self.model.run = mlx_spans.plainly
 
     def operators(self, spans: Spans) -> AbstractContextManager[None]:
         return self.layers(spans)
@@ -239,7 +226,7 @@ class MlxResNet:
 
     def _loss(self, inputs: mx.array, targets: mx.array) -> tuple[mx.array, mx.array]:
         logits = self.model(inputs)
-        return self.model.run("loss", _cross_entropy, logits, targets), logits
+        return self.model.run(LOSS, _cross_entropy, logits, targets), logits
 
 
 _CLOCKS = {

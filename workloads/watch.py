@@ -56,6 +56,7 @@ def watch(data: Cifar10, batch_size: int, seen: Watched, quiet: bool) -> None:
     recorder = Recorder(
         framework.phases, Discard(), schedule=POLICIES["all"], wait=framework.wait, charged_to=framework.charged_to
     )
+    seen.spans.mark = lambda phase: recorder.mark(phase)  # another one from step to step
     total = WARM_UP + 2 * seen.steps
     loop.train(
         framework,

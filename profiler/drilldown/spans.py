@@ -5,9 +5,11 @@ work is done; on a lazy device it waits for the results first.
 """
 
 import time
+from collections.abc import Callable
 from enum import StrEnum
 from typing import NamedTuple
 
+from profiler.phases import Phase
 from profiler.recorder import Clock
 
 
@@ -47,6 +49,8 @@ class Spans:
     """Self times by layer and operator; one entry per step that was closed."""
 
     def __init__(self, clock: Clock = time.perf_counter_ns) -> None:
+        self.mark: Callable[[Phase], None] = lambda phase: None
+        """ends a phase, where a framework goes through several in one call: the recorder's, if there is one"""
         self._clock = clock
         self._open: list[tuple[Key, int, int]] = []
         """(what, when it was opened, ns of what was nested in it)"""
