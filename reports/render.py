@@ -34,9 +34,9 @@ def render(
     found: Found | None = None,
     svg: bool = False,
 ) -> Report:
-    """Analyse runs and draw everything, with the noise floors and the drill-downs that are known; pictures as SVG too.
+    """Analyse runs and draw everything, with the noise floors and the drill-downs that are known.
 
-    Raises UserError where the runs cannot be compared or hold no full step.
+    With `svg`, the pictures are SVG files besides. Raises UserError where the runs cannot be compared or hold no full step.
     """
     return render_subjects(group(runs), floors, found, svg)
 
