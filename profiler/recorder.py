@@ -112,6 +112,7 @@ class Recorder:
     `mark(phase)` is two list appends and one clock read. A phase outside `phases` (one that the framework does
     not have) is charged to the one that `charged_to` names, else to `other`: a step's sum closes whatever the
     framework. In a fenced step `wait` is called before the clock is read; `schedule` says which steps are fenced.
+    `look` reads the machine between blocks of steps, or gives None.
     """
 
     mark: Callable[[Phase], None]
@@ -125,7 +126,7 @@ class Recorder:
         flush_after_ns: int = 2_000_000_000,
         schedule: Schedule = POLICIES["none"],
         wait: Callable[[], None] = lambda: None,
-        look: Callable[[], Reading] | None = None,
+        look: Callable[[], Reading | None] = lambda: None,
         rss_bytes: Callable[[], int] = lambda: 0,
         charged_to: Mapping[Phase, Phase] | None = None,
     ) -> None:
@@ -172,12 +173,16 @@ class Recorder:
         self._use(Ledger.ASRUN)
 
     def close_step(self, images: int, loss: float, correct: int) -> Step:
-        """End a batch at its last mark. Flushes, outside every phase, when the last flush is old enough."""
+        """End a batch at its last mark. Flushes, outside every phase, when the last flush is old enough.
+
+        `images`, `loss` and `correct` may be any numbers that int() and float() take, NumPy's too.
+        """
         start, durations, wall = self._close()
         e = self._epoch
         step = Step(
-            e.stage, self._ledger, e.index, e.steps, images, loss, correct, start, wall, durations, self._rss_bytes()
-        )
+            e.stage, self._ledger, e.index, e.steps, int(images), float(loss), int(correct),
+            start, wall, durations, self._rss_bytes(),
+        )  # fmt: skip
         self._steps.append(step)
         e.steps += 1
         e.wall_ns += wall
@@ -211,9 +216,9 @@ class Recorder:
         """End the epoch at the last mark and write everything."""
         self.flush()
         e = self._epoch
-        self._sink.epoch(
-            Epoch(e.index, e.wall_ns, e.paused_ns, e.outside, lr, train_loss, train_acc, test_loss, test_acc)
-        )
+        trained = float(lr), float(train_loss), float(train_acc)
+        tested = (None if value is None else float(value) for value in (test_loss, test_acc))
+        self._sink.epoch(Epoch(e.index, e.wall_ns, e.paused_ns, e.outside, *trained, *tested))
 
     def flush(self) -> None:
         """Hand finished steps to the sink. May be called again after an interruption: a sink keeps a step once."""
@@ -230,8 +235,8 @@ class Recorder:
         return now
 
     def _take_reading(self) -> None:
-        if self._look is not None:
-            self._sink.reading(self._epoch.index, self._epoch.steps, self._look())
+        if (reading := self._look()) is not None:
+            self._sink.reading(self._epoch.index, self._epoch.steps, reading)
 
     def _use(self, ledger: Ledger) -> None:
         self._ledger = ledger

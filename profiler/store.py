@@ -7,6 +7,7 @@ a running process from one that was killed.
 import fcntl
 import json
 import os
+import re
 import secrets
 import sqlite3
 from collections.abc import Iterator, Mapping
@@ -138,12 +139,17 @@ def create(runs_dir: Path, framework: str, device: str, manifest: Mapping[str, A
 
     Raises UserError where `runs_dir` cannot be written to.
     """
-    path = _new_directory(runs_dir, f"{framework}-{device}")
+    path = _new_directory(runs_dir, in_a_name(f"{framework}-{device}"))
     try:
         return RunWriter(path, {**manifest, "created": _now()})
     except (OSError, sqlite3.OperationalError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"cannot write runs to {runs_dir}: {reason}; choose another --runs-dir") from None
+
+
+def in_a_name(text: str) -> str:
+    """`text` as a part of a directory's name: only letters, digits and `.+-`, and not too many."""
+    return re.sub(r"[^A-Za-z0-9.+-]+", "_", text)[:80]
 
 
 def find(runs_dir: Path) -> list[Path]:
@@ -312,7 +318,7 @@ def keep_files(runs_dir: Path, name: str, contents: Mapping[str, str]) -> Path:
 
 def newest_text(runs_dir: Path, name: str, file: str) -> str | None:
     """The newest drill-down's `file` among those whose directory says `name`; None where there is none."""
-    paths = sorted((runs_dir / DRILLDOWNS).glob(f"*-{name}*/{file}"))
+    paths = sorted((runs_dir / DRILLDOWNS).glob(f"*-{in_a_name(name)}*/{file}"))
     return paths[-1].read_text() if paths else None
 
 

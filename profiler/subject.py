@@ -78,10 +78,20 @@ def incomparable(a: Run, b: Run) -> str | None:
     """Why two runs cannot be compared, or None."""
     if a.batch_size != b.batch_size:
         return f"batch size {a.batch_size} and {b.batch_size}"
-    if a.manifest["data"]["sha256"] != b.manifest["data"]["sha256"]:
-        names = (f"{run.manifest['data']['source']} ({run.manifest['data']['sha256'][:8]})" for run in (a, b))
-        return f"data {' and '.join(names)} differ"
+    if _data_key(a) != _data_key(b):
+        return f"data {' and '.join(map(_data_name, (a, b)))} differ"
     return None
+
+
+def _data_key(run: Run) -> str:
+    """The data's SHA-256; of data that only a loop of one's own has seen, the name that it gave."""
+    data = run.manifest["data"]
+    return str(data["sha256"] or data["source"])
+
+
+def _data_name(run: Run) -> str:
+    data = run.manifest["data"]
+    return f"{data['source']} ({data['sha256'][:8]})" if data["sha256"] else str(data["source"])
 
 
 def of(name: str, runs: tuple[Run, ...], side: str = "") -> Subject:

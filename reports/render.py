@@ -36,7 +36,8 @@ def render(
 ) -> Report:
     """Analyse runs and draw everything, with the noise floors and the drill-downs that are known.
 
-    With `svg`, the pictures are SVG files besides. Raises UserError where the runs cannot be compared or hold no full step.
+    With `svg`, the pictures are SVG files besides. Raises UserError where the runs cannot be compared or hold no full
+    step.
     """
     return render_subjects(group(runs), floors, found, svg)
 

@@ -15,6 +15,7 @@ from profiler.busy import Presence
 from profiler.commands.options import add_workload
 from profiler.commands.status import TERMINATED
 from profiler.errors import UserError
+from profiler.instrument import ending
 from profiler.ledgers import POLICIES, ends_asrun_block
 from profiler.phases import Phase
 from profiler.recorder import Recorder, mark_cost_ns
@@ -74,25 +75,18 @@ def _store(args: argparse.Namespace, preset: Preset, framework: Framework, data:
     stream_name, stream = progress.stream(args.quiet)
     manifest = _manifest(args, preset, framework, data) | {"progress": stream_name}
     writer = store.create(args.runs_dir, framework.name, framework.device, manifest)
-    status = "failed"
     try:
-        if data.warning:
-            print(f"warning: {data.warning}", file=sys.stderr)
-        if warning := data.warning or args.data_warning:
-            writer.event("data", warning)
-        _train(args, preset, framework, data, writer, stream, presence)
-        status = "complete"
+        with ending(writer):
+            if data.warning:
+                print(f"warning: {data.warning}", file=sys.stderr)
+            if warning := data.warning or args.data_warning:
+                writer.event("data", warning)
+            _train(args, preset, framework, data, writer, stream, presence)
     except KeyboardInterrupt:
-        status = "interrupted"
         shows = f"python -m profiler report {writer.path}"
         print(f"interrupted: the steps so far are stored; `{shows}` shows them", file=sys.stderr)
         raise
-    except Exception as error:
-        writer.event("error", f"{type(error).__name__}: {error}")
-        raise
     finally:
-        writer.update({"peak_rss_bytes": canary.peak_rss_bytes()})
-        writer.finish(status)
         print(writer.path)
     return 0
 

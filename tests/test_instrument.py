@@ -1,0 +1,122 @@
+"""Runs of a loop of one's own: stored whatever ends them, under any name, with nothing said that is not known."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from profiler import busy, store
+from profiler.commands.main import main
+from profiler.errors import UserError
+from profiler.instrument import LOOK_EVERY_NS, now_and_then, recording
+from profiler.phases import Phase
+from profiler.recorder import Reading, Recorder
+from profiler.run import Run
+from profiler.subject import incomparable
+from tests.conftest import ScriptedClock
+
+CLOCKS = {Phase.FORWARD: "my forward", Phase.BACKWARD: "my backward"}
+
+
+def steps(recorder: Recorder, count: int) -> None:
+    recorder.start_epoch(0)
+    recorder.start_stage("train")
+    for _ in range(count):
+        recorder.mark(Phase.FORWARD)
+        recorder.mark(Phase.BACKWARD)
+        recorder.mark(Phase.METRICS)
+        recorder.close_step(10, 1.5, 5)
+
+
+def recorded(runs: Path, name: str = "mine", count: int = 12, **more: Any) -> Run:
+    before = set(store.find(runs))
+    with recording(runs, name, "1", CLOCKS, batch_size=10, train_images=120, **more) as recorder:
+        steps(recorder, count)
+        recorder.close_epoch(0.1, 1.5, 0.5)
+    (path,) = set(store.find(runs)) - before
+    return store.read(path)
+
+
+def test_what_is_not_among_the_clocks_is_other_and_the_clocks_are_kept(tmp_path: Path) -> None:
+    run = recorded(tmp_path, dtype="float32")
+    assert run.train.phase_ns.keys() == {Phase.FORWARD, Phase.BACKWARD, Phase.OTHER}
+    framework = run.manifest["framework"]
+    assert (framework["clocks"], framework["dtype"]) == (dict(CLOCKS), "float32")
+    assert framework["phases"] == ["backward", "forward", "other"]
+    assert (run.manifest["data"]["kind"], run.manifest["data"]["sha256"]) == ("own", None)
+    assert len(run.readings) == 1
+    assert run.manifest["peak_rss_bytes"] > 0
+
+
+@pytest.mark.parametrize(
+    "name", ['my $loop$ / <b>"x"</b> [**]', "../../elsewhere", "Réseau\nde neurones", "x" * 300, "."], ids=repr
+)
+def test_a_name_may_hold_anything(name: str, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    run = recorded(runs, name, device="my/device", label="", data="*")
+    assert run.path.parent == runs
+    assert (run.framework, run.manifest["framework"]["device"]) == (name, "my/device")
+    assert main(["report", "--runs-dir", str(runs), "--out", str(tmp_path / "out")]) == 0
+    assert main(["show", run.id, "--runs-dir", str(runs)]) == 0
+    assert '<b>"x"' not in (tmp_path / "out" / "index.html").read_text()
+
+
+@pytest.mark.parametrize(("error", "status"), [(KeyboardInterrupt, "interrupted"), (ZeroDivisionError, "failed")])
+def test_a_loop_that_breaks_off_keeps_its_steps(error: type[BaseException], status: str, tmp_path: Path) -> None:
+    def loop() -> None:
+        with recording(tmp_path, "mine", "1", CLOCKS, batch_size=10, train_images=120) as recorder:
+            steps(recorder, 4)
+            raise error("stop")
+
+    with pytest.raises(error):
+        loop()
+    run = store.read(store.find(tmp_path)[0])
+    assert (run.status, len(run.train)) == (status, 4)
+    assert run.events == ((("error", "ZeroDivisionError: stop"),) if status == "failed" else ())
+
+
+def test_with_a_wait_some_steps_are_fenced(tmp_path: Path) -> None:
+    waits: list[None] = []
+    run = recorded(tmp_path, wait=lambda: waits.append(None))
+    assert run.train.fenced.tolist() == [False] * 6 + [True] * 3 + [False] * 3
+    assert len(waits) == 3 * 3, "before each mark of a fenced step"
+    assert not recorded(tmp_path).train.fenced.any()
+
+
+def test_runs_compare_where_the_data_has_one_name(tmp_path: Path) -> None:
+    one, same, other = (recorded(tmp_path, data=data) for data in ("digits", "digits", "letters"))
+    assert incomparable(one, same) is None
+    assert incomparable(one, other) == "data digits and letters differ"
+
+
+def test_a_loop_beside_another_timed_run_is_refused_and_may_be_allowed(tmp_path: Path) -> None:
+    with busy.present("another", allow_others=False):
+        with pytest.raises(UserError, match="another timed run"):
+            recorded(tmp_path)
+        assert not store.find(tmp_path)
+        assert recorded(tmp_path, allow_busy=True).status == "complete"
+
+
+def test_the_machine_is_looked_at_now_and_then(clock: ScriptedClock) -> None:
+    reading = Reading(0, 1, 1, 1, 0.0, 0.0, None, 0.0, None, 0)
+    look = now_and_then(lambda: reading, clock)
+    seen = []
+    for _ in range(5):
+        seen.append(look() is reading)
+        clock.advance(LOOK_EVERY_NS // 2)
+    assert seen == [True, False, True, False, True]
+
+
+def test_numbers_of_numpy_are_stored_as_numbers(tmp_path: Path) -> None:
+    with recording(tmp_path, "mine", "1", CLOCKS, batch_size=10, train_images=10) as recorder:
+        numbers: Any = np.int64(10), np.float32(1.5), np.int64(5)
+        recorder.start_epoch(0)
+        recorder.start_stage("train")
+        recorder.mark(Phase.FORWARD)
+        recorder.close_step(*numbers)
+        recorder.close_epoch(*(np.float32([0.5, 1.5, 0.5])))
+    run = store.read(store.find(tmp_path)[0])
+    assert (run.train.images.tolist(), run.train.loss.tolist(), run.train.correct.tolist()) == ([10], [1.5], [5])
+    epoch = run.epochs[0]
+    assert (epoch.lr, epoch.train_loss, epoch.train_acc) == (0.5, 1.5, 0.5)
