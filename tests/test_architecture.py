@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-HEAVY = {"torch", "torchvision", "lucid", "mlx", "matplotlib", "plotly", "jinja2", "pandas"}
+HEAVY = {"torch", "torchvision", "lucid", "mlx", "matplotlib", "plotly", "jinja2", "pandas", "pyarrow"}
 ADAPTERS = {
     "torch_resnet": {"torch", "torchvision"}, "lucid_resnet": {"lucid", "mlx"}, "mlx_resnet": {"mlx"}, "fake": set(),
 }  # fmt: skip
@@ -46,7 +46,7 @@ def test_imports_point_one_way(path: Path) -> None:
         )
         assert found & HEAVY <= allowed
     if package == "reports":
-        assert not found & {"workloads", *HEAVY} - {"matplotlib", "plotly", "jinja2"}
+        assert not found & {"workloads", *HEAVY} - {"matplotlib", "plotly", "jinja2", "pyarrow"}
 
 
 @each_source

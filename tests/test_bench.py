@@ -1,5 +1,7 @@
 """Slow and statistical checks: `make bench` runs them and shows their figures."""
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from profiler.phases import Phase
 from profiler.recorder import mark_cost_ns
 from tests import own_cost, simulation
 from tests.conftest import MakeRun
+from tests.large_run import large_run
 
 pytestmark = pytest.mark.bench
 
@@ -132,3 +135,50 @@ def test_marks_on_and_off_end_to_end() -> None:
     assert interval.high is not None
     assert interval.low <= 1 + MARKS_SHARE_BUDGET
     assert interval.high < 1.03, "too wide to say anything"
+
+
+MOST_SECONDS, MOST_MB = 20, 1000
+"""for a run of a million steps"""
+MEASURED = """
+import resource, sys, time
+start = time.perf_counter()
+from pathlib import Path
+from profiler import store
+from profiler.commands.main import main
+{work}
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
+print(time.perf_counter() - start, peak)
+"""
+READ = "run = store.read(Path(sys.argv[1]))"
+SUMMARY = f"""{READ}
+from profiler.compare import gaps
+from profiler.fairness import audit
+from profiler.subject import group
+from profiler.summary import summarise
+subjects = group([run])
+summarise(subjects, gaps(subjects), audit(subjects))"""
+EXPORT = "assert main(['export', sys.argv[1], '--format', '{}', '--out', sys.argv[2]]) == 0"
+
+
+@pytest.fixture(scope="module")
+def million(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = large_run(tmp_path_factory.mktemp("runs"), epochs=20, steps=50_000)
+    print(f"\na run of 1,000,000 steps: {(path / store.DATABASE).stat().st_size / 1e6:.0f} MB")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "work"),
+    [("read", READ), ("summary", SUMMARY)]
+    + [(f"export {form}", EXPORT.format(form)) for form in ("csv", "parquet", "json")],
+)
+def test_a_run_of_a_million_steps(million: Path, tmp_path: Path, name: str, work: str) -> None:
+    """In a process of its own each, import included."""
+    code = MEASURED.format(work=work)
+    words = [sys.executable, "-c", code, str(million), str(tmp_path)]
+    result = subprocess.run(words, capture_output=True, text=True, check=True, cwd=Path(__file__).parent.parent)
+    seconds, megabytes = map(float, result.stdout.splitlines()[-1].split())
+    written = sum(path.stat().st_size for path in tmp_path.iterdir()) / 1e6
+    print(f"\n{name}: {seconds:.1f} s, at most {megabytes:.0f} MB resident, {written:.0f} MB written")
+    assert seconds < MOST_SECONDS
+    assert megabytes < MOST_MB

@@ -31,6 +31,7 @@ VERBS = {
     "operators": "where forward and backward go, by kind of operator: a run of its own",
     "flame": "sample the stacks of a framework's training, by phase",
     "lines": "time the lines of a framework's hot functions",
+    "export": "write a stored run's steps, epochs and phases as CSV, Parquet or JSON",
     "trace": "write a stored run as a trace for Perfetto",
     "list": "list the stored runs",
     "show": "show one stored run",

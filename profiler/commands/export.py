@@ -1,0 +1,48 @@
+"""Write a stored run's steps, epochs and phases as tables for other programs."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from profiler import files, store, subject
+from profiler.commands.options import add_runs_dir
+from profiler.commands.report import writing
+from profiler.errors import UserError
+from profiler.run import Run
+from profiler.subject import Subject
+from reports import tables
+from reports.render import SUMMARY
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("run", metavar="RUN", help="a run's directory, its id, or a part of it that no other has")
+    parser.add_argument("--format", choices=tables.WRITERS, required=True)
+    parser.add_argument("--out", type=Path, metavar="DIR", help="default: export in the run's directory")
+    add_runs_dir(parser)
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Write the tables, each whole, and print where. Raises UserError; then no file was touched."""
+    run = store.read(store.locate(args.run, args.runs_dir))
+    out = args.out or run.path / "export"
+    if (out / SUMMARY).is_file():
+        raise UserError(f"{out} holds a report, which has a phases.csv of its own; choose another --out")
+    found = {"steps": tables.steps(run), "epochs": tables.epochs(run), "phases": tables.phases(_subject(run))}
+    with writing(out):
+        out.mkdir(parents=True, exist_ok=True)
+        for name, table in found.items():
+            path = out / f"{name}.{args.format}"
+            with files.whole(path) as stream:
+                tables.WRITERS[args.format](table, stream)
+            print(path)
+    return 0
+
+
+def _subject(run: Run) -> Subject | None:
+    """None where no epoch can be told from the run's steps; they are exported all the same."""
+    try:
+        return subject.of(subject.subject_id(run), (run,))
+    except UserError as error:
+        print(f"warning: phases are left empty: {error}", file=sys.stderr)
+        return None
