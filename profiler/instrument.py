@@ -1,5 +1,6 @@
 """For a training loop of your own: a recorder whose steps are stored as a run, with what is known of it."""
 
+import json
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from profiler import busy, canary, environment, store
+from profiler.errors import UserError
 from profiler.ledgers import POLICIES
 from profiler.phases import Phase
 from profiler.recorder import Clock, Reading, Recorder, mark_cost_ns
@@ -41,7 +43,8 @@ def recording(
     the same. With `wait`, which returns when all asked-for work is done, steps alternate between as-run and fenced
     ones. `conditions` (JSON) are kept as the framework's: `dtype="float32"`, `threads=4`.
 
-    Raises UserError where `runs_dir` cannot be written to, or another timed run is going on (unless `allow_busy`).
+    Raises UserError where `runs_dir` cannot be written to, a condition is no JSON, or another timed run is going on
+    (unless `allow_busy`); then nothing is stored.
     """
     session = secrets.token_hex(4)
     fence = "none" if wait is None else "alternate"
@@ -61,6 +64,10 @@ def recording(
         "mark_cost_ns": mark_cost_ns(),
         "environment": environment.collect(),
     }  # fmt: skip
+    try:
+        json.dumps(manifest)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"recording() was given what JSON cannot hold: {error}") from None
     with busy.present(session, allow_others=allow_busy) as presence:
         writer = store.create(Path(runs_dir), name, device, manifest)
         recorder = Recorder(

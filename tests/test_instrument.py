@@ -76,6 +76,12 @@ def test_a_loop_that_breaks_off_keeps_its_steps(error: type[BaseException], stat
     assert run.events == ((("error", "ZeroDivisionError: stop"),) if status == "failed" else ())
 
 
+def test_a_condition_that_json_cannot_hold_is_refused_before_anything_is_stored(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="JSON cannot hold"):
+        recorded(tmp_path, layout={1, 2})
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_with_a_wait_some_steps_are_fenced(tmp_path: Path) -> None:
     waits: list[None] = []
     run = recorded(tmp_path, wait=lambda: waits.append(None))
