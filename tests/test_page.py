@@ -1,15 +1,20 @@
+import base64
+import hashlib
+import re
 from html.parser import HTMLParser
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from profiler.estimate import more_steps
+from profiler.phases import CLOCK, MEANING, Phase
 from profiler.run import Run
-from reports import charts, page
-from reports.view import build
+from reports import page
+from reports.charts import CHARTS, breakdown
+from reports.view import View, build
 from tests.conftest import MakeRun, with_materialize
 
 HOSTILE = "</script><img src=x onerror=alert(1)>\"'&{{ 7 * 7 }}"
-PICTURES = {"breakdown.png": b"\x89PNG", "gap.png": b"\x89PNG", "accuracy.png": b"\x89PNG"}
 
 
 class Parsed(HTMLParser):
@@ -45,22 +50,43 @@ class Parsed(HTMLParser):
         return next(row[1:] for row in self.rows if row and row[0] == name)
 
 
+def html_of(view: View) -> str:
+    return page.render(view, {name: Figure(figsize=(1, 1)) for name, chart in CHARTS.items() if chart.shown(view)})
+
+
+def rendered(*runs: Run) -> str:
+    return html_of(build(runs))
+
+
 def parsed(*runs: Run) -> Parsed:
-    return Parsed(page.render(build(runs), PICTURES))
+    return Parsed(rendered(*runs))
 
 
 def a_pair(make_run: MakeRun, slow_label: str = "slow") -> list[Run]:
     return [make_run([s] * 6, config={"label": label}) for s, label in ((2.0, slow_label), (1.0, "fast"))]
 
 
-def test_the_page_is_self_contained(make_run: MakeRun) -> None:
+def test_the_page_is_one_file_whose_pictures_are_in_it(make_run: MakeRun) -> None:
     html = parsed(*a_pair(make_run))
-    names = {tag for tag, _ in html.tags}
-    assert not names & {"script", "link", "iframe", "object", "embed", "base", "form"}
-    links = [value for _, attrs in html.tags for key, value in attrs.items() if key in ("src", "href", "srcset")]
-    assert len(links) == len(PICTURES)
-    assert all(link is not None and link.startswith("data:image/png;base64,") for link in links)
+    assert not {tag for tag, _ in html.tags} & {"link", "iframe", "object", "embed", "base", "form"}
+    links = [
+        value or "" for _, attrs in html.tags for key, value in attrs.items() if key in ("src", "href", "srcset")
+    ]
+    assert all(link.startswith(("data:image/svg+xml;base64,", "#")) for link in links)
+    anchors = {attrs["id"] for _, attrs in html.tags if "id" in attrs}
+    assert {link[1:] for link in links if link.startswith("#")} <= anchors
     assert not [key for _, attrs in html.tags for key in attrs if key.startswith("on")]
+
+
+def test_no_script_may_run_but_the_pages_own(make_run: MakeRun) -> None:
+    html = rendered(*a_pair(make_run))
+    scripts = re.findall(r"<script>(.*?)</script>", html, re.S)
+    assert len(scripts) == 2
+    policy = next(attrs["content"] or "" for tag, attrs in Parsed(html).tags if attrs.get("http-equiv"))
+    allowed = dict(directive.split(" ", 1) for directive in policy.split("; "))
+    digests = [f"'sha256-{base64.b64encode(hashlib.sha256(s.encode()).digest()).decode()}'" for s in scripts]
+    assert allowed["script-src"].split() == digests
+    assert allowed["default-src"] == "'none'"
 
 
 def test_a_hostile_label_is_text_and_nothing_else(make_run: MakeRun) -> None:
@@ -72,8 +98,7 @@ def test_a_hostile_label_is_text_and_nothing_else(make_run: MakeRun) -> None:
 
 def test_the_page_begins_with_the_verdict(make_run: MakeRun) -> None:
     runs = a_pair(make_run)
-    html = page.render(build(runs), PICTURES)
-    assert f"<h1>{build(runs).verdict}</h1>" in html
+    assert f"<h1>{build(runs).verdict}</h1>" in rendered(*runs)
 
 
 def test_a_phase_that_one_side_lacks_reads_na_and_never_0(make_run: MakeRun) -> None:
@@ -122,9 +147,12 @@ def test_what_differs_stands_first_in_the_fairness_list_and_is_marked(make_run: 
         make_run([s] * 6, config={"label": f"{s}"}, environment=e) for s, e in ((2.0, pools), (1.0, {}))
     )  # fmt: skip
     html = parsed(slow, fast)
-    start = next(i for i, row in enumerate(html.rows) if row and row[0] == "condition")
-    assert html.rows[start + 1] == ["BLAS and OpenMP variables", "OPENBLAS_CORETYPE=Haswell", "none set", "time"]
-    assert html.rows[start + 2][-1] == "same"
+    beside_the_gap, whole = (i for i, row in enumerate(html.rows) if row and row[0] == "condition")
+    assert [html.rows[beside_the_gap + 1], html.rows[whole + 1]] == 2 * [
+        ["BLAS and OpenMP variables", "OPENBLAS_CORETYPE=Haswell", "none set", "time"]
+    ]
+    assert html.rows[beside_the_gap + 2][0] == "last epoch of the run", "what is alike is in the whole list alone"
+    assert html.rows[whole + 2][-1] == "same"
 
 
 def test_every_runs_conditions_are_on_the_page(make_run: MakeRun) -> None:
@@ -137,10 +165,10 @@ def test_every_runs_conditions_are_on_the_page(make_run: MakeRun) -> None:
 def test_flags_stand_under_the_name_that_they_touch_and_in_the_chart_beside_its_total(make_run: MakeRun) -> None:
     moved = make_run(np.linspace(1, 1.3, 40), config={"label": "moving"})
     view = build([moved, make_run([0.5] * 40, config={"label": "still"})])
-    header = Parsed(page.render(view, PICTURES)).row("phase")
+    header = Parsed(html_of(view)).row("phase")
     assert "steps grow slower" in header[0]
     assert not any("steps grow slower" in cell for cell in header[1:])
-    beside = [text.get_text() for text in charts.breakdown(view).axes[0].texts]
+    beside = [text.get_text() for text in breakdown.static(view).axes[0].texts]
     assert sum("\N{WARNING SIGN} steps grow slower" in text for text in beside) == 1
     assert any(line.startswith("moving") and "from the first to the last" in line for line in view.cautions)
 
@@ -151,3 +179,21 @@ def test_why_a_run_ended_and_how_many_more_steps_it_needs_are_shown(make_run: Ma
     row = next(row for row in parsed(run).rows if row and row[0].startswith(f"Fake 1 (cpu){run.id[-6:]}"))
     assert row[-1] == str(more_steps(run))
     assert "training ended because its time of 300 s was spent" in parsed(run).text
+
+
+def test_what_a_sample_without_outliers_rules_out_is_said(make_run: MakeRun) -> None:
+    """59 steps after the first without one: at 95 %, fewer than 1 - 0.05^(1/59) of all are outliers."""
+    html = parsed(make_run([1.0] * 60, full_epoch={"train_images": 3900}))
+    row = next(row for row in html.rows if row and row[0].startswith("Fake 1 (cpu)") and len(row) == 8)
+    assert row[6] == "0fewer than 5.0 % of all"
+
+
+def test_the_glossary_says_what_runs_between_the_marks_in_each_framework(make_run: MakeRun) -> None:
+    _, eager = a_pair(make_run)
+    clocks = {"clocks": {"forward": "model(x)"}}
+    slow = make_run([2.0] * 6, config={"label": "slow"}, framework=clocks)
+    html = parsed(with_materialize(slow), eager)
+    glossary = html.rows[next(i for i, row in enumerate(html.rows) if row[:2] == ["phase", "what it is"]) :]
+    forward, materialize = (next(row for row in glossary if row[0] == name) for name in ("forward", "materialize"))
+    assert forward[1:] == [MEANING[Phase.FORWARD], CLOCK[Phase.FORWARD], "model(x)", ""]
+    assert materialize[-1] == "n/a"

@@ -2,10 +2,10 @@
 
 import pytest
 
-from profiler.drilldown.stacks import Frame, boxes, hottest, parse, speedscope
+from profiler.drilldown.stacks import Frame, boxes, counts, from_text, hottest, parse, speedscope, to_text
 from profiler.errors import UserError
 from profiler.phases import Phase
-from reports import charts
+from reports.charts import flame
 from workloads.loop_lines import PHASES, phase_of
 
 LOOP = "_train_epoch (workloads/loop.py:{})"
@@ -75,7 +75,7 @@ def test_seconds_per_step_are_told_by_path_whatever_the_line() -> None:
 def test_a_difference_is_red_where_the_fast_side_has_nothing_and_pale_where_it_has_as_much() -> None:
     slow = parse(raw(), phase_of, rate=50)
     half = parse(raw().replace(" 100\n", " 50\n"), phase_of, rate=50)
-    figure = charts.flame_difference(slow, half, "difference")
+    figure = flame.static(flame.difference(slow, half, "difference"))
     alphas = {p.get_x(): p.get_alpha() for p in figure.axes[0].patches if p.get_y() < 0}
     assert alphas[58] == pytest.approx(0.1 + 0.8 * 0.5), "backward, half of it missing"
     assert alphas[8] == pytest.approx(0.1), "forward, the same on both sides"
@@ -97,3 +97,12 @@ def test_speedscopes_file_has_what_its_format_asks_for() -> None:
 def test_what_is_no_stack_is_refused_in_one_line(text: str) -> None:
     with pytest.raises(UserError, match="raw format"):
         parse(text, phase_of, 50)
+
+
+def test_what_is_stored_is_read_back_whatever_the_loops_lines_are_by_then() -> None:
+    found = parse(raw(), phase_of, rate=50, steps=2)
+    stored = to_text(found)
+    assert "workloads/loop.py" not in stored
+    assert from_text(stored, counts(found)) == found
+    with pytest.raises(UserError, match="outside"):
+        from_text(stored, {"rate": 50, "steps": 2})

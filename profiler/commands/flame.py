@@ -50,7 +50,7 @@ def execute(args: argparse.Namespace) -> int:
     runs_dir: Path = args.runs_dir
     args.runs_dir = runs_dir / store.DRILLDOWNS / RUNS
     with tempfile.TemporaryDirectory() as folder:
-        raw = Path(folder) / stacks.RAW
+        raw = Path(folder) / "raw.txt"
         run = _sampled_run(spy, raw, args)
         sampled = raw.read_text()
     found = stacks.parse(sampled, phase_of, args.rate, len(run.train))
@@ -58,8 +58,8 @@ def execute(args: argparse.Namespace) -> int:
         raise UserError("py-spy saw no stack of the training loop; take more --seconds")
     name = f"{run.manifest['framework']['title']} {run.manifest['framework']['version']} ({run.id})"
     files = {
-        stacks.RAW: sampled,
-        stacks.COUNTS: text.as_json({"rate": args.rate, "steps": len(run.train)}),
+        stacks.TEXT: stacks.to_text(found),
+        stacks.COUNTS: text.as_json(stacks.counts(found)),
         stacks.SPEEDSCOPE: text.as_json(stacks.speedscope(found, name)),
         stacks.SVG: canvas.svg(flame_graph.static(flame_graph.of_one(found, name))),
         stacks.HOT: "\n".join(f"{file}:{function}:{count}" for file, function, count in _hot(run, found)),

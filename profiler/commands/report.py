@@ -11,15 +11,15 @@ from profiler import files, store
 from profiler.commands.options import add_runs_dir
 from profiler.drilldown.found import Found
 from profiler.drilldown.found import contender as key_of
-from profiler.drilldown.layers import LAYERS, OPERATORS, from_json
+from profiler.drilldown.layers import LAYERS, OPERATORS
+from profiler.drilldown.layers import from_json as layers_of
 from profiler.drilldown.lines import FILE as LINES
-from profiler.drilldown.stacks import COUNTS, RAW, Stacks, parse
+from profiler.drilldown.stacks import COUNTS, TEXT, Stacks, from_text
 from profiler.errors import UserError
 from profiler.noise import Floors
 from profiler.run import Run
 from profiler.subject import incomparable, subject_id
 from reports.render import FILES, SUMMARY, Report, render
-from workloads.loop_lines import phase_of
 
 DEFAULT_OUT = Path("reports/out")
 
@@ -70,19 +70,16 @@ def drilldowns(runs: Sequence[Run], runs_dir: Path) -> Found:
     lines = {name: store.newest_text(runs_dir, f"lines-{name}-", LINES) for name in contenders}
     stacks = {name: _stacks(runs_dir, name) for name in contenders}
     return Found(
-        [from_json(data) for data in store.drilldowns(runs_dir, LAYERS)],
-        [from_json(data) for data in store.drilldowns(runs_dir, OPERATORS)],
+        [layers_of(data) for data in store.drilldowns(runs_dir, LAYERS)],
+        [layers_of(data) for data in store.drilldowns(runs_dir, OPERATORS)],
         {name: json.loads(text) for name, text in lines.items() if text is not None},
         {name: sampled for name, sampled in stacks.items() if sampled is not None},
     )
 
 
 def _stacks(runs_dir: Path, name: str) -> Stacks | None:
-    raw, counts = (store.newest_text(runs_dir, f"flame-{name}-", file) for file in (RAW, COUNTS))
-    if raw is None or counts is None:
-        return None
-    numbers = json.loads(counts)
-    return parse(raw, phase_of, int(numbers["rate"]), int(numbers["steps"]))
+    stacks, numbers = (store.newest_text(runs_dir, f"flame-{name}-", file) for file in (TEXT, COUNTS))
+    return None if stacks is None or numbers is None else from_text(stacks, json.loads(numbers))
 
 
 def floors(runs_dir: Path) -> Floors:

@@ -5,13 +5,13 @@ phase is what the clock charges the line to (`workloads/loop_lines.py` reads thi
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from profiler.errors import UserError
 
-RAW, SPEEDSCOPE, SVG, HOT, COUNTS = "stacks.txt", "flame.speedscope.json", "flame.svg", "hot.txt", "counts.json"
+TEXT, SPEEDSCOPE, SVG, HOT, COUNTS = "stacks.txt", "flame.speedscope.json", "flame.svg", "hot.txt", "counts.json"
 SCHEMA = "https://www.speedscope.app/file-format-schema.json"
 _FRAME = re.compile(r"^(?P<function>.*) \((?P<file>[^()]*?)(?::(?P<line>\d+))?\)$")
 
@@ -65,19 +65,45 @@ def parse(text: str, phase_of: PhaseOf, rate: int, steps: int = 1) -> Stacks:
     """Read py-spy's raw format: a line per stack, frames joined by `;`, then the count. Raises UserError."""
     samples: dict[tuple[Frame, ...], int] = {}
     outside = 0
+    for frames, count in _lines(text):
+        found = [(i, phase) for i, frame in enumerate(frames) if (phase := phase_of(frame)) is not None]
+        if not found:
+            outside += count
+            continue
+        place, phase = found[-1]  # the innermost: collating happens within fetching
+        stack = (Frame(phase, "", 0), *frames[place + 1 :])
+        samples[stack] = samples.get(stack, 0) + count
+    return Stacks(samples, outside, rate, steps)
+
+
+def _lines(text: str) -> Iterator[tuple[list[Frame], int]]:
     for line in filter(None, text.splitlines()):
         joined, _, count = line.rpartition(" ")
         if not count.isdigit():
             raise UserError(f"not a line of py-spy's raw format: {line[:80]!r}")
-        frames = [_frame(part) for part in joined.split(";")]
-        found = [(i, phase) for i, frame in enumerate(frames) if (phase := phase_of(frame)) is not None]
-        if not found:
-            outside += int(count)
-            continue
-        place, phase = found[-1]  # the innermost: collating happens within fetching
-        stack = (Frame(phase, "", 0), *frames[place + 1 :])
-        samples[stack] = samples.get(stack, 0) + int(count)
-    return Stacks(samples, outside, rate, steps)
+        yield [_frame(part) for part in joined.split(";")], int(count)
+
+
+def to_text(stacks: Stacks) -> str:
+    """What `from_text` reads: py-spy's raw format, each stack from its phase on.
+
+    Phases are told when samples are taken: the loop's lines may be others when they are read.
+    """
+    return "\n".join(f"{';'.join(map(str, stack))} {count}" for stack, count in stacks.samples.items())
+
+
+def from_text(text: str, numbers: Mapping[str, int]) -> Stacks:
+    """The stacks of a `to_text` and its `counts`. Raises UserError."""
+    samples = {tuple(frames): count for frames, count in _lines(text)}
+    try:
+        return Stacks(samples, numbers["outside"], numbers["rate"], numbers["steps"])
+    except KeyError as error:
+        raise UserError(f"sampled stacks of an earlier version, without {error}; sample them anew") from None
+
+
+def counts(stacks: Stacks) -> dict[str, int]:
+    """What the stacks' text does not say."""
+    return {"outside": stacks.outside, "rate": stacks.rate, "steps": stacks.steps}
 
 
 def _frame(text: str) -> Frame:

@@ -1,0 +1,198 @@
+"""The page in a browser: headless Chromium, as a reader opens the file."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from reports import theme
+from reports.render import render
+from tests.conftest import MakeRun
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
+QUIET = ["--disable-quic", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+HOSTILE = '</script><img src=x onerror="window.broken=1"><b>bold</b>&amp;\''
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on PATH (Debian: apt-get install chromium)")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        sandbox = [] if os.geteuid() else ["--no-sandbox"]
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*sandbox, *QUIET])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def report(make_run: MakeRun, tmp_path: Path) -> Path:
+    """Two subjects with as-run and fenced steps; one has a label that tries to be more than text."""
+    noisy = np.random.default_rng(5).normal(1, 0.01, 30)
+    runs = [
+        make_run(noisy * s, config={"label": label}, evaluation=[0.2]) for s, label in ((2.0, HOSTILE), (1.0, "fast"))
+    ]
+    for run in runs:
+        run.train.fenced[10:15] = True
+    for name, content in render(runs).files.items():
+        (tmp_path / name).write_bytes(content)
+    return tmp_path
+
+
+Open = Callable[..., Page]
+
+
+@pytest.fixture
+def opened(browser: Browser, report: Path) -> Iterator[Open]:
+    """Opens the report with a context's options; what it asked for and complained of is in `page.said`."""
+    contexts: list[BrowserContext] = []
+
+    def open_page(**options: Any) -> Page:
+        contexts.append(browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options}))
+        page = contexts[-1].new_page()
+        said: list[str] = []
+        page.on("console", lambda message: said.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("request", lambda request: said.append(request.url) if not request.url.startswith("data:") else None)
+        page.goto((report / "index.html").as_uri())
+        page.said = said  # type: ignore[attr-defined]
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+def drawn(page: Page, chart: str) -> None:
+    """Scroll to a chart and wait until it is there."""
+    page.locator(f"#{chart}").scroll_into_view_if_needed()
+    page.locator(f"#{chart}.drawn .main-svg").first.wait_for()
+
+
+def visible(page: Page, chart: str) -> dict[str, list[float | None]]:
+    """The bars that a chart shows, by the name of their trace."""
+    traces = page.evaluate(
+        "name => document.querySelector(`#${name} .live`).data"
+        ".filter(t => t.type === 'bar' && t.visible !== false).map(t => [t.name ?? '', [...t.x]])",
+        chart,
+    )
+    return dict(traces)
+
+
+def summary(report: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((report / "summary.json").read_text())
+    return found
+
+
+def test_every_chart_is_drawn_nothing_is_fetched_and_nothing_complained_of(opened: Open, report: Path) -> None:
+    page = opened()
+    for chart in ("breakdown", "gap", "accuracy", "timeline"):
+        drawn(page, chart)
+    assert page.said == [(report / "index.html").as_uri()]  # type: ignore[attr-defined]
+
+
+def test_the_controls_change_what_is_shown(opened: Open, report: Path) -> None:
+    page = opened()
+    drawn(page, "breakdown")
+    subjects = summary(report)["subjects"]
+    backward = {
+        ledger: [s["phases"][ledger]["backward"]["seconds"] for s in subjects] for ledger in ("asrun", "fenced")
+    }
+    assert visible(page, "breakdown")["backward"][::2] == pytest.approx(backward["asrun"])
+    page.get_by_label("where the work was done").first.check()
+    assert visible(page, "breakdown")["backward"] == pytest.approx(backward["fenced"])
+    page.get_by_label("share of the epoch").check()
+    shares = [100 * s["phases"]["fenced"]["backward"]["share"] for s in subjects]
+    assert visible(page, "breakdown")["backward"] == pytest.approx(shares)
+    page.locator("#breakdown").get_by_label("backward").uncheck()
+    assert "backward" not in visible(page, "breakdown")
+    assert "forward" in visible(page, "breakdown")
+
+
+def test_the_keyboard_alone_reaches_the_controls(opened: Open) -> None:
+    page = opened()
+    drawn(page, "breakdown")
+    page.locator("#breakdown input[type=radio]").first.focus()
+    both = len(visible(page, "breakdown")["forward"])
+    page.keyboard.press("ArrowRight")
+    assert len(visible(page, "breakdown")["forward"]) == both / 2
+    page.locator("#breakdown input[type=checkbox][value=forward]").focus()
+    page.keyboard.press("Space")
+    assert "forward" not in visible(page, "breakdown")
+
+
+def test_hovering_gives_the_number_that_the_summary_has(opened: Open, report: Path) -> None:
+    page = opened()
+    drawn(page, "breakdown")
+    page.locator("#breakdown .live").scroll_into_view_if_needed()
+    names = list(visible(page, "breakdown"))
+    bar = page.locator("#breakdown g.trace.bars").nth(names.index("backward")).locator("path").first
+    box = bar.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] / 3, box["y"] + box["height"] / 2)
+    label = page.locator("#breakdown .hovertext")
+    label.wait_for()
+    cell = summary(report)["subjects"][0]["phases"]["asrun"]["backward"]
+    said = label.text_content() or ""
+    assert f"backward: {theme.seconds(cell['seconds'])} ({theme.within(cell['low'], cell['high'])})" in said
+
+
+def test_without_javascript_pictures_and_tables_are_there_and_controls_are_not(opened: Open) -> None:
+    page = opened(java_script_enabled=False)
+    for chart in ("breakdown", "gap", "accuracy", "timeline"):
+        box = page.locator(f"#{chart} .picture img").bounding_box()
+        assert box is not None
+        assert box["width"] > 500
+        assert box["height"] > 200
+        assert not page.locator(f"#{chart} .controls").is_visible()
+    assert page.locator("table").count() >= 6
+    assert page.locator("h1").is_visible()
+
+
+def test_a_name_that_tries_to_be_markup_stays_text_everywhere(opened: Open) -> None:
+    page = opened()
+    for chart in ("breakdown", "gap", "accuracy", "timeline"):
+        drawn(page, chart)
+    assert page.evaluate("window.broken") is None
+    assert page.locator("img[src=x]").count() == 0
+    assert HOSTILE in (page.locator("h1").text_content() or "")
+    for chart in ("breakdown", "gap", "timeline"):
+        assert "onerror" in (page.locator(f"#{chart}").text_content() or "")
+    titles = page.locator("#breakdown .annotation-text").all_text_contents()
+    assert any(HOSTILE in title for title in titles)
+
+
+def brightness(page: Page, selector: str, what: str) -> float:
+    colour = page.evaluate(
+        "([s, p]) => getComputedStyle(document.querySelector(s))[p].match(/\\d+/g).map(Number)", [selector, what]
+    )
+    return sum(colour[:3]) / 3
+
+
+def test_the_page_and_its_charts_follow_the_readers_scheme(opened: Open) -> None:
+    for scheme in ("light", "dark"):
+        page = opened(color_scheme=scheme)
+        drawn(page, "breakdown")
+        paper, ink = brightness(page, "body", "backgroundColor"), brightness(page, "#breakdown .xtick text", "fill")
+        assert (paper > 200 > 100 > ink) if scheme == "light" else (paper < 60 < 180 < ink)
+
+
+def test_a_narrow_screen_scrolls_in_one_direction_alone(opened: Open) -> None:
+    page = opened(viewport={"width": 400, "height": 800})
+    for chart in ("breakdown", "gap", "accuracy", "timeline"):
+        drawn(page, chart)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+
+
+def test_on_paper_the_pictures_stand_in_for_the_charts(opened: Open) -> None:
+    page = opened()
+    drawn(page, "breakdown")
+    page.emulate_media(media="print")
+    assert page.locator("#breakdown .picture").is_visible()
+    assert not page.locator("#breakdown .live").is_visible()
+    assert not page.locator("nav").is_visible()
