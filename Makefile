@@ -1,7 +1,7 @@
 # `make help` lists the targets. Each prepares what it needs, .venv first.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo profile profile-lucid profile-torch profile-mlx noise layers lines-lucid lines-torch flame-lucid flame-torch report test lint format bench clean lock
+.PHONY: help setup demo profile profile-lucid profile-torch profile-mlx noise layers lines-lucid lines-torch flame-lucid flame-torch report sample test lint format bench clean lock
 
 PRESET ?= quick
 DEVICE ?= auto
@@ -67,6 +67,10 @@ lines-torch: $(READY) ## the same for PyTorch
 
 report: $(READY) ## the report again, from the newest stored runs; SVG=1: the pictures as SVG too
 	@$(PROFILER) report $(STORES) $(if $(SVG),--svg)
+
+sample: $(READY) ## docs/sample again, from the runs stored in it
+	@for name in batch-128 batch-8; do \
+	  $(PROFILER) report --runs-dir docs/sample/runs/$$name --out docs/sample/$$name || exit $$?; done
 
 DEMO := $(PROFILER) run --framework fake --data synthetic --train-limit 12800 --test-limit 1280 --steps 80 \
   --runs-dir "$(RUNS)/demo" --quiet

@@ -1,7 +1,7 @@
 """What many tests share: runs made from known numbers, and a clock that only moves when told."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from playwright.sync_api import Browser
 
 from profiler import store
 from profiler.commands.main import main
 from profiler.phases import Phase
 from profiler.recorder import Recorder
 from profiler.run import Run
+from tests.browser import Open, chromium
 
 SMALL = ["--data", "synthetic", "--train-limit", "40", "--test-limit", "20", "--batch-size", "10", "--steps", "3"]
 QUICK_SCRIPT = ["--fake-costs", "forward=1,backward=2,step=1", "--quiet"]
@@ -63,6 +65,20 @@ def manifest(**changes: Any) -> dict[str, Any]:
     for key, value in changes.items():
         base[key] = {**base[key], **value} if isinstance(value, dict) else value
     return base
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture
+def opened(browser: Browser) -> Iterator[Open]:
+    """Opens reports in a browser."""
+    pages = Open(browser)
+    yield pages
+    pages.close()
 
 
 MakeRun = Callable[..., Run]

@@ -15,14 +15,15 @@ PHASES = (Phase.FETCH, Phase.COLLATE, Phase.FORWARD, Phase.BACKWARD, Phase.STEP,
 MEAN_NS = (2e5, 1e5, 3e6, 6e6, 1e6, 1e5, 5e3)
 
 
-def large_run(runs_dir: Path, epochs: int, steps: int) -> Path:
+def large_run(runs_dir: Path, epochs: int, steps: int, label: str = "") -> Path:
     """Store a complete run of `epochs` whole epochs of `steps` full steps, a third of them fenced; its directory.
 
     The times wander slowly: their autocorrelation is long.
     """
     random = np.random.default_rng(20261124)
     data = {"train_images": steps * BATCH, "test_images": BATCH}
-    writer = store.create(runs_dir, "fake", "cpu", manifest(data=data, full_epoch=data))
+    config = {"label": label}
+    writer = store.create(runs_dir, "fake", "cpu", manifest(data=data, full_epoch=data, config=config))
     schedule, start, rss = POLICIES["alternate"], 0, 10**9
     for epoch in range(epochs):
         slow = 1 + 0.05 * np.sin(np.linspace(epoch, epoch + 1, steps))[:, None]

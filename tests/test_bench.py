@@ -16,6 +16,7 @@ from profiler.estimate import estimate_epoch
 from profiler.phases import Phase
 from profiler.recorder import mark_cost_ns
 from tests import own_cost, simulation
+from tests.browser import Open, drawn
 from tests.conftest import MakeRun
 from tests.large_run import large_run
 
@@ -137,8 +138,10 @@ def test_marks_on_and_off_end_to_end() -> None:
     assert interval.high < 1.03, "too wide to say anything"
 
 
-MOST_SECONDS, MOST_MB = 20, 1000
+MOST_SECONDS, MOST_MB, MOST_PAGE_MB = 20, 1000, 10
 """for a run of a million steps"""
+MOST_OPENING_SECONDS = 2
+"""for a page of 20 epochs of three frameworks"""
 MEASURED = """
 import resource, sys, time
 start = time.perf_counter()
@@ -157,6 +160,7 @@ from profiler.subject import group
 from profiler.summary import summarise
 subjects = group([run])
 summarise(subjects, gaps(subjects), audit(subjects))"""
+REPORT = "assert main(['report', sys.argv[1], '--out', sys.argv[2]]) == 0"
 EXPORT = "assert main(['export', sys.argv[1], '--format', '{}', '--out', sys.argv[2]]) == 0"
 
 
@@ -169,16 +173,38 @@ def million(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(
     ("name", "work"),
-    [("read", READ), ("summary", SUMMARY)]
+    [("read", READ), ("summary", SUMMARY), ("report", REPORT)]
     + [(f"export {form}", EXPORT.format(form)) for form in ("csv", "parquet", "json")],
 )
 def test_a_run_of_a_million_steps(million: Path, tmp_path: Path, name: str, work: str) -> None:
     """In a process of its own each, import included."""
-    code = MEASURED.format(work=work)
-    words = [sys.executable, "-c", code, str(million), str(tmp_path)]
-    result = subprocess.run(words, capture_output=True, text=True, check=True, cwd=Path(__file__).parent.parent)
-    seconds, megabytes = map(float, result.stdout.splitlines()[-1].split())
-    written = sum(path.stat().st_size for path in tmp_path.iterdir()) / 1e6
-    print(f"\n{name}: {seconds:.1f} s, at most {megabytes:.0f} MB resident, {written:.0f} MB written")
+    seconds, megabytes = measured(work, str(million), str(tmp_path))
+    sizes = {path.name: path.stat().st_size / 1e6 for path in tmp_path.iterdir()}
+    print(f"\n{name}: {seconds:.1f} s, at most {megabytes:.0f} MB resident, {sum(sizes.values()):.0f} MB written")
     assert seconds < MOST_SECONDS
     assert megabytes < MOST_MB
+    assert sizes.get("index.html", 0) < MOST_PAGE_MB
+
+
+def measured(work: str, *words: str) -> tuple[float, float]:
+    """Seconds and peak resident MB of `work` in a process of its own."""
+    command = [sys.executable, "-c", MEASURED.format(work=work), *words]
+    result = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parent.parent)
+    seconds, megabytes = map(float, result.stdout.splitlines()[-1].split())
+    return seconds, megabytes
+
+
+def test_a_report_of_20_epochs_of_three_frameworks(tmp_path: Path, opened: Open) -> None:
+    runs, out = tmp_path / "runs", tmp_path / "out"
+    paths = [str(large_run(runs, epochs=20, steps=391, label=label)) for label in ("a", "b", "c")]
+    seconds, megabytes = measured(f"assert main(['report', *{paths!r}, '--out', sys.argv[1]]) == 0", str(out))
+    size = (out / "index.html").stat().st_size / 1e6
+    page = opened(out)
+    drawn(page, "breakdown")
+    opening = page.evaluate("performance.timing.loadEventEnd - performance.timing.navigationStart") / 1000
+    print(
+        f"\n20 epochs of three frameworks: {seconds:.1f} s, at most {megabytes:.0f} MB resident, page {size:.1f} MB, "
+        f"loaded in {opening:.2f} s"
+    )
+    assert size < MOST_PAGE_MB
+    assert opening < MOST_OPENING_SECONDS

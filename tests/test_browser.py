@@ -1,77 +1,31 @@
 """The page in a browser: headless Chromium, as a reader opens the file."""
 
 import json
-import os
-import shutil
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Page
 
 from reports import theme
 from reports.render import render
+from tests.browser import Open, drawn
 from tests.conftest import MakeRun
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
-QUIET = ["--disable-quic", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
 HOSTILE = '</script><img src=x onerror="window.broken=1"><b>bold</b>&amp;\''
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on PATH (Debian: apt-get install chromium)")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        sandbox = [] if os.geteuid() else ["--no-sandbox"]
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*sandbox, *QUIET])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
 def report(make_run: MakeRun, tmp_path: Path) -> Path:
     """Two subjects with as-run and fenced steps; one has a label that tries to be more than text."""
-    noisy = np.random.default_rng(5).normal(1, 0.01, 30)
-    runs = [
-        make_run(noisy * s, config={"label": label}, evaluation=[0.2]) for s, label in ((2.0, HOSTILE), (1.0, "fast"))
-    ]
+    noisy, labels = np.random.default_rng(5).normal(1, 0.01, 30), {HOSTILE: 2.0, "fast": 1.0}
+    runs = [make_run(noisy * s, config={"label": label}, evaluation=[0.2]) for label, s in labels.items()]
     for run in runs:
         run.train.fenced[10:15] = True
     for name, content in render(runs).files.items():
         (tmp_path / name).write_bytes(content)
     return tmp_path
-
-
-Open = Callable[..., Page]
-
-
-@pytest.fixture
-def opened(browser: Browser, report: Path) -> Iterator[Open]:
-    """Opens the report with a context's options; what it asked for and complained of is in `page.said`."""
-    contexts: list[BrowserContext] = []
-
-    def open_page(**options: Any) -> Page:
-        contexts.append(browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options}))
-        page = contexts[-1].new_page()
-        said: list[str] = []
-        page.on("console", lambda message: said.append(f"{message.type}: {message.text}"))
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.on("request", lambda request: said.append(request.url) if not request.url.startswith("data:") else None)
-        page.goto((report / "index.html").as_uri())
-        page.said = said  # type: ignore[attr-defined]
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-
-
-def drawn(page: Page, chart: str) -> None:
-    """Scroll to a chart and wait until it is there."""
-    page.locator(f"#{chart}").scroll_into_view_if_needed()
-    page.locator(f"#{chart}.drawn .main-svg").first.wait_for()
 
 
 def visible(page: Page, chart: str) -> dict[str, list[float | None]]:
@@ -90,14 +44,14 @@ def summary(report: Path) -> dict[str, Any]:
 
 
 def test_every_chart_is_drawn_nothing_is_fetched_and_nothing_complained_of(opened: Open, report: Path) -> None:
-    page = opened()
+    page = opened(report)
     for chart in ("breakdown", "gap", "accuracy", "timeline"):
         drawn(page, chart)
-    assert page.said == [(report / "index.html").as_uri()]  # type: ignore[attr-defined]
+    assert opened.said == [(report / "index.html").as_uri()]
 
 
 def test_the_controls_change_what_is_shown(opened: Open, report: Path) -> None:
-    page = opened()
+    page = opened(report)
     drawn(page, "breakdown")
     subjects = summary(report)["subjects"]
     backward = {
@@ -114,8 +68,8 @@ def test_the_controls_change_what_is_shown(opened: Open, report: Path) -> None:
     assert "forward" in visible(page, "breakdown")
 
 
-def test_the_keyboard_alone_reaches_the_controls(opened: Open) -> None:
-    page = opened()
+def test_the_keyboard_alone_reaches_the_controls(opened: Open, report: Path) -> None:
+    page = opened(report)
     drawn(page, "breakdown")
     page.locator("#breakdown input[type=radio]").first.focus()
     both = len(visible(page, "breakdown")["forward"])
@@ -127,7 +81,7 @@ def test_the_keyboard_alone_reaches_the_controls(opened: Open) -> None:
 
 
 def test_hovering_gives_the_number_that_the_summary_has(opened: Open, report: Path) -> None:
-    page = opened()
+    page = opened(report)
     drawn(page, "breakdown")
     page.locator("#breakdown .live").scroll_into_view_if_needed()
     names = list(visible(page, "breakdown"))
@@ -142,8 +96,8 @@ def test_hovering_gives_the_number_that_the_summary_has(opened: Open, report: Pa
     assert f"backward: {theme.seconds(cell['seconds'])} ({theme.within(cell['low'], cell['high'])})" in said
 
 
-def test_without_javascript_pictures_and_tables_are_there_and_controls_are_not(opened: Open) -> None:
-    page = opened(java_script_enabled=False)
+def test_without_javascript_pictures_and_tables_are_there_and_controls_are_not(opened: Open, report: Path) -> None:
+    page = opened(report, java_script_enabled=False)
     for chart in ("breakdown", "gap", "accuracy", "timeline"):
         box = page.locator(f"#{chart} .picture img").bounding_box()
         assert box is not None
@@ -154,8 +108,8 @@ def test_without_javascript_pictures_and_tables_are_there_and_controls_are_not(o
     assert page.locator("h1").is_visible()
 
 
-def test_a_name_that_tries_to_be_markup_stays_text_everywhere(opened: Open) -> None:
-    page = opened()
+def test_a_name_that_tries_to_be_markup_stays_text_everywhere(opened: Open, report: Path) -> None:
+    page = opened(report)
     for chart in ("breakdown", "gap", "accuracy", "timeline"):
         drawn(page, chart)
     assert page.evaluate("window.broken") is None
@@ -174,23 +128,23 @@ def brightness(page: Page, selector: str, what: str) -> float:
     return sum(colour[:3]) / 3
 
 
-def test_the_page_and_its_charts_follow_the_readers_scheme(opened: Open) -> None:
+def test_the_page_and_its_charts_follow_the_readers_scheme(opened: Open, report: Path) -> None:
     for scheme in ("light", "dark"):
-        page = opened(color_scheme=scheme)
+        page = opened(report, color_scheme=scheme)
         drawn(page, "breakdown")
         paper, ink = brightness(page, "body", "backgroundColor"), brightness(page, "#breakdown .xtick text", "fill")
         assert (paper > 200 > 100 > ink) if scheme == "light" else (paper < 60 < 180 < ink)
 
 
-def test_a_narrow_screen_scrolls_in_one_direction_alone(opened: Open) -> None:
-    page = opened(viewport={"width": 400, "height": 800})
+def test_a_narrow_screen_scrolls_in_one_direction_alone(opened: Open, report: Path) -> None:
+    page = opened(report, viewport={"width": 400, "height": 800})
     for chart in ("breakdown", "gap", "accuracy", "timeline"):
         drawn(page, chart)
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
 
 
-def test_on_paper_the_pictures_stand_in_for_the_charts(opened: Open) -> None:
-    page = opened()
+def test_on_paper_the_pictures_stand_in_for_the_charts(opened: Open, report: Path) -> None:
+    page = opened(report)
     drawn(page, "breakdown")
     page.emulate_media(media="print")
     assert page.locator("#breakdown .picture").is_visible()

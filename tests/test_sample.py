@@ -1,0 +1,35 @@
+"""The sample report in docs/ is what its stored runs give today."""
+
+import html
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from profiler import store
+from profiler.commands import report
+from reports.view import build
+
+SAMPLE = Path(__file__).parent.parent / "docs" / "sample"
+
+
+def numbers(value: Any, path: str = "") -> dict[str, Any]:
+    """Every leaf by its path."""
+    if isinstance(value, dict):
+        return {k: v for key, inner in value.items() for k, v in numbers(inner, f"{path}.{key}").items()}
+    if isinstance(value, list):
+        return {k: v for i, inner in enumerate(value) for k, v in numbers(inner, f"{path}[{i}]").items()}
+    return {path: value}
+
+
+@pytest.mark.parametrize("name", ["batch-128", "batch-8"])
+def test_the_sample_is_made_from_its_stored_runs(name: str) -> None:
+    runs_dir = SAMPLE / "runs" / name
+    paths = report.with_latest_others([], runs_dir)
+    runs = [store.read(path) for path in paths]
+    view = build(runs, report.floors(runs_dir), report.drilldowns(runs, runs_dir))
+    stored = json.loads((SAMPLE / name / "summary.json").read_text())
+    assert numbers(stored) == pytest.approx(numbers(view.summary), rel=1e-9)
+    assert view.verdict in html.unescape((SAMPLE / name / "index.html").read_text())
+    assert all(run.manifest["data"]["kind"] == "cifar10" for run in runs)
