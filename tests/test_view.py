@@ -163,3 +163,9 @@ def test_drill_downs_of_both_sides_say_what_weighs_most(make_run: MakeRun) -> No
     assert "fc forward (1500 ms more), pool forward (50.0 ms more)" in view.deeper[1]
     assert view.deeper[2].endswith("conv.py:7, 1500 ms per step: a @ b")
     assert build([fast, slow]).deeper == ()
+
+
+def test_data_of_a_loop_of_ones_own_goes_by_the_name_that_it_gave(make_run: MakeRun) -> None:
+    view = build([make_run([1.0] * 5, data={"kind": "own", "source": "digits", "sha256": None})])
+    assert view.source.startswith("digits, batch 10")
+    assert "CIFAR" not in view.source

@@ -102,7 +102,9 @@ def static(view: View) -> Figure:
     axes.spines["left"].set_visible(False)
     axes.set_ylim(count - 0.6, -0.85)
     axes.set_xlim(0, 1.02 * max([longest, *(_end(bar, longest) for bar in rows)]))
-    axes.set_xlabel("seconds per epoch (50000 training images, then the test set)", fontsize=canvas.SMALL)
+    full = view.subjects[0].first.manifest["full_epoch"]
+    then = ", then the test set" if full["test_images"] else ""
+    axes.set_xlabel(f"seconds per epoch ({full['train_images']} training images{then})", fontsize=canvas.SMALL)
     canvas.phase_legend(axes, view.phases)
     return figure
 
