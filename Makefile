@@ -1,7 +1,7 @@
 # `make help` lists the targets. Each prepares what it needs, .venv first.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo profile profile-lucid profile-torch profile-mlx noise layers lines-lucid lines-torch flame-lucid flame-torch report sample test lint format bench clean lock
+.PHONY: help setup demo profile profile-lucid profile-torch profile-mlx noise layers lines-lucid lines-torch flame-lucid flame-torch report history sample test lint format bench clean lock
 
 PRESET ?= quick
 DEVICE ?= auto
@@ -71,6 +71,9 @@ report: $(READY) ## the report again, from the newest stored runs; SVG=1: the pi
 sample: $(READY) ## docs/sample again, from the runs stored in it
 	@for name in batch-128 batch-8; do \
 	  $(PROFILER) report --runs-dir docs/sample/runs/$$name --out docs/sample/$$name || exit $$?; done
+
+history: $(READY) ## seconds per epoch of all stored runs, the oldest first: a table, a picture, a CSV
+	@$(PROFILER) history --runs-dir "$(RUNS)" --out "$(OUT)/history"
 
 DEMO := $(PROFILER) run --framework fake --data synthetic --train-limit 12800 --test-limit 1280 --steps 80 \
   --runs-dir "$(RUNS)/demo" --quiet

@@ -57,6 +57,11 @@ class Gap:
         return self._by_interval == "slower" and self.ratio.value <= 1 + (self.floor or 0.0)
 
     @property
+    def clear(self) -> bool:
+        """Whether the epochs differ, either way: the interval excludes 1 and the ratio is beyond the floor."""
+        return self.ratio.excludes(1) and abs(self.ratio.value - 1) > (self.floor or 0.0)
+
+    @property
     def _by_interval(self) -> str:
         low, high = self.ratio.low, self.ratio.high
         if low is None or high is None:

@@ -37,11 +37,18 @@ class Subject:
     @property
     def title(self) -> str:
         """For people: name, version, device, label, side."""
+        version = self.first.manifest["framework"]["version"]
+        return f"{self._named(f' {version}')}{f' [{self.side}]' if self.side else ''}"
+
+    @property
+    def lineage(self) -> str:
+        """For people: what its versions have in common."""
+        return self._named("")
+
+    def _named(self, version: str) -> str:
         framework, config = self.first.manifest["framework"], self.first.manifest["config"]
         settings = "".join(f", {name}" for name in SETTINGS if config.get(name))
-        side = f" [{self.side}]" if self.side else ""
-        name = f"{config['label'] or framework['title']} {framework['version']}"
-        return f"{name} ({framework['device']}{settings}){side}"
+        return f"{config['label'] or framework['title']}{version} ({framework['device']}{settings})"
 
 
 def subject_id(run: Run) -> str:

@@ -50,8 +50,7 @@ def _rows(a: Subject, b: Subject, gap: compare.Gap) -> list[Sequence[str]]:
         change = sides[1].value / sides[0].value - 1 if sides[0] and sides[1] and sides[0].value > 0 else None
         rows.append([phase, *_cells(sides), *_difference(part), _change(change, part.interval().excludes(0))])
     totals = [s.epoch.without(gap.left_out).total.interval(least=0.0) for s in (a, b)]
-    clear = gap.ratio.excludes(1) and abs(gap.ratio.value - 1) > (gap.floor or 0.0)
-    rows.append(["epoch", *_cells(totals), *_difference(gap.seconds), _change(gap.ratio.value - 1, clear)])
+    rows.append(["epoch", *_cells(totals), *_difference(gap.seconds), _change(gap.ratio.value - 1, gap.clear)])
     return rows
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from profiler.phases import MEANING, Phase
 from profiler.subject import of
-from reports import tables, text
+from reports import history_text, tables, text
 from tests.conftest import MakeRun
 
 TEXT = (Path(__file__).parent.parent / "docs" / "data-dictionary.md").read_text()
@@ -27,7 +27,7 @@ def columns(title: str) -> list[str]:
     return first_cells(TEXT.split(f"\n## {title}\n")[1].split("\n## ")[0])
 
 
-@pytest.mark.parametrize("title", ["steps", "epochs", "phases", "phases.csv"])
+@pytest.mark.parametrize("title", ["steps", "epochs", "phases", "phases.csv", "history.csv"])
 def test_every_written_column_is_in_the_dictionary_and_no_other(make_run: MakeRun, title: str) -> None:
     run = make_run([1.0] * 6, evaluation=[0.5])
     written = {
@@ -35,6 +35,7 @@ def test_every_written_column_is_in_the_dictionary_and_no_other(make_run: MakeRu
         "epochs": tables.epochs(run).column_names,
         "phases": tables.phases(of("a", (run,))).column_names,
         "phases.csv": list(text.CSV_COLUMNS),
+        "history.csv": list(history_text.CSV_COLUMNS),
     }
     assert columns(title) == written[title]
 

@@ -32,6 +32,7 @@ VERBS = {
     "flame": "sample the stacks of a framework's training, by phase",
     "lines": "time the lines of a framework's hot functions",
     "export": "write a stored run's steps, epochs and phases as CSV, Parquet or JSON",
+    "history": "how long the epochs of all stored runs took, the oldest first",
     "trace": "write a stored run as a trace for Perfetto",
     "list": "list the stored runs",
     "show": "show one stored run",

@@ -22,6 +22,8 @@ from profiler.subject import incomparable, subject_id
 from reports.render import FILES, SUMMARY, Report, render
 
 DEFAULT_OUT = Path("reports/out")
+HISTORY = "history.csv"
+"""what tells a history's directory, which may be below a report's"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -95,10 +97,15 @@ def prepare(out: Path) -> None:
     """Make the report's directory. Raises UserError where it cannot be, or holds what is not a report's."""
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
-        others = [path.name for path in out.iterdir() if not (path / SUMMARY).is_file()]  # below may be reports
+        others = [path.name for path in out.iterdir() if not _is_ours(path)]
         foreign = others and not (out / SUMMARY).is_file()
     if foreign:
         raise UserError(f"{out} holds {others[0]}, which is no report; choose an empty --out, or an earlier report's")
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether it holds a report or a history: a report may stand above others."""
+    return any((folder / name).is_file() for name in (SUMMARY, HISTORY))
 
 
 @contextmanager
