@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 LEVEL = 0.95
 LEAST_INDEPENDENT = 3
 """A series counts for at least this many independent values: a short one cannot tell a trend from autocorrelation."""
+LEAST_FOR_SKEWNESS = 30
+"""independent values: fewer say too little of a third moment, and an interval that follows it runs away"""
 FEW_LAGS = 20
 """lags that are looked at one by one"""
 
@@ -115,7 +117,7 @@ def mean(series: Series, population: int | None = None) -> Estimate:
     The variance of the mean is s^2 / n, inflated by the autocorrelation (see `inflation`); a trend is not told from
     that, so the inflation ends where `LEAST_INDEPENDENT` values are left. With `population`, the mean
     of a finite population of that size is meant, and the variance shrinks by 1 - n / population (Cochran 1977). The
-    skewness of the mean is the series' own over the root of the independent values.
+    skewness of the mean is the series' own over the root of the independent values, where these are enough to tell.
     """
     n = len(series)
     value = float(np.mean(series))
@@ -125,7 +127,8 @@ def mean(series: Series, population: int | None = None) -> Estimate:
     variance = float(np.var(series, ddof=1)) / n * wider
     if population is not None:
         variance *= max(0.0, 1 - n / population)
-    third = skewness(series) / math.sqrt(n / wider) * variance**1.5
+    skewed = skewness(series) / math.sqrt(n / wider) if n / wider >= LEAST_FOR_SKEWNESS else 0.0
+    third = skewed * variance**1.5
     return Estimate(value, variance, max(1.0, n / wider - 1), third)
 
 

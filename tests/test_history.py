@@ -8,8 +8,9 @@ from profiler.history import histories
 from profiler.noise import Floor, machine_key
 from profiler.phases import Phase
 from profiler.run import Run
-from reports import history, history_text
-from reports.charts import png
+from reports import history_text
+from reports.charts import history
+from reports.charts.canvas import png
 from tests.conftest import MakeRun
 
 STEADY = [1.0, 1.01, 0.99, 1.0, 1.01, 0.99, 1.0, 1.01, 0.99, 1.0]

@@ -11,7 +11,8 @@ from profiler.commands.report import HISTORY, floors, writing
 from profiler.errors import UserError
 from profiler.history import histories
 from profiler.run import Run
-from reports import charts, history, history_text
+from reports import history_text
+from reports.charts import canvas, history
 from workloads.registry import FRAMEWORKS
 
 DEFAULT_OUT = Path("reports/out/history")
@@ -34,7 +35,7 @@ def execute(args: argparse.Namespace) -> int:
     if not found:
         of = f" of {args.framework}" if args.framework else ""
         raise UserError(f"no run{of} with a full training step in {args.runs_dir}; `make profile` makes some")
-    picture = charts.png(history.history(found))
+    picture = canvas.png(history.history(found))
     with writing(args.out):
         args.out.mkdir(parents=True, exist_ok=True)
         files.replace(args.out / PICTURE, picture)

@@ -8,7 +8,8 @@ from matplotlib.patches import Patch
 
 from profiler.history import Series
 from reports import theme
-from reports.charts import REACH, WIDTH
+from reports.charts import canvas
+from reports.charts.breakdown import REACH
 from reports.history_text import finding, heading, total
 
 PANEL, EDGES = 3.3, 0.7
@@ -21,10 +22,10 @@ MOST_IDS = 8
 
 def history(histories: Sequence[Series]) -> Figure:
     """Seconds per epoch of every run by phase, with the epoch's interval. At least one series."""
-    figure = Figure(figsize=(WIDTH, EDGES + PANEL * len(histories)), layout="constrained")
+    figure = Figure(figsize=(canvas.WIDTH, EDGES + PANEL * len(histories)), layout="constrained")
     for axes, series in zip(figure.subplots(len(histories), squeeze=False)[:, 0], histories, strict=True):
         _panel(axes, series)
-    figure.supxlabel(_source(histories), x=0.01, ha="left", fontsize=7, color=theme.MUTED)
+    figure.supxlabel(_source(histories), x=0.01, ha="left", fontsize=canvas.SOURCE_SIZE, color=theme.MUTED)
     return figure
 
 
@@ -42,14 +43,16 @@ def _panel(axes: Axes, series: Series) -> None:
     axes.set_xlim(-0.6, max(len(series.entries), 4) - 0.4)
     step = -(-len(series.entries) // MOST_LABELS)
     named = [(x, e) for x, e in enumerate(series.entries) if x % step == 0]
-    axes.set_xticks([x for x, _ in named], [f"{e.version}\n{e.created[:10]}" for _, e in named], fontsize=8)
+    axes.set_xticks(
+        [x for x, _ in named], [f"{e.version}\n{e.created[:10]}" for _, e in named], fontsize=canvas.SMALL
+    )
     axes.set_ylabel("seconds per epoch")
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_title(
         f"{heading(series).partition(' | ')[0]}\n{finding(series)}", loc="left", fontsize=10, weight="bold"
     )
     handles = [Patch(color=theme.PHASE_COLOURS[phase], label=phase) for phase in reversed(series.phases)]
-    axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(1, 1), frameon=False, fontsize=8)
+    axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(1, 1), frameon=False, fontsize=canvas.SMALL)
 
 
 def _whisker(axes: Axes, x: int, series: Series, longest: float) -> float:
