@@ -316,14 +316,21 @@ def _full(train: StepTable, batch_size: int) -> StepTable:
     return train.where(np.equal(train.images, batch_size))
 
 
-def _complete(run: Run, ledger: Ledger) -> list[Epoch]:
-    """The epochs that were trained and evaluated on everything, in one ledger throughout."""
+def whole_epochs(run: Run) -> list[Epoch]:
+    """The epochs that were trained and evaluated on everything, in whatever ledger."""
     full = run.manifest["full_epoch"]
     count = 1 + max((epoch.epoch for epoch in run.epochs), default=-1)
     trained, evaluated = (_by_epoch(steps, steps.images, count) for steps in (run.train, run.evaluate))
-    astray = _by_epoch(run.train, run.train.fenced != (ledger is Ledger.FENCED), count)
-    whole = (trained == full["train_images"]) & (evaluated == full["test_images"]) & (astray == 0)
+    whole = (trained == full["train_images"]) & (evaluated == full["test_images"])
     return [epoch for epoch in run.epochs if whole[epoch.epoch]]
+
+
+def _complete(run: Run, ledger: Ledger) -> list[Epoch]:
+    """Those of the whole epochs that are of one ledger throughout."""
+    whole = whole_epochs(run)
+    count = 1 + max((epoch.epoch for epoch in run.epochs), default=-1)
+    astray = _by_epoch(run.train, run.train.fenced != (ledger is Ledger.FENCED), count)
+    return [epoch for epoch in whole if astray[epoch.epoch] == 0]
 
 
 def _by_epoch(steps: StepTable, values: NDArray[np.int64] | NDArray[np.bool_], count: int) -> NDArray[np.float64]:

@@ -316,19 +316,26 @@ def keep_files(runs_dir: Path, name: str, contents: Mapping[str, str]) -> Path:
     return folder
 
 
-def newest_text(runs_dir: Path, name: str, file: str) -> str | None:
-    """The newest drill-down's `file` among those whose directory says `name`; None where there is none."""
-    paths = sorted((runs_dir / DRILLDOWNS).glob(f"*-{in_a_name(name)}*/{file}"))
-    return paths[-1].read_text() if paths else None
+def drilldowns(runs_dir: Path, file: str, name: str = "") -> list[Path]:
+    """Every drill-down's `file`, of those whose directory says `name`, the newest first."""
+    folders = f"*-{in_a_name(name)}*" if name else "*"
+    return sorted((runs_dir / DRILLDOWNS).glob(f"{folders}/{file}"), reverse=True)
 
 
-def drilldowns(runs_dir: Path, file: str) -> Iterator[Any]:
-    """The contents of every drill-down's `file`, the newest first. Raises UserError for one that cannot be read."""
-    for path in sorted((runs_dir / DRILLDOWNS).glob(f"*/{file}"), reverse=True):
-        try:
-            yield json.loads(path.read_text())
-        except (OSError, ValueError) as error:
-            raise UserError(f"{path} cannot be read: {error}") from None
+def text_of(path: Path) -> str:
+    """What a drill-down's file holds. Raises UserError."""
+    try:
+        return path.read_text()
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from None
+
+
+def json_of(path: Path) -> Any:
+    """The same of a JSON file."""
+    try:
+        return json.loads(text_of(path))
+    except ValueError as error:
+        raise UserError(f"{path} is no JSON: {error}") from None
 
 
 def _new_directory(parent: Path, name: str) -> Path:

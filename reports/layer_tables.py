@@ -1,6 +1,6 @@
 """Layers as tables: of one framework for the terminal, of two for the page."""
 
-from profiler.drilldown.layers import Drilldown, differences
+from profiler.drilldown.layers import Drilldown, differences, family_differences
 from profiler.drilldown.roofline import Layer, flops, least_seconds
 from profiler.drilldown.spans import Direction, Family
 from reports import theme
@@ -94,15 +94,10 @@ def families_of_one(d: Drilldown) -> str:
 
 def families_of_two(slow: Drilldown, fast: Drilldown) -> list[list[str]]:
     """Rows for the page: family, direction, both sides, the difference; the largest first."""
-    found = []
-    for direction in Direction:
-        sides = slow.families(direction), fast.families(direction)
-        for family in Family:
-            a, b = (side.get(family) for side in sides)
-            if a is not None or b is not None:
-                found.append(((a or 0.0) - (b or 0.0), [family, direction, *map(theme.milliseconds, (a, b))]))
+    found = [(d.seconds, [d.family, d.direction, d.slow, d.fast]) for d in family_differences(slow, fast)]
     around = slow.around(), fast.around()
-    for family, seconds in around[0].items():
-        other = around[1][family]
-        found.append((seconds - other, [family, "", theme.milliseconds(seconds), theme.milliseconds(other)]))
-    return [[*row, theme.milliseconds(gap)] for gap, row in sorted(found, key=lambda item: -abs(item[0]))]
+    found += [(a - around[1][family], [family, "", a, around[1][family]]) for family, a in around[0].items()]
+    return [
+        [str(family), str(direction), *map(theme.milliseconds, (*sides, gap))]
+        for gap, (family, direction, *sides) in sorted(found, key=lambda item: -abs(item[0]))
+    ]

@@ -8,7 +8,7 @@ from profiler.estimate import NS, more_steps, steady_steps, warm_up
 from profiler.phases import CLOCK, MEANING, Phase
 from profiler.run import Run
 from profiler.stability import cores_busy, stolen
-from profiler.stats import Spread, spread, unseen_share
+from profiler.stats import Spread, inflation, spread, unseen_share
 from profiler.subject import Subject
 from reports import article, layer_tables, theme
 from reports.view import View
@@ -88,17 +88,17 @@ def run_row(view: View, subject: Subject, run: Run) -> dict[str, Any]:
         "spread": found,
         "more": "unknown" if more is None else "none" if more == 0 else str(more),
         "flags": list(dict.fromkeys(flag.name for flag in view.flags[subject.id][run.id])),
-        "unseen": _outliers_in_words(found, len(steps)),
+        "unseen": _outliers_in_words(found, round(len(steps) / inflation(steps.wall_ns))),
         "stopped": run.manifest.get("stopped", f"the run is {run.status}"),
         "machine": _machine(run),
     }
 
 
 def _outliers_in_words(found: Spread, steps: int) -> str:
-    """What they do to the mean; where none was seen, how many there may be all the same."""
+    """What they do to the mean; where none was seen in that many independent steps, how many there may be."""
     if found.outliers:
         return f"mean without {theme.seconds(found.mean_without)}"
-    return f"fewer than {theme.percent(unseen_share(steps))} of all"
+    return f"fewer than {theme.percent(unseen_share(steps))}"
 
 
 def _machine(run: Run) -> str:

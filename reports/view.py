@@ -141,8 +141,13 @@ def _drilldowns(subjects: Sequence[Subject], newest: Sequence[Drilldown]) -> dic
 
 
 def _drilldown(subject: Subject, drilldowns: Sequence[Drilldown]) -> Drilldown | None:
-    """The first of `drilldowns` with the subject's framework, version, device, batch size and kind of data."""
+    """The first of `drilldowns` with the subject's framework, version, device, batch size and kind of data.
+
+    None for a compiled step: it has no layers that could be watched.
+    """
     manifest = subject.first.manifest
+    if manifest["config"].get("compile"):
+        return None
     wanted = {key: manifest["framework"][key] for key in ("name", "version", "device")}
     for d in drilldowns:
         framework = {key: d.conditions["framework"][key] for key in wanted}

@@ -6,9 +6,8 @@ from typing import Any
 from profiler import attribution
 from profiler.compare import EQUAL_WITHIN, Gap
 from profiler.drilldown import lines as line_times
-from profiler.drilldown.layers import Drilldown, differences
-from profiler.drilldown.spans import Direction
-from profiler.estimate import steady_steps
+from profiler.drilldown.layers import Drilldown, differences, family_differences
+from profiler.estimate import steady_steps, whole_epochs
 from profiler.fairness import Item, other_machines
 from profiler.noise import Floor
 from profiler.phases import Phase
@@ -36,8 +35,8 @@ def short_id(run: Run) -> str:
 
 
 def accuracy_is_comparable(subjects: Sequence[Subject]) -> bool:
-    """Whether every subject trained on all images for at least one epoch."""
-    return all(s.epoch.measured for s in subjects)
+    """Whether every subject trained and evaluated on all images for at least one epoch."""
+    return all(whole_epochs(s.first) for s in subjects)
 
 
 def verdict(subjects: Sequence[Subject], pairs: Sequence[Gap]) -> str:
@@ -250,26 +249,25 @@ def deeper(
         return
     slow, fast = pairs[0].slow, pairs[0].fast
     if slow.id in operators and fast.id in operators:
-        yield _of_operators(operators[slow.id], operators[fast.id])
+        yield from _of_operators(operators[slow.id], operators[fast.id])
     if slow.id in layers and fast.id in layers:
-        largest_three = differences(layers[slow.id], layers[fast.id])[:TOP]
-        named = (f"{d.layer} {d.direction} ({theme.milliseconds(d.seconds)} more)" for d in largest_three)
-        yield f"Layers that lose most, per step: {', '.join(named)}."
+        lost = [d for d in differences(layers[slow.id], layers[fast.id]) if d.seconds > 0][:TOP]
+        named = (f"{d.layer} {d.direction} ({theme.milliseconds(d.seconds)} more)" for d in lost)
+        if lost:
+            yield f"Layers that lose most, per step: {', '.join(named)}."
     if slow.id in lines:
         yield _of_lines(slow, lines[slow.id])
 
 
-def _of_operators(slow: Drilldown, fast: Drilldown) -> str:
-    found = {
-        (family, direction): (seconds, fast.families(direction).get(family, 0.0))
-        for direction in Direction
-        for family, seconds in slow.families(direction).items()
-    }
-    (family, direction), (a, b) = max(found.items(), key=lambda item: item[1][0] - item[1][1])
-    whole = sum(x - y for x, y in found.values())
-    share = f", {theme.percent((a - b) / whole)} of what all operators differ by" if whole > 0 else ""
-    sides = f"{theme.milliseconds(a)} against {theme.milliseconds(b)} per step"
-    return f"Operators: {family} {direction} weighs most, {sides}{share}."
+def _of_operators(slow: Drilldown, fast: Drilldown) -> Iterator[str]:
+    found = family_differences(slow, fast)
+    lost = next((d for d in found if d.seconds > 0), None)
+    if lost is None:
+        return
+    whole = sum(d.seconds for d in found)
+    share = f", {theme.percent(lost.seconds / whole)} of what all operators differ by" if whole > 0 else ""
+    sides = f"{theme.milliseconds(lost.slow)} against {theme.milliseconds(lost.fast)} per step"
+    yield f"Operators: {lost.family} {lost.direction} weighs most, {sides}{share}."
 
 
 def _of_lines(slow: Subject, data: Mapping[str, Any]) -> str:

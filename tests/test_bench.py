@@ -118,7 +118,7 @@ def test_what_is_said_of_an_epoch_from_a_sample_that_ends_when_it_is_known(make_
 def test_layers_make_up_their_phase(verb: str, name: str, batch: int, tmp_path: Path) -> None:
     words = [verb, "--framework", name, "--device", "cpu", "--data", "synthetic", "--quiet", "--steps", "3"]
     assert main([*words, "--batch-size", str(batch), "--runs-dir", str(tmp_path)]) == 0
-    (data,) = store.drilldowns(tmp_path, f"{verb}.json")
+    (data,) = map(store.json_of, store.drilldowns(tmp_path, f"{verb}.json"))
     found = layers.from_json(data)
     for direction in Direction:
         covered = found.covered(direction)

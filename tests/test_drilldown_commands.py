@@ -47,7 +47,7 @@ def test_layers_and_operators_are_stored_printed_and_shown_in_the_report_of_the_
     assert main(["report", "--runs-dir", str(runs), "--out", str(out)]) == 0
     assert (out / "layers.png").is_file()
     assert "Layers" in (out / "index.html").read_text()
-    for data in store.drilldowns(runs, layers.LAYERS):
+    for data in map(store.json_of, store.drilldowns(runs, layers.LAYERS)):
         found = layers.from_json(data)
         for direction in layers.Direction:
             assert 0 < found.covered(direction) <= 1 + 1e-6, "layers lie within their phase"
@@ -58,7 +58,7 @@ def test_lines_of_a_named_function_are_timed_and_shown(runs: Path, capsys: pytes
     printed = capsys.readouterr().out
     assert "F.conv2d" in printed
     assert "watching made a step" in printed
-    stored = json.loads(store.newest_text(runs, "lines-torch-", lines.FILE) or "")
+    stored = store.json_of(store.drilldowns(runs, lines.FILE, "lines-torch-")[0])
     (function,) = lines.from_json(stored)
     assert (function.file, function.name) == ("torch/nn/modules/conv.py", "Conv2d._conv_forward")
     assert sum(line.hits for line in function.lines) >= 20 * 2
@@ -130,3 +130,19 @@ def test_shares_are_of_the_training_loop_alone(make_run: MakeRun) -> None:
     assert rows["forward"][1:] == ["25", "25.0", "%", "25.0", "%", "+0.0"]
     assert rows["backward"][1:] == ["75", "75.0", "%", "75.0", "%", "+0.0"]
     assert "900 samples" in table
+
+
+def test_a_drill_down_that_cannot_be_read_is_left_out_of_the_report_and_named(
+    runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = ["--steps", "6", "--train-limit", "40", "--test-limit", "4", "--runs-dir", str(runs)]
+    assert main(["run", "--framework", "fake", *SYNTHETIC, *script]) == 0
+    contents = {"1-layers-fake-cpu-a/layers.json": "{}", "2-lines-fake-cpu-b/lines.json": "no JSON",
+                "3-flame-fake-cpu-c/stacks.txt": "forward 3", "3-flame-fake-cpu-c/counts.json": "{}"}  # fmt: skip
+    for name, text in contents.items():
+        path = runs / store.DRILLDOWNS / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    assert main(["report", "--runs-dir", str(runs), "--out", str(runs.parent / "out")]) == 0
+    errors = capsys.readouterr().err
+    assert all(f"{name} is left out" in errors for name in list(contents)[:3])

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from profiler.drilldown.layers import Drilldown, collect, differences, from_json, to_json
+from profiler.drilldown.layers import Drilldown, collect, differences, family_differences, from_json, to_json
 from profiler.drilldown.roofline import Layer, least_seconds, numpy_ceilings, peak
 from profiler.drilldown.spans import Direction, Family, Key, Spans
 from profiler.errors import UserError
@@ -348,3 +348,11 @@ def test_every_operator_of_the_network_has_a_family(name: str, device: str) -> N
         assert set(families.values()) >= {
             Family.CONVOLUTION, Family.NORMALISATION, Family.ACTIVATION, Family.POOLING, Family.LINEAR, Family.LOSS,
         }  # fmt: skip
+
+
+def test_families_are_compared_in_the_directions_that_both_sides_watched() -> None:
+    found = family_differences(drilldown({"fc": 2.0}, {"fc": 3.0}), drilldown({"fc": 0.5}, {}))
+    assert [(d.direction, d.family) for d in found] == [
+        (Direction.FORWARD, Family.LINEAR), (Direction.FORWARD, Family.OTHER)
+    ]  # fmt: skip
+    assert [d.seconds for d in found] == pytest.approx([1.5, -1.5]), "both phases take 2.5 s while watched"

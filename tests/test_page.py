@@ -185,7 +185,7 @@ def test_what_a_sample_without_outliers_rules_out_is_said(make_run: MakeRun) -> 
     """59 steps after the first without one: at 95 %, fewer than 1 - 0.05^(1/59) of all are outliers."""
     html = parsed(make_run([1.0] * 60, full_epoch={"train_images": 3900}))
     row = next(row for row in html.rows if row and row[0].startswith("Fake 1 (cpu)") and len(row) == 8)
-    assert row[6] == "0fewer than 5.0 % of all"
+    assert row[6] == "0fewer than 5.0 %"
 
 
 def test_the_glossary_says_what_runs_between_the_marks_in_each_framework(make_run: MakeRun) -> None:

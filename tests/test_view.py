@@ -7,6 +7,7 @@ from profiler.drilldown.found import Found
 from profiler.drilldown.stacks import Stacks
 from profiler.phases import Phase
 from profiler.run import Run
+from reports.charts import layers
 from reports.view import build
 from reports.words import accuracy_is_comparable, short_id
 from tests.conftest import MakeRun
@@ -119,6 +120,8 @@ def test_accuracy_is_compared_only_after_whole_epochs(make_run: MakeRun) -> None
     part = make_run([1.0] * 6, config=FAST)
     assert accuracy_is_comparable(build([whole]).subjects)
     assert not accuracy_is_comparable(build([whole, part]).subjects)
+    whole.train.fenced[5:8] = True
+    assert accuracy_is_comparable(build([whole]).subjects), "fences do not change what is learned"
 
 
 def test_the_next_step_goes_from_where_to_look_to_more_processes_to_more_epochs(make_run: MakeRun) -> None:
@@ -169,3 +172,19 @@ def test_data_of_a_loop_of_ones_own_goes_by_the_name_that_it_gave(make_run: Make
     view = build([make_run([1.0] * 5, data={"kind": "own", "source": "digits", "sha256": None})])
     assert view.source.startswith("digits, batch 10")
     assert "CIFAR" not in view.source
+
+
+def test_drill_downs_say_nothing_of_what_only_one_side_watched_or_the_slower_side_is_faster_at(
+    make_run: MakeRun,
+) -> None:
+    _, slow = pair(make_run)
+    torch = {"name": "torch", "title": "PyTorch"}
+    fast = make_run(noisy(1.0, 1), framework=torch, full_epoch={"train_images": 1000}, evaluation=[0.1, 0.1])
+    sides = (({"fc": 0.5}, {"fc": 1.0}), ({"fc": 2.0}, {}))
+    found = [
+        drilldown(*side, framework=run.manifest["framework"], batch_size=10)
+        for side, run in zip(sides, (slow, fast), strict=True)
+    ]
+    view = build([fast, slow], found=Found(layers=found))
+    assert view.deeper == ()
+    assert layers.finding(view) == "Where forward and backward go, layer by layer"

@@ -69,7 +69,8 @@ def _wanted(args: argparse.Namespace) -> list[tuple[str, str]]:
         if any(not file or not function for file, _, function in pairs):
             raise UserError("--function takes FILE:NAME, for instance nn/functional/_conv.py:conv2d")
         return [(file, function) for file, _, function in pairs]
-    known = store.newest_text(args.runs_dir, f"flame-{args.framework}-", stacks.HOT)
+    newest = store.drilldowns(args.runs_dir, stacks.HOT, f"flame-{args.framework}-")[:1]
+    known = store.text_of(newest[0]) if newest else None
     if known is None:
         raise UserError(
             f"no stacks of {args.framework} yet; `python -m profiler flame --framework {args.framework}` finds its "

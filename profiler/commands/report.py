@@ -1,19 +1,20 @@
 """Write the report of stored runs: a page, pictures, summary.json and a CSV of the phases."""
 
 import argparse
-import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from profiler import files, store
 from profiler.commands.options import add_runs_dir
 from profiler.drilldown.found import Found
 from profiler.drilldown.found import contender as key_of
-from profiler.drilldown.layers import LAYERS, OPERATORS
+from profiler.drilldown.layers import LAYERS, OPERATORS, Drilldown
 from profiler.drilldown.layers import from_json as layers_of
 from profiler.drilldown.lines import FILE as LINES
+from profiler.drilldown.lines import from_json as functions_of
 from profiler.drilldown.stacks import COUNTS, TEXT, Stacks, from_text
 from profiler.errors import UserError
 from profiler.noise import Floors
@@ -69,19 +70,39 @@ def put(report: Report, out: Path) -> None:
 def drilldowns(runs: Sequence[Run], runs_dir: Path) -> Found:
     """The drill-downs beside the runs."""
     contenders = {key_of(run.framework, str(run.manifest["framework"]["device"])) for run in runs}
-    lines = {name: store.newest_text(runs_dir, f"lines-{name}-", LINES) for name in contenders}
-    stacks = {name: _stacks(runs_dir, name) for name in contenders}
-    return Found(
-        [layers_of(data) for data in store.drilldowns(runs_dir, LAYERS)],
-        [layers_of(data) for data in store.drilldowns(runs_dir, OPERATORS)],
-        {name: json.loads(text) for name, text in lines.items() if text is not None},
-        {name: sampled for name, sampled in stacks.items() if sampled is not None},
+    layers, operators = (_readable(store.drilldowns(runs_dir, file), _layers) for file in (LAYERS, OPERATORS))
+    lines, stacks = (
+        {
+            name: found
+            for name in contenders
+            for found in _readable(store.drilldowns(runs_dir, file, f"{verb}-{name}-")[:1], read)
+        }
+        for verb, file, read in (("lines", LINES, _lines), ("flame", TEXT, _stacks))
     )
+    return Found(list(layers), list(operators), lines, stacks)
 
 
-def _stacks(runs_dir: Path, name: str) -> Stacks | None:
-    stacks, numbers = (store.newest_text(runs_dir, f"flame-{name}-", file) for file in (TEXT, COUNTS))
-    return None if stacks is None or numbers is None else from_text(stacks, json.loads(numbers))
+def _readable[T](paths: Iterable[Path], read: Callable[[Path], T]) -> Iterator[T]:
+    """What the files hold; one that cannot be read is no reason to have no report."""
+    for path in paths:
+        try:
+            yield read(path)
+        except UserError as error:
+            print(f"warning: {path} is left out: {error}", file=sys.stderr)
+
+
+def _layers(path: Path) -> Drilldown:
+    return layers_of(store.json_of(path))
+
+
+def _lines(path: Path) -> Mapping[str, Any]:
+    data: Mapping[str, Any] = store.json_of(path)
+    functions_of(data)  # raises UserError for anything else
+    return data
+
+
+def _stacks(path: Path) -> Stacks:
+    return from_text(store.text_of(path), store.json_of(path.with_name(COUNTS)))
 
 
 def floors(runs_dir: Path) -> Floors:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -187,3 +187,33 @@ def differences(slow: Drilldown, fast: Drilldown) -> list[Difference]:
         for layer in {**sides[0], **sides[1]}:
             found.append(Difference(direction, layer, sides[0].get(layer), sides[1].get(layer)))
     return sorted(found, key=lambda d: (None in (d.slow, d.fast), -abs(d.seconds)))
+
+
+class FamilyDifference(NamedTuple):
+    """One family of operators in two frameworks, seconds per watched step."""
+
+    direction: Direction
+    family: Family
+    slow: float
+    fast: float
+
+    @property
+    def seconds(self) -> float:
+        """How much longer it takes in the slow one."""
+        return self.slow - self.fast
+
+
+def family_differences(slow: Drilldown, fast: Drilldown) -> list[FamilyDifference]:
+    """Every family of either side, the largest difference first, of the directions that both sides watched.
+
+    There a family that one side does not have takes no time: its families sum to the phase.
+    """
+    found = []
+    for direction in Direction:
+        sides = slow.families(direction), fast.families(direction)
+        if all(sides):
+            for family in Family:
+                if any(family in side for side in sides):
+                    a, b = (side.get(family, 0.0) for side in sides)
+                    found.append(FamilyDifference(direction, family, a, b))
+    return sorted(found, key=lambda d: -abs(d.seconds))

@@ -11,7 +11,7 @@ from reports.view import View
 
 
 class Chart(Protocol):
-    """What each module of this package offers, `flame` apart, of which a report has several."""
+    """What the modules of `CHARTS` offer; `flame` has several pictures in a report, `history` one of many reports."""
 
     def shown(self, view: View, /) -> bool:
         """Whether the report has what the chart shows."""

@@ -43,7 +43,8 @@ def finding(view: View) -> str:
         return f"Loss of the runs that were timed: {NOT_ENOUGH}"
     best = [(s, s.first.epochs[-1].test_acc) for s in view.subjects if s.first.epochs]
     words = [f"{s.title} {theme.percent(acc)}" for s, acc in sorted(best, key=lambda it: -(it[1] or 0)) if acc]
-    return f"Test accuracy of the runs that were timed: {', '.join(words)}" if words else "Loss of the timed runs"
+    which = "the first run of each" if any(len(s.runs) > 1 for s in view.subjects) else "the runs that were timed"
+    return f"Test accuracy of {which}: {', '.join(words)}" if words else f"Loss of {which}"
 
 
 def static(view: View) -> Figure:

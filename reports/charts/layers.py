@@ -49,8 +49,9 @@ def names(view: View) -> list[str]:
 
 def finding(view: View) -> str:
     """The layer that makes most of the gap, in one line."""
-    if both := view.of_headline(view.layers):
-        most = differences(*both)[0]
+    both = view.of_headline(view.layers)
+    most = next((d for d in differences(*both) if d.seconds > 0), None) if both else None
+    if most is not None:
         more = theme.milliseconds(most.seconds)
         return f"{view.gaps[0].slow.title} loses most in {most.layer}, {most.direction}: {more} per step"
     return "Where forward and backward go, layer by layer"
