@@ -72,7 +72,7 @@ class View:
         """The line under every picture: data, machine, day, runs."""
         runs = [run for subject in self.subjects for run in subject.runs]
         stored = runs[0].manifest["data"]
-        data = {"synthetic": "SYNTHETIC DATA", "cifar10": "CIFAR-10"}.get(stored["kind"], stored["source"])
+        data = words.DATA.get(stored["kind"], stored["source"])
         machines = " and ".join(dict.fromkeys(machine(run) for run in runs))
         days = ", ".join(dict.fromkeys(run.manifest["created"][:10] for run in runs))
         ids = ", ".join(words.short_id(run) for run in runs)

@@ -23,6 +23,8 @@ OTHER_FLAG = 0.02
 TOP = 3
 DEFAULT_BATCH = 128
 ARTICLE_EPOCHS = 20
+DATA = {"synthetic": "SYNTHETIC DATA", "cifar10": "CIFAR-10"}
+"""by kind; data of a loop of one's own goes by the name that it gave"""
 
 
 def is_synthetic(subjects: Sequence[Subject]) -> bool:
