@@ -1,6 +1,6 @@
 """Whatever differs between two subjects and can move their time or their accuracy."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,8 +25,14 @@ class Item:
     """time | accuracy | both"""
 
 
-def _framework(key: str) -> Read:
-    return lambda run: run.manifest["framework"].get(key)
+@dataclass(frozen=True)
+class _Framework:
+    """What the framework said of itself under `key`."""
+
+    key: str
+
+    def __call__(self, run: Run) -> Any:
+        return run.manifest["framework"].get(self.key)
 
 
 def _config(key: str) -> Read:
@@ -66,23 +72,23 @@ def _package(name: str) -> Read:
 
 
 AUDIT: tuple[tuple[str, Read, str], ...] = (
-    ("device", _framework("device"), "time"),
-    ("execution", _framework("execution"), "time"),
-    ("kernels", _framework("kernels"), "time"),
-    ("accelerator", _framework("accelerator"), "time"),
+    ("device", _Framework("device"), "time"),
+    ("execution", _Framework("execution"), "time"),
+    ("kernels", _Framework("kernels"), "time"),
+    ("accelerator", _Framework("accelerator"), "time"),
     ("thread pools and BLAS kernels", _pools, "time"),
     ("cores kept busy while training", _cores_busy, "time"),
     ("NumPy's BLAS", _environment("numpy_blas"), "time"),
     ("BLAS and OpenMP variables", _variables, "time"),
-    ("dtype", _framework("dtype"), "both"),
-    ("layout", _framework("layout"), "time"),
-    ("TF32", _framework("tf32"), "both"),
-    ("automatic mixed precision", _framework("autocast"), "both"),
-    ("loader", _framework("loader"), "time"),
-    ("data order", _framework("data_order"), "accuracy"),
-    ("initialisation", _framework("initialisation"), "accuracy"),
-    ("optimizer", _framework("optimizer"), "accuracy"),
-    ("learning-rate schedule", _framework("schedule"), "accuracy"),
+    ("dtype", _Framework("dtype"), "both"),
+    ("layout", _Framework("layout"), "time"),
+    ("TF32", _Framework("tf32"), "both"),
+    ("automatic mixed precision", _Framework("autocast"), "both"),
+    ("loader", _Framework("loader"), "time"),
+    ("data order", _Framework("data_order"), "accuracy"),
+    ("initialisation", _Framework("initialisation"), "accuracy"),
+    ("optimizer", _Framework("optimizer"), "accuracy"),
+    ("learning-rate schedule", _Framework("schedule"), "accuracy"),
     ("seed", _config("seed"), "accuracy"),
     ("training steps taken", lambda run: len(run.train), "accuracy"),
     ("fence policy", _config("fence"), "time"),
@@ -105,6 +111,10 @@ AUDIT: tuple[tuple[str, Read, str], ...] = (
 )
 """(item, how to read it from a run, what it can move)"""
 
+NO_CONDITIONS = {"name", "title", "version", "phases", "clocks"}
+"""what a run stores of its framework besides conditions"""
+LISTED = {read.key for _, read, _ in AUDIT if isinstance(read, _Framework)}
+
 
 def machine(run: Run) -> str:
     """The machine that a run had, in words: CPU, usable cores, CPU limit where there is one, system."""
@@ -125,8 +135,16 @@ def other_machines(subjects: Mapping[str, Subject]) -> str | None:
 
 def audit(subjects: Sequence[Subject]) -> list[Item]:
     """Every condition, those that differ first; a subject without one reads UNKNOWN."""
-    items = [_item(subjects, *entry) for entry in AUDIT]
+    items = [_item(subjects, *entry) for entry in (*AUDIT, *_others(subjects))]
     return sorted(items, key=lambda item: not item.differs)
+
+
+def _others(subjects: Sequence[Subject]) -> Iterator[tuple[str, Read, str]]:
+    """What else the frameworks said of themselves, a loop of one's own too: nobody knows what that can move."""
+    known = (key for s in subjects for run in s.runs for key in run.manifest["framework"])
+    for key in dict.fromkeys(known):
+        if key not in NO_CONDITIONS | LISTED:
+            yield key, _Framework(key), "both"
 
 
 def _item(subjects: Sequence[Subject], name: str, read: Read, matters: str) -> Item:

@@ -17,16 +17,21 @@ class Decision:
 
 
 def decide(gap: Gap, allowed: float) -> Decision:
-    """Judge B, the gap's `slow`, against A; it fails only where the ratio's whole interval is above 1 + `allowed`.
+    """Judge B, the gap's `slow`, against A: it fails only where the ratio's whole interval is above 1 + `allowed`.
 
-    `allowed` is a share, >= 0. An interval that is unknown lies above nothing.
+    A ratio within the machine's noise floor does not fail, however narrow its interval. `allowed` is a share, >= 0.
+    An interval that is unknown lies above nothing.
     """
     low, high, limit = gap.ratio.low, gap.ratio.high, _percent(allowed)
     if low is None or high is None:
         text = f"the interval of B / A is unknown ({gap.kind}), so nothing is decided; take more steps, or repeats"
         return Decision(False, False, text)
     if low > 1 + allowed:
-        return Decision(True, True, f"B is at least {_percent(low - 1)} slower, above the allowed {limit}: failed")
+        above = f"above the allowed {limit} ({_range(gap.ratio)}, {gap.kind})"
+        if not gap.clear:
+            floor = _percent(gap.floor or 0.0)
+            return Decision(False, True, f"{above}, but within the noise floor of {floor}: passed")
+        return Decision(True, True, f"B is at least {_percent(low - 1)} slower, {above}: failed")
     text = f"not shown to be more than {limit} slower ({_range(gap.ratio)}, {gap.kind}): passed"
     return Decision(False, True, text)
 

@@ -40,7 +40,7 @@ class Series:
     """framework or label, device and settings"""
     batch_size: int
     data: str
-    """cifar10 | synthetic"""
+    """cifar10 | synthetic; of a loop of one's own, the name that it gave"""
     machine: str
     entries: tuple[Entry, ...]
     change: Gap | None
@@ -81,7 +81,7 @@ def _key(run: Run) -> tuple[object, ...]:
     """What runs of one series share: else they are not comparable, or no repeats but for the version."""
     full = run.manifest["full_epoch"]
     sizes = full["train_images"], full["test_images"]
-    return lineage(run), run.batch_size, run.manifest["data"]["sha256"], machine(run), sizes
+    return lineage(run), run.batch_size, subject.data_key(run), machine(run), sizes
 
 
 def _entry(one: Subject) -> Entry:
@@ -102,5 +102,6 @@ def _closed(series: _Open, floors: Floors) -> Series:
     run = series.first.first
     floor = applying(floors, [run, series.last.first])
     change = gap(series.last, series.first, floor.share if floor else None) if len(series.entries) > 1 else None
-    data = run.manifest["data"]["kind"]
+    stored = run.manifest["data"]
+    data = str(stored["source"] if stored["kind"] == "own" else stored["kind"])
     return Series(series.first.lineage, run.batch_size, data, machine(run), tuple(series.entries), change)

@@ -38,17 +38,18 @@ def recording(
     """Give a recorder for a loop of your own, and store what it records as a run below `runs_dir`.
 
     `name` (of the framework) and `version` may be any text. `clocks` has the phases that the loop marks, each with
-    what it times; the time of any other mark is charged to `other`. An epoch is `train_images` and `test_images`
-    samples, in full steps of `batch_size`. Runs compare where batch size and `data`, the name of the data set, are
-    the same. With `wait`, which returns when all asked-for work is done, steps alternate between as-run and fenced
-    ones. `conditions` (JSON) are kept as the framework's: `dtype="float32"`, `threads=4`.
+    what it times; the time of any other mark is charged to `other`, that of an evaluation's batches to `evaluate`. An
+    epoch is `train_images` and `test_images` samples, in full steps of `batch_size`. Runs compare where batch size
+    and `data`, the name of the data set, are the same. With `wait`, which returns when all asked-for work is done,
+    steps alternate between as-run and fenced ones. `conditions` (JSON) are kept as the framework's, and compared:
+    `dtype="float32"`, `threads=4`.
 
     Raises UserError where `runs_dir` cannot be written to, a condition is no JSON, or another timed run is going on
     (unless `allow_busy`); then nothing is stored.
     """
     session = secrets.token_hex(4)
     fence = "none" if wait is None else "alternate"
-    phases = {*clocks, Phase.OTHER}
+    phases = {*clocks, Phase.OTHER} | ({Phase.EVALUATE} if test_images else set())
     manifest = {
         "config": {"framework": name, "label": label, "preset": "own", "batch_size": batch_size, "fence": fence},
         "session": session,

@@ -175,6 +175,7 @@ class Recorder:
     def close_step(self, images: int, loss: float, correct: int) -> Step:
         """End a batch at its last mark. Flushes, outside every phase, when the last flush is old enough.
 
+        A batch of an evaluation adds its whole time to the epoch's `evaluate`.
         `images`, `loss` and `correct` may be any numbers that int() and float() take, NumPy's too.
         """
         start, durations, wall = self._close()
@@ -191,7 +192,7 @@ class Recorder:
                 self._take_reading()
             self._use(self._schedule(e.steps))
         else:
-            self._add_outside(durations)
+            self._add_outside({Phase.EVALUATE: wall})  # whatever its marks are called
         if self._origin - self._flushed > self._flush_after_ns:
             self.flush()
         else:

@@ -85,12 +85,12 @@ def incomparable(a: Run, b: Run) -> str | None:
     """Why two runs cannot be compared, or None."""
     if a.batch_size != b.batch_size:
         return f"batch size {a.batch_size} and {b.batch_size}"
-    if _data_key(a) != _data_key(b):
+    if data_key(a) != data_key(b):
         return f"data {' and '.join(map(_data_name, (a, b)))} differ"
     return None
 
 
-def _data_key(run: Run) -> str:
+def data_key(run: Run) -> str:
     """The data's SHA-256; of data that only a loop of one's own has seen, the name that it gave."""
     data = run.manifest["data"]
     return str(data["sha256"] or data["source"])

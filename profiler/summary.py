@@ -80,7 +80,10 @@ def _phase(interval: Interval | None, whole: float) -> dict[str, float | None] |
 
 
 def marks_share(run: Run) -> float:
-    """The part of a steady step that its marks cost: marks per step x cost of one / step."""
+    """The part of a steady step that its marks cost at least: phases marked per step x cost of one mark / step.
+
+    A phase may be marked more than once in a step; how often is not stored.
+    """
     steady = steady_steps(run)
     return float(len(steady.phase_ns) * run.manifest["mark_cost_ns"] / steady.wall_ns.mean())
 

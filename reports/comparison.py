@@ -8,7 +8,7 @@ from profiler.estimate import steady_steps
 from profiler.fairness import audit, other_machines
 from profiler.noise import Floor
 from profiler.stability import flags
-from profiler.stats import Estimate, Interval
+from profiler.stats import Estimate, Interval, between
 from profiler.subject import Subject
 from reports import theme
 from reports.text import aligned
@@ -25,7 +25,10 @@ HEAD = (
     "change",
 )
 UNDECIDED = "~"
-LEGEND = f"{UNDECIDED} undecided: the difference's interval includes 0, or is unknown"
+LEGEND = (
+    f"{UNDECIDED} undecided: the difference's interval includes 0, or is unknown; "
+    "of the epoch, also where the ratio is within the noise floor"
+)
 
 
 def comparison(a: Subject, b: Subject, gap: compare.Gap, floor: Floor | None) -> str:
@@ -49,9 +52,16 @@ def _rows(a: Subject, b: Subject, gap: compare.Gap) -> list[Sequence[str]]:
         sides = [s.epoch.interval(phase) for s in (a, b)]
         change = sides[1].value / sides[0].value - 1 if sides[0] and sides[1] and sides[0].value > 0 else None
         rows.append([phase, *_cells(sides), *_difference(part), _change(change, part.interval().excludes(0))])
-    totals = [s.epoch.without(gap.left_out).total.interval(least=0.0) for s in (a, b)]
+    totals = [_total(s, gap).interval(least=0.0) for s in (a, b)]
     rows.append(["epoch", *_cells(totals), *_difference(gap.seconds), _change(gap.ratio.value - 1, gap.clear)])
     return rows
+
+
+def _total(subject: Subject, gap: compare.Gap) -> Estimate:
+    """Of an epoch without what is left out. Over repeats each epoch's own: its phases go up and down together."""
+    if len(subject.runs) == 1:
+        return subject.epoch.without(gap.left_out).total
+    return between(e.without(gap.left_out).total.value for e in subject.general)
 
 
 def _cells(sides: Sequence[Interval | None]) -> list[str]:
@@ -62,7 +72,7 @@ def _half_width(i: Interval | None) -> str:
     """Half the interval as a share of the value; `?` where it is unknown."""
     if i is None or i.value <= 0:
         return ""
-    return "?" if i.low is None or i.high is None else theme.percent((i.high - i.value) / i.value)
+    return "?" if i.low is None or i.high is None else theme.percent((i.high - i.low) / 2 / i.value)
 
 
 def _difference(part: Estimate) -> list[str]:

@@ -9,6 +9,7 @@ from profiler.phases import Phase
 from profiler.stats import Interval
 from reports import theme
 from reports.text import aligned
+from reports.words import DATA
 
 LARGEST = 3
 HEAD = ("date", "run", "version", "seconds per epoch", "", "largest phases", "flags", "commit")
@@ -30,7 +31,7 @@ def _series(series: Series) -> str:
 
 def heading(series: Series) -> str:
     """What all runs of a series share."""
-    data = "SYNTHETIC DATA" if series.data == "synthetic" else "CIFAR-10"
+    data = DATA.get(series.data, series.data)
     return f"{series.title} | {data}, batch {series.batch_size} | {series.machine}"
 
 
@@ -49,13 +50,18 @@ def finding(series: Series) -> str:
 
 def _row(entry: Entry) -> tuple[str, ...]:
     i = total(entry)
-    missing = ", no evaluate" if entry.epoch.phases[Phase.EVALUATE] is None else ""
+    missing = "" if has_evaluate(entry) else ", no evaluate"
     largest = sorted(((e.value, p) for p, e in entry.epoch.phases.items() if e), reverse=True)[:LARGEST]
     return (
         entry.created[:16].replace("T", " "), entry.run.rpartition("-")[2], entry.version, theme.seconds(i.value),
         f"({theme.within(i.low, i.high)}{missing})", ", ".join(f"{p} {theme.seconds(s)}" for s, p in largest),
         ", ".join(entry.flags), entry.commit,
     )  # fmt: skip
+
+
+def has_evaluate(entry: Entry) -> bool:
+    """Whether the run's epoch has its evaluation's time in it."""
+    return entry.epoch.phases[Phase.EVALUATE] is not None
 
 
 def total(entry: Entry) -> Interval:

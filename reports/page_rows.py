@@ -12,7 +12,7 @@ from profiler.stats import Spread, inflation, spread, unseen_share
 from profiler.subject import Subject
 from reports import article, layer_tables, theme
 from reports.view import View
-from reports.words import short_id
+from reports.words import is_own, short_id
 
 
 def phase_row(view: View, phase: Phase) -> dict[str, Any]:
@@ -35,14 +35,17 @@ def _cell(subject: Subject, phase: Phase) -> dict[str, str]:
 
 
 def glossary(view: View) -> list[dict[str, Any]]:
-    """What each phase is, and what runs between its two marks in each framework."""
+    """What each phase is, and what runs between its two marks in each framework.
+
+    What starts and stops the clocks is known of the built-in loop alone; a loop of one's own says so itself.
+    """
     clocks = [s.first.manifest["framework"].get("clocks", {}) for s in view.subjects]
     has = [s.first.manifest["framework"]["phases"] for s in view.subjects]
     return [
         {
             "phase": phase,
             "meaning": MEANING[phase],
-            "clock": CLOCK[phase],
+            "clock": "" if is_own(view.subjects) else CLOCK[phase],
             "calls": [c.get(phase, "" if phase in h else "n/a") for c, h in zip(clocks, has, strict=True)],
         }
         for phase in view.phases

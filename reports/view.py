@@ -1,12 +1,13 @@
 """From stored runs to everything that a report says, computed once and before anything is drawn."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from profiler.compare import Gap, chain, gaps
-from profiler.drilldown.found import Found, contender
+from profiler.drilldown.found import Found, contender, explains
 from profiler.drilldown.layers import Drilldown
+from profiler.drilldown.lines import conditions as lines_conditions
 from profiler.drilldown.stacks import Stacks
 from profiler.fairness import Item, audit, machine
 from profiler.noise import Floors, applying
@@ -46,7 +47,7 @@ class View:
     operators: dict[str, Drilldown]
     lines: dict[str, Mapping[str, Any]]
     stacks: dict[str, Stacks]
-    """the newest drill-downs of each subject's kind, by subject id, where there are any"""
+    """the newest drill-downs under each subject's conditions, by subject id, where there are any"""
     article: tuple[ArticleRun, ...]
     """the article's runs of the frameworks shown"""
     summary: dict[str, Any]
@@ -72,7 +73,7 @@ class View:
         """The line under every picture: data, machine, day, runs."""
         runs = [run for subject in self.subjects for run in subject.runs]
         stored = runs[0].manifest["data"]
-        data = {"synthetic": "SYNTHETIC DATA", "cifar10": "CIFAR-10"}.get(stored["kind"], stored["source"])
+        data = words.DATA.get(stored["kind"], stored["source"])
         machines = " and ".join(dict.fromkeys(machine(run) for run in runs))
         days = ", ".join(dict.fromkeys(run.manifest["created"][:10] for run in runs))
         ids = ", ".join(words.short_id(run) for run in runs)
@@ -104,7 +105,8 @@ def of_subjects(
     flagged = {s.id: {run.id: flags(run) for run in s.runs} for s in subjects}
     fairness = tuple(audit(subjects))
     layers, operators = (_drilldowns(subjects, newest) for newest in (found.layers, found.operators))
-    lines, stacks = _of_contenders(subjects, found.lines), _of_contenders(subjects, found.stacks)
+    lines = _of_contenders(subjects, found.lines, lines_conditions)
+    stacks = _of_contenders(subjects, found.stacks, lambda sampled: sampled.conditions)
     return View(
         subjects=subjects,
         gaps=pairs,
@@ -124,16 +126,24 @@ def of_subjects(
         lines=lines,
         stacks=stacks,
         article=tuple(
-            ARTICLE[name] for name in dict.fromkeys(s.first.framework for s in subjects) if name in ARTICLE
+            ARTICLE[name]
+            for name in dict.fromkeys(s.first.framework for s in subjects if not words.is_own([s]))
+            if name in ARTICLE
         ),
         summary=summarise(subjects, pairs, fairness),
     )
 
 
-def _of_contenders[T](subjects: Sequence[Subject], newest: Mapping[str, T]) -> dict[str, T]:
-    """What is known by framework and device, by subject id."""
-    keys = {s.id: contender(s.first.framework, str(s.first.manifest["framework"]["device"])) for s in subjects}
-    return {name: newest[key] for name, key in keys.items() if key in newest}
+def _of_contenders[T](
+    subjects: Sequence[Subject], newest: Mapping[str, T], conditions: Callable[[T], Mapping[str, Any]]
+) -> dict[str, T]:
+    """What is known by framework and device, by subject id, where it was made under the subject's conditions."""
+    found = {}
+    for s in subjects:
+        known = newest.get(contender(s.first.framework, str(s.first.manifest["framework"]["device"])))
+        if known is not None and explains(conditions(known), s.first):
+            found[s.id] = known
+    return found
 
 
 def _drilldowns(subjects: Sequence[Subject], newest: Sequence[Drilldown]) -> dict[str, Drilldown]:
@@ -145,16 +155,9 @@ def _drilldown(subject: Subject, drilldowns: Sequence[Drilldown]) -> Drilldown |
 
     None for a compiled step: it has no layers that could be watched.
     """
-    manifest = subject.first.manifest
-    if manifest["config"].get("compile"):
+    if subject.first.manifest["config"].get("compile"):
         return None
-    wanted = {key: manifest["framework"][key] for key in ("name", "version", "device")}
-    for d in drilldowns:
-        framework = {key: d.conditions["framework"][key] for key in wanted}
-        alike = d.conditions["batch_size"] == subject.first.batch_size
-        if framework == wanted and alike and d.conditions["data"]["kind"] == manifest["data"]["kind"]:
-            return d
-    return None
+    return next((d for d in drilldowns if explains(d.conditions, subject.first)), None)
 
 
 def _phases_shown(subjects: Sequence[Subject]) -> tuple[Phase, ...]:

@@ -22,11 +22,18 @@ OTHER_FLAG = 0.02
 TOP = 3
 DEFAULT_BATCH = 128
 ARTICLE_EPOCHS = 20
+DATA = {"synthetic": "SYNTHETIC DATA", "cifar10": "CIFAR-10"}
+"""by kind; data of a loop of one's own goes by the name that it gave"""
 
 
 def is_synthetic(subjects: Sequence[Subject]) -> bool:
     """Whether the images were made up."""
     return bool(subjects[0].first.manifest["data"]["kind"] == "synthetic")
+
+
+def is_own(subjects: Sequence[Subject]) -> bool:
+    """Whether they are loops of one's own, of which the built-in workload's drill-downs and advice know nothing."""
+    return any(s.first.manifest["data"]["kind"] == "own" for s in subjects)
 
 
 def short_id(run: Run) -> str:
@@ -206,6 +213,7 @@ ADVICE = {
     "no steady state": "the same again with more STEPS=, until the steps are steady.",
 }
 """what to do about a flag, the most harmful first"""
+OWN_ADVICE = {**ADVICE, "no steady state": "the same again with more steps in the loop, until they are steady."}
 
 
 def following(
@@ -216,11 +224,12 @@ def following(
     stacks_known: bool,
 ) -> str:
     """The one thing to do next: the caveat to mend first, then where to look, then what would make it surer."""
+    if is_own(subjects):
+        return _following_own(subjects, pairs, flagged)
     same = "".join(f" {name}={value}" for name, value in _settings(subjects[0]))
     if not pairs:
         return f"make profile-torch, profile-lucid or profile-mlx{same}, for another framework beside this one."
-    names = {flag.name for runs in flagged.values() for found in runs.values() for flag in found}
-    if advice := next((text for name, text in ADVICE.items() if name in names), None):
+    if advice := _mending(ADVICE, flagged):
         return advice
     headline = pairs[0]
     both = " ".join(s.first.framework for s in (headline.fast, headline.slow))
@@ -236,6 +245,27 @@ def following(
     if min(len(s.first.epochs) for s in subjects) < ARTICLE_EPOCHS:
         return "make profile PRESET=article, for the article's 20 epochs."
     return "python -m profiler show RUN, for the conditions of one run."
+
+
+def _following_own(
+    subjects: Sequence[Subject], pairs: Sequence[Gap], flagged: Mapping[str, Mapping[str, Sequence[Flag]]]
+) -> str:
+    """The same for loops of one's own: there is neither a preset nor a drill-down of them."""
+    if not pairs:
+        return "record another loop with the same batch_size and data, to stand beside this one."
+    if advice := _mending(OWN_ADVICE, flagged):
+        return advice
+    if not pairs[0].between_processes:
+        return "record both loops again, in turn, and report all runs, for an interval between processes."
+    if not accuracy_is_comparable(subjects):
+        return "record whole epochs, evaluation included, for a comparison of accuracy."
+    return "python -m profiler show RUN, for the conditions of one run."
+
+
+def _mending(advice: Mapping[str, str], flagged: Mapping[str, Mapping[str, Sequence[Flag]]]) -> str | None:
+    """What to do about the most harmful flag; None without one."""
+    names = {flag.name for runs in flagged.values() for found in runs.values() for flag in found}
+    return next((text for name, text in advice.items() if name in names), None)
 
 
 def deeper(

@@ -1,6 +1,8 @@
 from profiler.compare import gap
 from profiler.noise import Floor
+from profiler.phases import Phase
 from profiler.run import Run
+from profiler.stats import between
 from profiler.subject import of
 from reports import theme
 from reports.comparison import comparison
@@ -43,6 +45,35 @@ def test_an_epochs_difference_below_the_noise_floor_is_undecided(make_run: MakeR
     lines = shown(make_run(STEADY), make_run([1.5 * s for s in STEADY]), floor)
     assert row(lines, "epoch").endswith("~")
     assert any("noise floor is \N{PLUS-MINUS SIGN}60.0 %" in line for line in lines)
+    assert any(line.startswith("~ undecided") and line.endswith("within the noise floor") for line in lines)
+
+
+def test_a_half_width_is_half_the_interval_where_it_is_wider_upwards(make_run: MakeRun) -> None:
+    """Few long steps carry the mean: their intervals are lopsided."""
+    side = of("a", (make_run([*STEADY, *STEADY, *STEADY, 3.0, *STEADY], full_epoch={"train_images": 50_000}),), "A")
+    i = side.epoch.interval(Phase.BACKWARD)
+    assert i is not None
+    assert i.low is not None
+    assert i.high is not None
+    assert i.high - i.value > 1.05 * (i.value - i.low)
+    cells = row(shown(side.first, side.first), "backward")
+    assert theme.percent((i.high - i.low) / 2 / i.value) in cells
+    assert theme.percent((i.high - i.value) / i.value) not in cells
+
+
+def test_repeats_without_a_phase_have_the_interval_of_their_own_epochs_without_it(make_run: MakeRun) -> None:
+    """A slow process is slow in all phases: its evaluation says nothing that its training does not."""
+    factors = (1.0, 1.1, 0.95, 1.05)
+    a = [make_run([f * s for s in STEADY], evaluation=[30 * f, 30 * f]) for f in factors]
+    b = [make_run([2 * f * s for s in STEADY], config={"label": "b"}, status="interrupted") for f in factors]
+    sides = of("a", tuple(a), "A"), of("b", tuple(b), "B")
+    found = gap(sides[1], sides[0])
+    assert found.left_out == (Phase.EVALUATE,)
+    i = between(e.without(found.left_out).total.value for e in sides[0].general).interval()
+    assert i.low is not None
+    assert i.high is not None
+    epoch = row(comparison(*sides, found, None).splitlines(), "epoch")
+    assert theme.percent((i.high - i.low) / 2 / i.value) in epoch
 
 
 def test_the_columns_are_aligned_and_each_side_says_its_n(make_run: MakeRun) -> None:

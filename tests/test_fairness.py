@@ -45,6 +45,17 @@ def test_what_differs_is_found_and_comes_first(
     assert {i.name: i.matters for i in items}[item] == matters
 
 
+def test_a_condition_that_only_a_loop_of_ones_own_has_is_compared_too(make_run: MakeRun) -> None:
+    subjects = group(
+        [make_run([1.0] * 6, config={"label": str(n)}, framework={"threads": n, "pinned": True}) for n in (4, 8)]
+    )
+    items = {item.name: item for item in audit(subjects)}
+    assert list(items["threads"].values.values()) == ["4", "8"]
+    assert (items["threads"].differs, items["threads"].matters) == (True, "both")
+    assert (items["pinned"].differs, list(items["pinned"].values.values())) == (False, ["yes", "yes"])
+    assert not {"name", "clocks", "phases"} & set(items)
+
+
 def test_another_kernel_of_the_same_library_is_told_apart(make_run: MakeRun) -> None:
     pools = [[POOL | {"architecture": kernel}] for kernel in ("SkylakeX", "Haswell")]
     subjects = group(

@@ -35,12 +35,28 @@ def test_it_fails_only_where_the_whole_interval_is_above_what_is_allowed(
 
 def test_it_says_what_was_decided_and_why(found: Gap) -> None:
     slow = decide(replace(found, ratio=Interval(1.04, 1.031, 1.05)), 0.02)
-    assert slow.text == "B is at least 3.1 % slower, above the allowed 2 %: failed"
+    assert slow.text == (
+        "B is at least 3.1 % slower, above the allowed 2 % "
+        "(B / A 1.040, 95 % 1.031 to 1.050, within one process of each): failed"
+    )
     passed = decide(replace(found, ratio=Interval(1.01, 0.99, 1.03)), 0.02)
     assert passed.text.startswith(
         "not shown to be more than 2 % slower (B / A 1.010, 95 % 0.990 to 1.030, within one"
     )
     assert passed.text.endswith(": passed")
+
+
+@pytest.mark.parametrize(("floor", "failed"), [(None, True), (0.03, True), (0.05, False)])
+def test_what_is_within_the_noise_floor_does_not_fail(found: Gap, floor: float | None, failed: bool) -> None:
+    decision = decide(replace(found, ratio=Interval(1.04, 1.031, 1.05), floor=floor), 0.02)
+    assert (decision.failed, decision.known) == (failed, True)
+    assert ("but within the noise floor of 5 %: passed" in decision.text) != failed
+
+
+def test_a_ratio_that_would_be_called_equal_is_held_against_the_floor_too(found: Gap) -> None:
+    narrow = replace(found, ratio=Interval(1.0015, 1.001, 1.002), floor=0.01)
+    assert narrow.verdict == "equal"
+    assert not decide(narrow, 0.0).failed
 
 
 def test_an_unknown_interval_decides_nothing(found: Gap) -> None:

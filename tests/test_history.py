@@ -49,6 +49,17 @@ def test_runs_that_are_not_comparable_never_stand_in_one_series(make_run: MakeRu
     assert all(series.change is None for series in found)
 
 
+def test_data_sets_of_loops_of_ones_own_are_told_apart_by_their_names(make_run: MakeRun) -> None:
+    names = ("digits", "letters", "digits")
+    runs = [make_run(STEADY, data={"kind": "own", "source": name, "sha256": None}) for name in names]
+    digits, letters = histories(runs, {})
+    assert [e.run for e in digits.entries] == [runs[0].id, runs[2].id]
+    assert [e.run for e in letters.entries] == [runs[1].id]
+    assert history_text.heading(digits).startswith("Fake (cpu) | digits, batch 10")
+    rows = list(csv.DictReader(history_text.history_csv([digits, letters]).splitlines()))
+    assert [row["data"] for row in rows] == ["digits", "digits", "letters"]
+
+
 def test_a_change_below_the_noise_floor_is_undecided(make_run: MakeRun) -> None:
     runs = [of_version(make_run, "1"), of_version(make_run, "2", 1.5)]
     floor = Floor("fake", "cpu", 10, "cifar10", 0.6, 1.0, "equal", 4, "2026-11-24")
@@ -110,6 +121,19 @@ def test_of_many_runs_some_are_named_below_their_bars(make_run: MakeRun) -> None
     run = make_run(STEADY)
     (panel,) = history.history(histories([run] * 40, {})).get_axes()
     assert 1 < len(panel.get_xticks()) <= history.MOST_LABELS
+
+
+def test_a_bar_without_evaluate_says_so_and_only_such_a_one(make_run: MakeRun) -> None:
+    whole, short = make_run(STEADY, evaluation=[5.0]), make_run(STEADY)
+    (panel,) = history.history(histories([whole, short], {})).get_axes()
+    assert ["no evaluate" in label.get_text() for label in panel.get_xticklabels()] == [False, True]
+    assert panel.get_ylabel() == "seconds per epoch"
+    runs = [whole if x % 4 == 0 else short for x in range(40)]
+    (panel,) = history.history(histories(runs, {})).get_axes()
+    labels = [(round(x), t.get_text()) for x, t in zip(panel.get_xticks(), panel.get_xticklabels(), strict=True)]
+    said = [x for x, label in labels if "no evaluate" in label or label == "*"]
+    assert said == [x for x in range(40) if x % 4]
+    assert "*: no evaluate" in panel.get_ylabel()
 
 
 def words(run: Run, out: Path, *more: str) -> list[str]:

@@ -9,6 +9,7 @@ import pytest
 from profiler import busy, store
 from profiler.commands.main import main
 from profiler.errors import UserError
+from profiler.estimate import estimate_epoch
 from profiler.instrument import LOOK_EVERY_NS, now_and_then, recording
 from profiler.phases import Phase
 from profiler.recorder import Reading, Recorder
@@ -74,6 +75,35 @@ def test_a_loop_that_breaks_off_keeps_its_steps(error: type[BaseException], stat
     run = store.read(store.find(tmp_path)[0])
     assert (run.status, len(run.train)) == (status, 4)
     assert run.events == ((("error", "ZeroDivisionError: stop"),) if status == "failed" else ())
+
+
+@pytest.mark.parametrize("marked", [Phase.EVALUATE, Phase.FORWARD, Phase.METRICS], ids=str)
+@pytest.mark.parametrize("trained", [12, 7], ids=["whole epoch", "part of one"])
+def test_an_evaluation_is_charged_to_evaluate_once_whatever_it_marks(
+    marked: Phase, trained: int, tmp_path: Path
+) -> None:
+    with recording(tmp_path, "mine", "1", CLOCKS, batch_size=10, train_images=120, test_images=20) as recorder:
+        steps(recorder, trained)
+        recorder.start_stage("evaluate")
+        for _ in range(2):
+            recorder.mark(marked)
+            recorder.close_step(10, 1.5, 5)
+        recorder.close_epoch(0.1, 1.5, 0.5, 1.5, 0.5)
+    run = store.read(store.find(tmp_path)[0])
+    took = int(run.evaluate.wall_ns.sum())
+    assert run.epochs[0].durations == {Phase.EVALUATE: took}
+    epoch = estimate_epoch(run)
+    assert epoch.measured == (trained == 12)
+    known = {phase: part.value for phase, part in epoch.phases.items() if part is not None}
+    assert known[Phase.EVALUATE] == pytest.approx(took * 1e-9)
+    assert sum(known.values()) == pytest.approx(epoch.total.value)
+    assert main(["report", "--runs-dir", str(tmp_path), "--out", str(tmp_path / "out")]) == 0
+
+
+def test_a_loop_that_should_evaluate_and_does_not_is_no_whole_epoch(tmp_path: Path) -> None:
+    run = recorded(tmp_path, test_images=20)
+    assert "evaluate" in run.manifest["framework"]["phases"]
+    assert estimate_epoch(run).phases[Phase.EVALUATE] is None
 
 
 def test_a_condition_that_json_cannot_hold_is_refused_before_anything_is_stored(tmp_path: Path) -> None:

@@ -188,6 +188,18 @@ def test_what_a_sample_without_outliers_rules_out_is_said(make_run: MakeRun) -> 
     assert row[6] == "0fewer than 5.0 %"
 
 
+def test_the_glossary_of_a_loop_of_ones_own_does_not_describe_the_built_in_loops_clocks(make_run: MakeRun) -> None:
+    own = {"kind": "own", "source": "digits", "sha256": None}
+    html = parsed(make_run([1.0] * 6, data=own, framework={"clocks": {"forward": "my forward"}}))
+    glossary = html.rows[next(i for i, row in enumerate(html.rows) if row[:2] == ["phase", "what it is"]) :]
+    forward = next(row for row in glossary if row[0] == "forward")
+    assert forward[1:] == [MEANING[Phase.FORWARD], "", "my forward"]
+
+
+def test_the_cost_of_marks_is_a_least_one(make_run: MakeRun) -> None:
+    assert "Marks cost at least 2.0e-07 of a step in Fake 1 (cpu)." in parsed(make_run([1.0] * 6)).text
+
+
 def test_the_glossary_says_what_runs_between_the_marks_in_each_framework(make_run: MakeRun) -> None:
     _, eager = a_pair(make_run)
     clocks = {"clocks": {"forward": "model(x)"}}

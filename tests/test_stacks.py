@@ -1,5 +1,7 @@
 """Stacks as py-spy writes them, with known counts."""
 
+from dataclasses import replace
+
 import pytest
 from matplotlib.colors import to_rgb
 
@@ -109,5 +111,8 @@ def test_what_is_stored_is_read_back_whatever_the_loops_lines_are_by_then() -> N
     stored = to_text(found)
     assert "workloads/loop.py" not in stored
     assert from_text(stored, counts(found)) == found
+    conditions = {"framework": {"name": "fake", "version": "1", "device": "cpu"}, "batch_size": 10}
+    assert from_text(stored, counts(replace(found, conditions=conditions))).conditions == conditions
+    assert from_text(stored, {"outside": 7, "rate": 50, "steps": 2}) == found, "stored before conditions were"
     with pytest.raises(UserError, match="outside"):
         from_text(stored, {"rate": 50, "steps": 2})

@@ -1,9 +1,10 @@
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
-from profiler.drilldown.found import Found
+from profiler.drilldown.found import Found, conditions
 from profiler.drilldown.stacks import Stacks
 from profiler.phases import Phase
 from profiler.run import Run
@@ -166,6 +167,56 @@ def test_drill_downs_of_both_sides_say_what_weighs_most(make_run: MakeRun) -> No
     assert "fc forward (1500 ms more), pool forward (50.0 ms more)" in view.deeper[1]
     assert view.deeper[2].endswith("conv.py:7, 1500 ms per step: a @ b")
     assert build([fast, slow]).deeper == ()
+
+
+LINES: dict[str, Any] = {"functions": [{"file": "conv.py", "name": "conv", "lines": [
+    {"number": 7, "hits": 2, "seconds": 3.0, "source": "a @ b"}]}], "steps": 2, "slowdown": 1.0}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changed", "shown"),
+    [
+        ({}, True),
+        ({"batch_size": 8}, False),
+        ({"data": {"kind": "synthetic"}}, False),
+        ({"framework": {"name": "fake", "version": "2", "device": "cpu"}}, False),
+    ],
+    ids=["alike", "batch size", "data", "version"],
+)
+def test_stacks_and_lines_are_shown_beside_runs_of_their_own_conditions_alone(
+    make_run: MakeRun, changed: dict[str, Any], shown: bool
+) -> None:
+    run = make_run([1.0] * 6)
+    of = {**conditions(run), **changed}
+    view = build([run], found=Found((), (), {"fake-cpu": {**LINES, **of}}, {"fake-cpu": Stacks({}, 0, 50, 2, of)}))
+    assert (bool(view.lines), bool(view.stacks)) == (shown, shown)
+
+
+def test_a_loop_of_ones_own_has_neither_the_drill_downs_nor_the_article_of_a_framework_of_its_name(
+    make_run: MakeRun,
+) -> None:
+    names = {"config": {"framework": "torch"}, "framework": {"name": "torch", "title": "torch"}}
+    found = Found((), (), {"torch-cpu": LINES}, {"torch-cpu": Stacks({}, 0, 50)})
+    own = {"kind": "own", "source": "digits", "sha256": None}
+    for data, known in (({}, True), (own, False)):
+        view = build([make_run([1.0] * 6, **names, data=data)], found=found)
+        assert [bool(part) for part in (view.lines, view.stacks, view.article)] == [known] * 3
+
+
+def test_the_next_step_of_loops_of_ones_own_asks_for_nothing_that_they_do_not_have(make_run: MakeRun) -> None:
+    own = {"data": {"kind": "own", "source": "digits", "sha256": None}}
+    whole = {"images": [10] * 10 + [4], "evaluation": [0.2, 0.2]}
+    sampled = [make_run(noisy(s, 1), config={"label": str(s)}, **own) for s in (1.0, 2.0)]
+    again = [make_run(noisy(s, 2), config={"label": str(s)}, **own) for s in (1.0, 2.0)]
+    measured = [make_run([s] * 10 + [0.4], config={"label": str(s)}, **own, **whole) for s in (1.0, 2.0, 1.0, 2.0)]
+    jumping = [make_run([s] * 10 + [2 * s] * 10, config={"label": str(s)}, **own) for s in (1.0, 2.0)]
+    advice = [build(runs).next for runs in (sampled[:1], sampled, [*sampled, *again], measured, jumping)]
+    assert advice[0].startswith("record another loop")
+    assert "between processes" in advice[1]
+    assert "whole epochs" in advice[2]
+    assert "show RUN" in advice[3]
+    assert "more steps in the loop" in advice[4]
+    assert not any(word in text for text in advice for word in ("make ", "PRESET=", "REPEATS=", "STEPS="))
 
 
 def test_data_of_a_loop_of_ones_own_goes_by_the_name_that_it_gave(make_run: MakeRun) -> None:

@@ -5,11 +5,13 @@ import subprocess
 import sys
 import tempfile
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from profiler import store
 from profiler.commands.options import add_workload, positive, workload_arguments
 from profiler.drilldown import stacks
+from profiler.drilldown.found import conditions
 from profiler.errors import UserError
 from profiler.estimate import steady_steps
 from profiler.run import Run
@@ -53,7 +55,7 @@ def execute(args: argparse.Namespace) -> int:
         raw = Path(folder) / "raw.txt"
         run = _sampled_run(spy, raw, args)
         sampled = raw.read_text()
-    found = stacks.parse(sampled, phase_of, args.rate, len(run.train))
+    found = replace(stacks.parse(sampled, phase_of, args.rate, len(run.train)), conditions=conditions(run))
     if not found.samples:
         raise UserError("py-spy saw no stack of the training loop; take more --seconds")
     name = f"{run.manifest['framework']['title']} {run.manifest['framework']['version']} ({run.id})"

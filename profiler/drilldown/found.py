@@ -6,6 +6,7 @@ from typing import Any
 
 from profiler.drilldown.layers import Drilldown
 from profiler.drilldown.stacks import Stacks
+from profiler.run import Run
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,31 @@ class Found:
     """what the newest `lines.json` holds, by framework and device"""
     stacks: Mapping[str, Stacks] = field(default_factory=dict)
     """the newest sampled stacks, by framework and device"""
+
+
+def conditions(run: Run) -> dict[str, Any]:
+    """What a run and a drill-down have to share for the one to be explained by the other."""
+    framework = run.manifest["framework"]
+    return {
+        "framework": {key: framework[key] for key in ("name", "version", "device")},
+        "batch_size": run.batch_size,
+        "data": {"kind": run.manifest["data"]["kind"]},
+    }
+
+
+def explains(found: Mapping[str, Any], run: Run) -> bool:
+    """Whether a drill-down under the conditions `found` explains `run`; empty: unknown, and taken to be the run's.
+
+    The drill-downs are of the built-in loop: they explain no loop of one's own, whatever its name.
+    """
+    wanted = conditions(run)
+    if wanted["data"]["kind"] == "own":
+        return False
+    if not found:
+        return True
+    framework, data = found.get("framework", {}), found.get("data", {})
+    alike = all(framework.get(key) == value for key, value in wanted["framework"].items())
+    return alike and found.get("batch_size") == wanted["batch_size"] and data.get("kind") == wanted["data"]["kind"]
 
 
 def contender(framework: str, device: str) -> str:

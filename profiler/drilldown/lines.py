@@ -7,6 +7,8 @@ from typing import Any
 from profiler.errors import UserError
 
 FILE = "lines.json"
+OWN = ("schema_version", "steps", "slowdown", "functions")
+"""keys of `lines.json` besides the conditions"""
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,11 @@ def to_json(
         "slowdown": slowdown,
         "functions": [asdict(function) for function in functions],
     }
+
+
+def conditions(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Those that `to_json` was given; empty where there are none."""
+    return {key: value for key, value in data.items() if key not in OWN}
 
 
 def from_json(data: Mapping[str, Any]) -> list[Function]:

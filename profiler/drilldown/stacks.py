@@ -6,7 +6,7 @@ phase is what the clock charges the line to (`workloads/loop_lines.py` reads thi
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from profiler.errors import UserError
@@ -43,6 +43,8 @@ class Stacks:
     """samples per second"""
     steps: int = 1
     """training steps that were sampled"""
+    conditions: Mapping[str, Any] = field(default_factory=dict)
+    """`found.conditions` of the sampled run; empty: not known"""
 
     def seconds_by_path(self) -> dict[tuple[tuple[str, str], ...], float]:
         """Seconds per step by (function, file) from the phase on; lines do not count."""
@@ -92,18 +94,19 @@ def to_text(stacks: Stacks) -> str:
     return "\n".join(f"{';'.join(map(str, stack))} {count}" for stack, count in stacks.samples.items())
 
 
-def from_text(text: str, numbers: Mapping[str, int]) -> Stacks:
+def from_text(text: str, numbers: Mapping[str, Any]) -> Stacks:
     """The stacks of a `to_text` and its `counts`. Raises UserError."""
     samples = {tuple(frames): count for frames, count in _lines(text)}
     try:
-        return Stacks(samples, numbers["outside"], numbers["rate"], numbers["steps"])
+        return Stacks(samples, numbers["outside"], numbers["rate"], numbers["steps"], numbers.get("conditions", {}))
     except KeyError as error:
         raise UserError(f"sampled stacks of an earlier version, without {error}; sample them anew") from None
 
 
-def counts(stacks: Stacks) -> dict[str, int]:
+def counts(stacks: Stacks) -> dict[str, Any]:
     """What the stacks' text does not say."""
-    return {"outside": stacks.outside, "rate": stacks.rate, "steps": stacks.steps}
+    numbers = {"outside": stacks.outside, "rate": stacks.rate, "steps": stacks.steps}
+    return {**numbers, "conditions": dict(stacks.conditions)}
 
 
 def _frame(text: str) -> Frame:

@@ -6,16 +6,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from profiler.history import Series
+from profiler.history import Entry, Series
 from reports import theme
 from reports.charts import canvas
 from reports.charts.breakdown import REACH
-from reports.history_text import finding, heading, total
+from reports.history_text import finding, has_evaluate, heading, total
 
 PANEL, EDGES = 3.3, 0.7
 """inches: of a series, and of title and source line"""
 MOST_LABELS = 12
 """runs that are named below their bars; of more, every second, third ... one is"""
+NO_EVALUATE, SHORT = "\nno evaluate", "*"
+"""below the bar of a run that did not evaluate, and below one that is not named"""
 MOST_IDS = 8
 """runs that are named in the source line, of all series together; of more, the first and the last"""
 
@@ -42,17 +44,24 @@ def _panel(axes: Axes, series: Series) -> None:
     axes.set_ylim(0, 1.08 * highest)
     axes.set_xlim(-0.6, max(len(series.entries), 4) - 0.4)
     step = -(-len(series.entries) // MOST_LABELS)
-    named = [(x, e) for x, e in enumerate(series.entries) if x % step == 0]
-    axes.set_xticks(
-        [x for x, _ in named], [f"{e.version}\n{e.created[:10]}" for _, e in named], fontsize=canvas.SMALL
-    )
-    axes.set_ylabel("seconds per epoch")
+    labels = {x: label for x, e in enumerate(series.entries) if (label := _label(e, x % step == 0))}
+    axes.set_xticks(list(labels), list(labels.values()), fontsize=canvas.SMALL)
+    short = f"\n({SHORT}: no evaluate)" if SHORT in labels.values() else ""
+    axes.set_ylabel(f"seconds per epoch{short}")
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_title(
         f"{heading(series).partition(' | ')[0]}\n{finding(series)}", loc="left", fontsize=10, weight="bold"
     )
     handles = [Patch(color=theme.PHASE_COLOURS[phase], label=phase) for phase in reversed(series.phases)]
     axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(1, 1), frameon=False, fontsize=canvas.SMALL)
+
+
+def _label(entry: Entry, named: bool) -> str:
+    """What stands below a bar. One without evaluate is shorter for that alone, and says so even unnamed."""
+    evaluated = has_evaluate(entry)
+    if not named:
+        return "" if evaluated else SHORT
+    return f"{entry.version}\n{entry.created[:10]}{'' if evaluated else NO_EVALUATE}"
 
 
 def _whisker(axes: Axes, x: int, series: Series, longest: float) -> float:
