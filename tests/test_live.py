@@ -135,6 +135,12 @@ def test_lines_of_one_function_are_one_rectangle_of_a_flame_graph(view: View) ->
     assert set(parents.values()) <= {"", *parents}
 
 
+def test_a_function_is_as_wide_as_its_lines_together_however_narrow_each_is() -> None:
+    spread = {(Frame("forward", "", 0), Frame("conv", "conv.py", line)): 1 for line in range(1, 1001)}
+    chart = flame.live(flame.of_one(Stacks(spread, outside=0, rate=50), "x")).variants[""]["data"][0]
+    assert dict(zip(chart["labels"], chart["values"], strict=True)) == {"all": 1000, "forward": 1000, "conv": 1000}
+
+
 def test_labels_are_text_and_no_markup(view: View) -> None:
     assert plain("</b><img src=x>&") == "&lt;/b&gt;&lt;img src=x&gt;&amp;"
     said = json.dumps([live.as_json()["variants"] for live in charts(view).values()])
