@@ -67,7 +67,7 @@ def chain_rows(view: View) -> list[list[str]]:
 def layer_rows(view: View) -> list[list[str]]:
     """The headline pair's layers by their contribution to the gap; none without both drill-downs."""
     both = view.of_headline(view.layers)
-    return layer_tables.of_two(*both) if both else []
+    return layer_tables.of_two(*both, view.ceilings) if both else []
 
 
 def family_rows(view: View) -> list[list[str]]:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -12,8 +13,8 @@ import pytest
 from profiler.drilldown.found import Found
 from profiler.drilldown.stacks import Frame, Stacks
 from profiler.phases import Phase
-from reports import theme
-from reports.charts import CHARTS, breakdown, flame, gap, timeline
+from reports import layer_tables, page_rows, theme
+from reports.charts import CHARTS, breakdown, flame, gap, layers, roofline, timeline
 from reports.charts.live import Live, plain
 from reports.view import View, build
 from tests.conftest import MakeRun
@@ -139,6 +140,55 @@ def test_a_function_is_as_wide_as_its_lines_together_however_narrow_each_is() ->
     spread = {(Frame("forward", "", 0), Frame("conv", "conv.py", line)): 1 for line in range(1, 1001)}
     chart = flame.live(flame.of_one(Stacks(spread, outside=0, rate=50), "x")).variants[""]["data"][0]
     assert dict(zip(chart["labels"], chart["values"], strict=True)) == {"all": 1000, "forward": 1000, "conv": 1000}
+
+
+CONV = "layer1.0.conv1"
+OPERATIONS = 2 * 64 * 64 * 3 * 3 * 32 * 32
+"""of one image going forward: multiplications and additions of 64 by 64 kernels of 3 by 3 at 32 by 32 places"""
+
+
+def watched_pair(make_run: MakeRun, *ceilings: dict[str, float]) -> View:
+    """Two frameworks of which one layer was watched, 0.2 s and 0.1 s a step of 10 images, beside these ceilings."""
+    frameworks = [{"name": name, "title": name} for name in ("torch", "lucid")]
+    runs = [make_run([s] * 6, framework=f) for s, f in zip((2.0, 1.0), frameworks, strict=True)]
+    watched = [
+        replace(drilldown({CONV: s}, {}, framework=run.manifest["framework"], batch_size=10), ceilings=found)
+        for s, run, found in zip((0.2, 0.1), runs, ceilings, strict=True)
+    ]
+    return build(runs, found=Found(layers=watched))
+
+
+@pytest.mark.parametrize(
+    "ceilings",
+    [
+        ({"NumPy GFLOP/s": 50.0, "NumPy GB/s": 20.0}, {"NumPy GFLOP/s": 100.0, "NumPy GB/s": 10.0}),
+        ({}, {"NumPy GFLOP/s": 100.0, "NumPy GB/s": 20.0}),
+    ],
+    ids=["each the best of one", "one side's alone"],
+)
+def test_every_layer_lies_under_one_roof_the_best_that_was_measured(
+    make_run: MakeRun, ceilings: tuple[dict[str, float], ...]
+) -> None:
+    view = watched_pair(make_run, *ceilings)
+    slow, fast = (theme.percent(10 * OPERATIONS / s / 100e9) for s in (0.2, 0.1))
+    (heat,) = layers.live(view).variants[""]["data"]
+    place = heat["x"].index(CONV)
+    assert [row[place].rpartition(", ")[2] for row in heat["text"]] == [f"{slow} of the roof", f"{fast} of the roof"]
+    (row,) = page_rows.layer_rows(view)
+    assert row[2:4] == [f"200 ms, {slow} of roof", f"100 ms, {fast} of roof"]
+    said = roofline.finding(view)
+    assert f"{view.subjects[0].title} {slow}" in said
+    assert f"{view.subjects[1].title} {fast}" in said
+
+
+def test_without_ceilings_there_is_no_roof_and_the_rest_is_shown(make_run: MakeRun) -> None:
+    view = watched_pair(make_run, {}, {})
+    assert not roofline.shown(view)
+    assert "roof" not in json.dumps(layers.live(view).as_json())
+    assert page_rows.layer_rows(view)[0][2:4] == ["200 ms", "100 ms"]
+    d = next(iter(view.layers.values()))
+    assert not any("peak" in note or "ceilings" in note for note in layer_tables.notes(d, view.ceilings))
+    assert "GFLOP/s" in layer_tables.of_one(d)
 
 
 def test_labels_are_text_and_no_markup(view: View) -> None:
