@@ -131,8 +131,9 @@ def _gap_cell(gap: Gap, phase: Phase) -> dict[str, str]:
     if part is None:
         return {"seconds": "not compared", "range": "", "share": ""}
     i = part.interval()
-    share = theme.percent(i.value / gap.seconds.value) if gap.seconds.value else ""
-    return {"seconds": theme.seconds(i.value), "range": theme.within(i.low, i.high), "share": share}
+    share = gap.share(i.value)
+    said = "" if share is None else theme.percent(share)
+    return {"seconds": theme.seconds(i.value), "range": theme.within(i.low, i.high), "share": said}
 
 
 def accuracy_rows(view: View) -> list[tuple[str, list[str]]]:

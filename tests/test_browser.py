@@ -47,6 +47,8 @@ def test_every_chart_is_drawn_nothing_is_fetched_and_nothing_complained_of(opene
     page = opened(report)
     for chart in ("breakdown", "gap", "accuracy", "timeline"):
         drawn(page, chart)
+    assert page.locator("#breakdown path.xerror").count() == 4
+    assert page.locator("#gap path.yerror").count() >= 2
     assert opened.said == [(report / "index.html").as_uri()]
 
 

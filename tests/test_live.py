@@ -10,6 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
+from profiler.attribution import perturbation
 from profiler.drilldown.found import Found
 from profiler.drilldown.stacks import Frame, Stacks
 from profiler.phases import Phase
@@ -17,7 +18,7 @@ from reports import layer_tables, page_rows, theme
 from reports.charts import CHARTS, breakdown, flame, gap, layers, roofline, timeline
 from reports.charts.live import Live, plain
 from reports.view import View, build
-from tests.conftest import MakeRun
+from tests.conftest import MakeRun, with_materialize
 from tests.test_layers import drilldown
 
 STACKS = Stacks(
@@ -96,12 +97,25 @@ def test_hovering_over_a_bar_says_its_seconds_and_interval(view: View) -> None:
     assert theme.percent(cell["share"]) in trace["hovertext"][0]
 
 
-def test_a_phase_that_one_side_lacks_is_null_there_and_never_0(view: View) -> None:
-    fenced_flush = [bar.subject.epoch.phases[Phase.FLUSH] for bar in breakdown.bars(view)]
-    bars = segments(breakdown.live(view).variants["both|seconds"])
-    assert Phase.MATERIALIZE not in bars
-    assert fenced_flush == [None] * 4
-    assert all(0 not in values for values in bars.values())
+def test_a_phase_that_one_side_lacks_is_null_there_and_never_0(make_run: MakeRun) -> None:
+    lazy, eager = make_run([2.0] * 6, config={"label": "lazy"}), make_run([1.0] * 6)
+    bars = segments(breakdown.live(build([with_materialize(lazy), eager])).variants["seconds"])
+    assert bars[Phase.MATERIALIZE] == [pytest.approx(10.4 * (2.0 / 4 - 1e-3)), None]
+
+
+def test_an_interval_that_is_not_known_has_no_whisker(make_run: MakeRun) -> None:
+    """One steady step does not tell how steps differ."""
+    noisy = np.random.default_rng(5).normal(2, 0.01, 30)
+    view = build([make_run(noisy, config={"label": "known"}), make_run([1.0, 1.0], config={"label": "seen once"})])
+    known, unknown = (s.epoch.total.interval(least=0.0) for s in view.subjects)
+    assert known.low is not None
+    assert unknown.low is None
+    (bars,) = (trace for trace in breakdown.live(view).variants["seconds"]["data"] if "error_x" in trace)
+    assert (bars["x"], bars["y"]) == ([known.value], [0])
+    assert bars["error_x"]["arrayminus"] == [pytest.approx(known.value - known.low)]
+    alone = build([make_run([1.0, 1.0]), make_run([2.0, 2.0], config={"label": "seen once"})])
+    (steps,) = (trace for trace in gap.live(alone).variants["as charged"]["data"] if "error_y" in trace)
+    assert steps["x"] == steps["error_y"]["array"] == []
 
 
 def test_the_waterfalls_columns_sum_to_the_gap_in_either_ledger(view: View) -> None:
@@ -114,6 +128,55 @@ def test_the_waterfalls_columns_sum_to_the_gap_in_either_ledger(view: View) -> N
         assert steps["base"] == pytest.approx([ends["y"][0], *(np.cumsum(steps["y"])[:-1] + ends["y"][0])])
         relative, *_ = live.variants[f"{ledger}|share of the gap"]["data"]
         assert sum(relative["y"]) == pytest.approx(100)
+
+
+def fenced_pair(make_run: MakeRun, slow: float, factor: float) -> View:
+    """Two subjects, one `slow` times as slow, its fenced steps `factor` times as long as its as-run ones."""
+    runs = []
+    for label, mean, longer in (("slow", slow, factor), ("fast", 1.0, 1.0)):
+        seconds = np.random.default_rng(5).normal(mean, 0.01 * mean, 30)
+        seconds[10:15] *= longer
+        runs.append(make_run(seconds, config={"label": label}))
+        runs[-1].train.fenced[10:15] = True
+    return build(runs)
+
+
+@pytest.mark.parametrize(("factor", "pattern"), [(1.0, ""), (1.5, "/")])
+def test_columns_of_fenced_steps_are_hatched_where_fences_did_harm_and_say_what_they_cost(
+    make_run: MakeRun, factor: float, pattern: str
+) -> None:
+    view = fenced_pair(make_run, 2.0, factor)
+    live = gap.live(view)
+    for unit, place in (("seconds", 1), ("share of the gap", 0)):
+        done, charged = (live.variants[f"{ledger}|{unit}"] for ledger in ("where the work was done", "as charged"))
+        assert set(done["data"][place]["marker"]["pattern"]["shape"]) == {pattern}
+        assert set(charged["data"][place]["marker"]["pattern"]["shape"]) == {""}
+        (note,) = done["layout"]["annotations"]
+        for subject, line in zip(view.subjects, note["text"].split("<br>"), strict=True):
+            shift = perturbation(subject)
+            assert shift is not None
+            assert line.startswith(f"{subject.title}: fences make a step {theme.times(shift.value)} times as long")
+        assert charged["layout"]["annotations"] == []
+
+
+def test_a_share_is_only_said_of_a_gap_that_is_one_in_either_ledger(make_run: MakeRun) -> None:
+    """As charged the two are equal; fences make the one slower."""
+    view = fenced_pair(make_run, 1.001, 2.0)
+    headline = view.gaps[0]
+    assert headline.fenced is not None
+    assert (headline.verdict, headline.fenced.verdict) == ("equal", "slower")
+    live = gap.live(view)
+    equal, slower = (live.variants[f"{ledger}|share of the gap"] for ledger in live.controls[0].options)
+    assert "% of the gap" not in json.dumps(equal)
+    assert "of the gap" not in json.dumps(live.variants["as charged|seconds"])
+    assert equal["layout"]["annotations"][0]["text"] == "equal in this ledger: there is no gap to take shares of"
+    assert slower["layout"]["yaxis"]["title"]["text"] == "% of the gap"
+    assert page_rows.phase_row(view, Phase.BACKWARD)["gap"]["share"] == ""
+
+
+def test_there_is_no_choice_of_shares_where_there_is_no_gap(make_run: MakeRun) -> None:
+    assert [c.name for c in gap.live(fenced_pair(make_run, 1.001, 1.0)).controls] == ["ledger"]
+    assert [c.name for c in gap.live(fenced_pair(make_run, 2.0, 1.0)).controls] == ["ledger", "unit"]
 
 
 def test_the_timeline_has_every_step_once(view: View) -> None:
