@@ -56,6 +56,10 @@ class Gap:
         """Whether the interval alone would say slower, and the machine's noise floor forbids it."""
         return self._by_interval == "slower" and self.ratio.value <= 1 + (self.floor or 0.0)
 
+    def share(self, seconds: float) -> float | None:
+        """`seconds` over the gap; None unless the verdict is `slower`: a share is only said of a gap that is one."""
+        return seconds / self.seconds.value if self.verdict == "slower" else None
+
     @property
     def clear(self) -> bool:
         """Whether the epochs differ, either way: the interval excludes 1 and the ratio is beyond the floor."""

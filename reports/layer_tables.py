@@ -1,7 +1,9 @@
 """Layers as tables: of one framework for the terminal, of two for the page."""
 
+from collections.abc import Mapping
+
 from profiler.drilldown.layers import Drilldown, differences, family_differences
-from profiler.drilldown.roofline import Layer, flops, least_seconds
+from profiler.drilldown.roofline import Layer, flops, least_seconds, of_roof
 from profiler.drilldown.spans import Direction, Family
 from reports import theme
 from reports.text import aligned
@@ -19,16 +21,16 @@ def of_one(d: Drilldown) -> str:
         rows.append([name])
         for direction in Direction:
             rows[-1] += _cells(d, known.get(name), sides[direction].get(name), direction)
-    return "\n".join([aligned(rows), *notes(d)])
+    return "\n".join([aligned(rows), *notes(d, d.ceilings)])
 
 
-def notes(d: Drilldown) -> list[str]:
-    """What the layers sum to, what watching cost, and what the machine could do."""
-    ceilings = ", ".join(f"{name} {rate:.0f}" for name, rate in d.ceilings.items())
+def notes(d: Drilldown, ceilings: Mapping[str, float]) -> list[str]:
+    """What the layers sum to, what watching cost, and what the machine could do where its `ceilings` are known."""
+    rates = ", ".join(f"{name} {rate:.0f}" for name, rate in ceilings.items())
     return [
         *(_closure(d, direction) for direction in Direction if d.layers(direction)),
-        f"watching made a step {theme.times(d.slowdown)} times as long; ceilings: {ceilings}",
-        epoch_floor(d),
+        f"watching made a step {theme.times(d.slowdown)} times as long",
+        *([f"ceilings: {rates}", epoch_floor(d, ceilings)] if ceilings else []),
     ]
 
 
@@ -39,10 +41,12 @@ def _closure(d: Drilldown, direction: Direction) -> str:
     return f"{direction}: all layers {layers}, {share}; the phase takes {theme.seconds(d.phase(direction))} unwatched"
 
 
-def epoch_floor(d: Drilldown, images: int = 50_000) -> str:
+def epoch_floor(d: Drilldown, ceilings: Mapping[str, float], images: int = 50_000) -> str:
     """The epoch at the machine's peak, in words."""
-    seconds = sum(_roof(d, layer, direction) for layer in d.architecture for direction in Direction)
     size = int(d.conditions["batch_size"])
+    seconds = sum(
+        least_seconds(layer, direction, size, ceilings) for layer in d.architecture for direction in Direction
+    )
     return f"at this machine's peak the training of an epoch would take {theme.seconds(seconds * images / size)}"
 
 
@@ -51,33 +55,37 @@ def _cells(d: Drilldown, layer: Layer | None, seconds: float | None, direction: 
         return ["n/a", "", ""]
     if layer is None or not seconds:
         return [theme.milliseconds(seconds), "", ""]
-    rate = f"{flops(layer, direction, int(d.conditions['batch_size'])) / seconds / 1e9:.1f}"
-    return [theme.milliseconds(seconds), rate, theme.percent(_roof(d, layer, direction) / seconds)]
+    images = int(d.conditions["batch_size"])
+    rate = f"{flops(layer, direction, images) / seconds / 1e9:.1f}"
+    roof = of_roof(layer, direction, images, d.ceilings, seconds)
+    return [theme.milliseconds(seconds), rate, "" if roof is None else theme.percent(roof)]
 
 
-def _roof(d: Drilldown, layer: Layer, direction: Direction) -> float:
-    return least_seconds(layer, direction, int(d.conditions["batch_size"]), d.ceilings)
+def of_two(slow: Drilldown, fast: Drilldown, ceilings: Mapping[str, float]) -> list[list[str]]:
+    """Rows for the page: layer, direction, seconds of both, the difference, its share of all differences.
 
-
-def of_two(slow: Drilldown, fast: Drilldown) -> list[list[str]]:
-    """Rows for the page: layer, direction, seconds of both, the difference, its share of all differences."""
+    With the share of the seconds that the machine's `ceilings` ask for, where these are known.
+    """
     found = differences(slow, fast)
     whole = sum(d.seconds for d in found)
     rows: list[list[str]] = []
     for d in found[:MOST]:
         share = theme.percent(d.seconds / whole) if whole and None not in (d.slow, d.fast) else ""
         gap = theme.milliseconds(d.seconds) if None not in (d.slow, d.fast) else "one side only"
-        sides = [_with_roof(side, d.layer, d.direction, s) for side, s in ((slow, d.slow), (fast, d.fast))]
+        sides = [_with_roof(side, d.layer, d.direction, s, ceilings) for side, s in ((slow, d.slow), (fast, d.fast))]
         rows.append([d.layer, d.direction, *sides, gap, share])
     return rows
 
 
-def _with_roof(d: Drilldown, name: str, direction: Direction, seconds: float | None) -> str:
+def _with_roof(
+    d: Drilldown, name: str, direction: Direction, seconds: float | None, ceilings: Mapping[str, float]
+) -> str:
     """Milliseconds, and the share of them that the machine's ceiling asks for."""
     layer = next((layer for layer in d.architecture if layer.name == name), None)
     if seconds is None or layer is None or not seconds:
         return theme.milliseconds(seconds)
-    return f"{theme.milliseconds(seconds)}, {theme.percent(_roof(d, layer, direction) / seconds)} of roof"
+    roof = of_roof(layer, direction, int(d.conditions["batch_size"]), ceilings, seconds)
+    return theme.milliseconds(seconds) + ("" if roof is None else f", {theme.percent(roof)} of roof")
 
 
 def families_of_one(d: Drilldown) -> str:

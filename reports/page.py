@@ -62,7 +62,11 @@ def render(view: View, figures: Mapping[str, Figure]) -> str:
             for s in view.subjects
             if (data := view.lines.get(s.id)) is not None
         ],
-        layer_notes=[(s.title, layer_tables.notes(view.layers[s.id])) for s in view.subjects if s.id in view.layers],
+        layer_notes=[
+            (s.title, layer_tables.notes(view.layers[s.id], view.ceilings))
+            for s in view.subjects
+            if s.id in view.layers
+        ],
         runs=[page_rows.run_row(view, s, run) for s in view.subjects for run in s.runs],
         own_cost=[(s.title, f"{max(marks_share(r) for r in s.runs):.1e}") for s in view.subjects],
         conditions=[(run.id, conditions(run)) for s in view.subjects for run in s.runs],

@@ -70,7 +70,7 @@ def chain_rows(view: View) -> list[list[str]]:
 def layer_rows(view: View) -> list[list[str]]:
     """The headline pair's layers by their contribution to the gap; none without both drill-downs."""
     both = view.of_headline(view.layers)
-    return layer_tables.of_two(*both) if both else []
+    return layer_tables.of_two(*both, view.ceilings) if both else []
 
 
 def family_rows(view: View) -> list[list[str]]:
@@ -134,8 +134,9 @@ def _gap_cell(gap: Gap, phase: Phase) -> dict[str, str]:
     if part is None:
         return {"seconds": "not compared", "range": "", "share": ""}
     i = part.interval()
-    share = theme.percent(i.value / gap.seconds.value) if gap.seconds.value else ""
-    return {"seconds": theme.seconds(i.value), "range": theme.within(i.low, i.high), "share": share}
+    share = gap.share(i.value)
+    said = "" if share is None else theme.percent(share)
+    return {"seconds": theme.seconds(i.value), "range": theme.within(i.low, i.high), "share": said}
 
 
 def accuracy_rows(view: View) -> list[tuple[str, list[str]]]:

@@ -8,6 +8,7 @@ from profiler.compare import Gap, chain, gaps
 from profiler.drilldown.found import Found, contender, explains
 from profiler.drilldown.layers import Drilldown
 from profiler.drilldown.lines import conditions as lines_conditions
+from profiler.drilldown.roofline import best
 from profiler.drilldown.stacks import Stacks
 from profiler.fairness import Item, audit, machine
 from profiler.noise import Floors, applying
@@ -58,6 +59,11 @@ class View:
             return None
         slow, fast = (found.get(s.id) for s in (self.gaps[0].slow, self.gaps[0].fast))
         return None if slow is None or fast is None else (slow, fast)
+
+    @property
+    def ceilings(self) -> dict[str, float]:
+        """The machine's, one set for every layer shown: the best of all that were measured beside layers."""
+        return best(d.ceilings for d in self.layers.values())
 
     def flag_names(self, subject: Subject) -> list[str]:
         """The names of a subject's flags, each once."""

@@ -13,7 +13,7 @@ from profiler.noise import Floor
 from profiler.phases import Phase
 from profiler.run import Run
 from profiler.stability import Flag
-from profiler.stats import Estimate
+from profiler.stats import Estimate, Interval
 from profiler.subject import Subject
 from reports import theme
 
@@ -109,8 +109,8 @@ def largest(gap: Gap) -> list[tuple[Phase, Estimate]]:
 
 
 def _of_the_gap(gap: Gap, seconds: float) -> str:
-    """A share is only said of a gap that is one."""
-    return f", {theme.percent(seconds / gap.seconds.value)} of the gap" if gap.verdict == "slower" else ""
+    share = gap.share(seconds)
+    return "" if share is None else f", {theme.percent(share)} of the gap"
 
 
 def moved(subject: Subject) -> list[str]:
@@ -118,7 +118,7 @@ def moved(subject: Subject) -> list[str]:
     shift = attribution.perturbation(subject)
     if shift is None:
         return []
-    cost = f"fences make a step {theme.times(shift.value)} times as long ({theme.within(shift.low, shift.high, 'x')})"
+    cost = fence_cost(shift)
     found = attribution.moves(subject)
     if not found:
         return [f"{subject.title}: work is done where it is charged; {cost}."]
@@ -126,6 +126,11 @@ def moved(subject: Subject) -> list[str]:
         f"{m.worker} \N{RIGHTWARDS ARROW} {m.payer}: {theme.seconds(m.seconds)} per step" for m in found
     )
     return [f"{subject.title}: work of one phase is charged to another: {moves}; {cost}."]
+
+
+def fence_cost(shift: Interval) -> str:
+    """What fences do to a step, in words."""
+    return f"fences make a step {theme.times(shift.value)} times as long ({theme.within(shift.low, shift.high, 'x')})"
 
 
 def noise_floor(floor: Floor | None) -> str:

@@ -47,6 +47,8 @@ def test_every_chart_is_drawn_nothing_is_fetched_and_nothing_complained_of(opene
     page = opened(report)
     for chart in ("breakdown", "gap", "accuracy", "timeline"):
         drawn(page, chart)
+    assert page.locator("#breakdown path.xerror").count() == 4
+    assert page.locator("#gap path.yerror").count() >= 2
     assert opened.said == [(report / "index.html").as_uri()]
 
 
@@ -119,6 +121,28 @@ def test_a_name_that_tries_to_be_markup_stays_text_everywhere(opened: Open, repo
         assert "onerror" in (page.locator(f"#{chart}").text_content() or "")
     titles = page.locator("#breakdown .annotation-text").all_text_contents()
     assert any(HOSTILE in title for title in titles)
+
+
+def test_every_run_of_many_can_be_chosen_whatever_spaces_are_in_its_name(
+    opened: Open, make_run: MakeRun, tmp_path: Path
+) -> None:
+    label = {"label": " two  spaces "}
+    runs = [make_run(np.random.default_rng(n).normal(1, 0.01, n), config=label) for n in range(20, 25)]
+    for name, content in render(runs).files.items():
+        (tmp_path / name).write_bytes(content)
+    page = opened(tmp_path)
+    drawn(page, "timeline")
+    shown = []
+    for index in range(len(runs)):
+        page.locator("#timeline select").select_option(index=index)
+        shown.append(
+            page.evaluate(
+                "document.querySelector('#timeline .live').data"
+                ".filter(t => t.mode === 'markers').reduce((sum, t) => sum + t.x.length, 0)"
+            )
+        )
+    assert sorted(shown) == [20, 21, 22, 23, 24]
+    assert opened.said == [(tmp_path / "index.html").as_uri()]
 
 
 def brightness(page: Page, selector: str, what: str) -> float:

@@ -156,6 +156,29 @@ def test_the_timeline_marks_warm_up_fenced_steps_and_outliers(make_run: MakeRun)
     assert track.trend is None
 
 
+@pytest.mark.parametrize(
+    ("first", "later", "words", "marked"),
+    [
+        ([1.5] * 4, [], "4 steps of warm-up", ("warm-up", 4)),
+        ([0.5] * 4, [], "4 steps of slowdown", ("kept apart", 4)),
+        ([1.0], [], "flat", ("kept apart", 1)),
+        ([], [1.5] * 20, "no steady state", ("kept apart", 16)),
+    ],
+    ids=["slower", "faster", "alike", "changing"],
+)
+def test_only_a_beginning_that_is_slower_and_ends_is_called_warm_up(
+    make_run: MakeRun, first: list[float], later: list[float], words: str, marked: tuple[str, int]
+) -> None:
+    seconds = np.random.default_rng(1).normal(1, 0.01, 40)
+    seconds[: len(first)] = first
+    seconds[40 - len(later) :] = later
+    view = build([make_run(seconds)])
+    (track,) = timeline.tracks(view)
+    early = [mark for mark in track.mark if mark in (timeline.Mark.WARM_UP, timeline.Mark.KEPT_APART)]
+    assert early == [marked[0]] * marked[1]
+    assert timeline.finding(view).removesuffix(", drifting") == f"Step by step: {view.subjects[0].title} {words}"
+
+
 def test_the_timeline_draws_the_trend_of_a_run_that_drifts_and_no_other(make_run: MakeRun) -> None:
     (track,) = timeline.tracks(build([make_run(np.linspace(1, 1.3, 40))]))
     assert track.trend is not None

@@ -43,6 +43,13 @@ def test_the_terms_sum_to_the_gap_of_noisy_runs(make_run: MakeRun, repeats: tupl
     assert g.between_processes == (min(repeats) >= 2)
 
 
+def test_a_share_is_only_of_a_gap_that_is_one(make_run: MakeRun) -> None:
+    slow, fast = make_run([3.0] * 9, config={"label": "slow"}), make_run([1.0] * 9)
+    assert gaps(group([fast, slow]))[0].share(STEPS) == pytest.approx(0.5)
+    assert gaps(group([fast, slow]), floor=5.0)[0].share(STEPS) is None
+    assert gaps(group([fast, make_run([1.0] * 9, config={"label": "same"})]))[0].share(STEPS) is None
+
+
 def test_pairs_of_processes_have_a_t_interval_over_log_ratios(make_run: MakeRun) -> None:
     slow_seconds, fast_seconds = [2.0, 2.6, 2.2], [1.0, 1.2, 1.05]
     slow = [make_run([s] * 6, config={"label": "slow"}) for s in slow_seconds]

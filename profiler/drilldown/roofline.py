@@ -1,7 +1,7 @@
 """What the machine can do: the roof under which every layer's time lies (Williams, Waterman, Patterson 2009)."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -63,6 +63,15 @@ def peak(ceilings: Mapping[str, float], unit: str) -> float:
     return max(rate for name, rate in ceilings.items() if name.endswith(unit))
 
 
+def best(measured: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """One machine's ceilings from several measurements: the highest rate of each library; empty without any."""
+    found: dict[str, float] = {}
+    for ceilings in measured:
+        for name, rate in ceilings.items():
+            found[name] = max(rate, found.get(name, rate))
+    return found
+
+
 def flops(layer: Layer, direction: Direction, images: int) -> int:
     """Operations of one step in one direction."""
     return images * (layer.forward_flops if direction is Direction.FORWARD else layer.backward_flops)
@@ -78,6 +87,13 @@ def least_seconds(layer: Layer, direction: Direction, images: int, ceilings: Map
         return 0.0
     moved = least_bytes(layer, direction, images)
     return max(operations / peak(ceilings, "GFLOP/s"), moved / peak(ceilings, "GB/s")) / 1e9
+
+
+def of_roof(
+    layer: Layer, direction: Direction, images: int, ceilings: Mapping[str, float], seconds: float
+) -> float | None:
+    """The share of a layer's `seconds` that `least_seconds` asks for; None where the ceilings are not known."""
+    return least_seconds(layer, direction, images, ceilings) / seconds if ceilings else None
 
 
 def least_bytes(layer: Layer, direction: Direction, images: int) -> int:

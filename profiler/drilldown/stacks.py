@@ -6,7 +6,7 @@ phase is what the clock charges the line to (`workloads/loop_lines.py` reads thi
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from profiler.errors import UserError
@@ -54,6 +54,14 @@ class Stacks:
             for depth in range(1, len(path) + 1):
                 found[path[:depth]] = found.get(path[:depth], 0.0) + count / self.rate / self.steps
         return found
+
+    def without_lines(self) -> "Stacks":
+        """The same samples, whatever line each function was in."""
+        samples: dict[tuple[Frame, ...], int] = {}
+        for stack, count in self.samples.items():
+            functions = tuple(replace(frame, line=0) for frame in stack)
+            samples[functions] = samples.get(functions, 0) + count
+        return replace(self, samples=samples)
 
     def by_phase(self) -> dict[str, int]:
         """Samples by phase."""

@@ -20,11 +20,12 @@ from reports.charts.live import (
     Spec,
     axis,
     choices,
-    error,
+    hatching,
     key,
     layout,
     plain,
     reach,
+    whiskers,
 )
 from reports.view import View
 from reports.words import how_known
@@ -171,7 +172,7 @@ def _spec(view: View, rows: Sequence[Bar], relative: bool) -> Spec:
     titles += [f"{plain(run.title)}: {theme.seconds(run.epoch_seconds)}, not measured here" for run in article]
     right = 100.0 if relative else max([_longest(view), *(_end(bar, _longest(view)) for bar in rows)])
     return {
-        "data": [*_segments(view, rows, scales), *([] if relative else [_totals(rows)])],
+        "data": [*_segments(view, rows, scales), *([] if relative else _totals(rows))],
         "layout": layout(
             ROW * len(titles) + 60,
             barmode="stack",
@@ -202,10 +203,7 @@ def _segments(view: View, rows: Sequence[Bar], scales: Sequence[float]) -> list[
                 "hovertext": [_hover(bar, phase) for bar in rows], "hoverinfo": "text",
                 "marker": {
                     "color": colour, "line": {"color": PAPER, "width": 0.5},
-                    "pattern": {
-                        "shape": ["/" if bar.hatched else "" for bar in rows], "fillmode": "overlay",
-                        "fgcolor": PAPER, "solidity": 0.15, "size": 9,
-                    },
+                    "pattern": hatching([bar.hatched for bar in rows]),
                 },
             }
         )  # fmt: skip
@@ -220,16 +218,18 @@ def _hover(bar: Bar, phase: Any) -> str:
     return f"<b>{phase}</b>: {theme.interval(interval)}<br>{share} of {plain(bar.label)}"
 
 
-def _totals(rows: Sequence[Bar]) -> Spec:
+def _totals(rows: Sequence[Bar]) -> list[Spec]:
     """The epochs' intervals, at the ends of the bars; shown while no phase is switched off."""
     intervals = [bar.subject.epoch.total.interval(least=0.0) for bar in rows]
-    low, high = zip(*map(reach, intervals), strict=True)
-    return {
-        "type": "scatter", "mode": "markers", "name": "epoch", "meta": "whole",
-        "x": [i.value for i in intervals], "y": list(range(len(rows))),
-        "error_x": error(low, high), "marker": {"color": INK, "size": 5},
-        "hovertext": [f"<b>epoch</b>: {bar.total}<br>{plain(bar.label)}" for bar in rows], "hoverinfo": "text",
-    }  # fmt: skip
+    ends, places = [i.value for i in intervals], list(range(len(rows)))
+    return [
+        whiskers("x", ends, places, [reach(i) for i in intervals], name="interval", meta="whole"),
+        {
+            "type": "scatter", "mode": "markers", "name": "epoch", "meta": "whole", "x": ends, "y": places,
+            "marker": {"color": INK, "size": 5},
+            "hovertext": [f"<b>epoch</b>: {bar.total}<br>{plain(bar.label)}" for bar in rows], "hoverinfo": "text",
+        },
+    ]  # fmt: skip
 
 
 def _title(text: str, row: int) -> Spec:

@@ -1,7 +1,7 @@
 """Flame graphs of sampled stacks: each framework's own, and what the slower one has more of."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from matplotlib.figure import Figure
 
@@ -103,19 +103,15 @@ def _mixed(colour: str, strength: float) -> str:
 
 
 def live(flame: Flame) -> Live:
-    """The flame graph by Plotly, the phases at the top: a click zooms into a rectangle."""
-    kept: dict[Path, Box] = {}
-    samples: dict[Path, int] = {}
-    for box in flame.boxes():  # one for each line that a function was in: here they are one rectangle
-        kept.setdefault(box.path, box)
-        samples[box.path] = samples.get(box.path, 0) + box.samples
-    ids = {path: str(i) for i, path in enumerate(kept)} | {(): "all"}
+    """The flame graph by Plotly, the phases at the top: a click zooms into a function, its lines together."""
+    kept = {box.path: box for box in replace(flame, stacks=flame.stacks.without_lines()).boxes()}
+    ids: dict[Path, str] = {path: str(i) for i, path in enumerate(kept)} | {(): "all"}
     chart = {
         "type": "icicle", "branchvalues": "total", "tiling": {"orientation": "v"},
         "ids": ["all", *(ids[path] for path in kept)],
         "parents": ["", *(ids[path[:-1]] for path in kept)],
         "labels": ["all", *(plain(box.frame.function) for box in kept.values())],
-        "values": [flame.whole, *samples.values()],
+        "values": [flame.whole, *(box.samples for box in kept.values())],
         "text": ["", *(plain(box.frame.file.rpartition("site-packages/")[2]) for box in kept.values())],
         "marker": {"colors": ["#9aa4ae", *(_mixed(*flame.look(box)) for box in kept.values())],
                    "line": {"width": 0.5, "color": PAPER}},

@@ -1,21 +1,41 @@
 """The headline gap by phase, as a waterfall from the faster epoch to the slower one."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from profiler.attribution import is_harmless, perturbation
 from profiler.compare import Gap
 from profiler.phases import Phase
 from profiler.stats import Estimate, Interval
 from reports import theme
 from reports.charts import canvas
 from reports.charts.breakdown import CHARGED, DONE
-from reports.charts.live import INK, LINE, MUTED, Control, Live, Spec, axis, choices, error, key, layout, plain, reach
+from reports.charts.live import (
+    INK,
+    LINE,
+    MUTED,
+    Control,
+    Live,
+    Spec,
+    axis,
+    choices,
+    hatching,
+    key,
+    layout,
+    plain,
+    reach,
+    whiskers,
+)
 from reports.view import View
-from reports.words import largest
+from reports.words import fence_cost, largest
 
+SECONDS, SHARE = "seconds", "share of the gap"
+NOTE = 18
+"""pixels of a line above the waterfall"""
 GAP_FROM = 0.002
 """a phase gets a column of its own in the waterfall from this share of the slower epoch; the rest are one column"""
 
@@ -33,6 +53,17 @@ class Column:
     def end(self) -> float:
         """Where the next one starts."""
         return self.start + self.interval.value
+
+
+@dataclass(frozen=True)
+class Waterfall:
+    """The gap in one ledger."""
+
+    gap: Gap
+    hatched: bool
+    """fences changed what they measured, on one side at least"""
+    notes: tuple[str, ...]
+    """what fences cost each side"""
 
 
 def columns(gap: Gap) -> list[Column]:
@@ -111,34 +142,54 @@ def _signed(seconds: float) -> str:
 
 
 def live(view: View) -> Live:
-    """The waterfall by Plotly: in either ledger, in seconds or as shares of the gap."""
-    headline = view.gaps[0]
-    ledgers = {CHARGED: headline, **({DONE: headline.fenced} if headline.fenced else {})}
-    controls = (Control("ledger", tuple(ledgers)), Control("unit", ("seconds", "share of the gap")))
-    variants = {
-        key(chosen): _spec(gap, relative=chosen[1] != "seconds")
-        for chosen in choices(controls)
-        if (gap := ledgers[chosen[0]]) is not None
-    }
+    """The waterfall by Plotly: in either ledger, in seconds or, where that is a gap, as shares of it."""
+    ledgers = _ledgers(view.gaps[0])
+    some = any(found.gap.verdict == "slower" for found in ledgers.values())
+    controls = (Control("ledger", tuple(ledgers)), *([Control("unit", (SECONDS, SHARE))] if some else []))
+    variants = {key(chosen): _spec(ledgers[chosen[0]], relative=SHARE in chosen) for chosen in choices(controls)}
     return Live(variants, controls)
 
 
-def _spec(gap: Gap, relative: bool) -> Spec:
-    steps, whole = columns(gap), gap.seconds.value
+def _ledgers(headline: Gap) -> dict[str, Waterfall]:
+    """The headline's gap as charged and, where both sides have fenced steps, where the work was done."""
+    found = {CHARGED: Waterfall(headline, False, ())}
+    if headline.fenced:
+        shifts = {side.title: perturbation(side) for side in (headline.slow, headline.fast)}
+        known = {title: shift for title, shift in shifts.items() if shift is not None}
+        notes = tuple(f"{title}: {fence_cost(shift)}" for title, shift in known.items())
+        found[DONE] = Waterfall(headline.fenced, not all(map(is_harmless, known.values())), notes)
+    return found
+
+
+def _spec(one: Waterfall, relative: bool) -> Spec:
+    gap, notes = one.gap, list(one.notes)
+    steps = columns(gap)
     names = [step.name for step in steps]
+    if relative and gap.verdict != "slower":
+        notes.append(f"{gap.verdict} in this ledger: there is no gap to take shares of")
+        relative = False
     if relative:
-        scale = 100 / whole if whole else 0.0
-        data = _steps(steps, names, scale, whole, from_zero=True)
+        data = _steps(one, steps, 100 / gap.seconds.value, from_zero=True)
         label = "% of the gap"
     else:
         names = [gap.fast.title, *names, gap.slow.title]
-        data = [*_ends(gap, names), *_steps(steps, names[1:-1], 1.0, whole, from_zero=False)]
+        data = [*_ends(gap, names), *_steps(one, steps, 1.0, from_zero=False)]
         label = "seconds per epoch"
     ticks = [plain(name).replace(" ", "<br>") for name in names]
     x = axis(
         tickvals=list(range(len(names))), ticktext=ticks, autotickangles=[0, 45, 90], range=[-0.6, len(names) - 0.4]
     )
-    return {"data": data, "layout": layout(420, xaxis=x, yaxis=axis(label, rangemode="tozero"))}
+    y = axis(label, rangemode="tozero")
+    top = 12 + NOTE * len(notes)
+    made = layout(408 + top, xaxis=x, yaxis=y, annotations=[_note(notes)] if notes else [])
+    return {"data": data, "layout": {**made, "margin": {**made["margin"], "t": top}}}
+
+
+def _note(lines: Sequence[str]) -> Spec:
+    return {
+        "text": "<br>".join(map(plain, lines)), "x": 0, "xref": "paper", "xanchor": "left", "y": 1, "yref": "paper",
+        "yanchor": "bottom", "showarrow": False, "align": "left",
+    }  # fmt: skip
 
 
 def _ends(gap: Gap, names: list[str]) -> list[Spec]:
@@ -157,29 +208,36 @@ def _ends(gap: Gap, names: list[str]) -> list[Spec]:
     ]  # fmt: skip
 
 
-def _steps(steps: list[Column], names: list[str], scale: float, whole: float, from_zero: bool) -> list[Spec]:
-    place = range(len(names)) if from_zero else range(1, len(names) + 1)
+def _steps(one: Waterfall, steps: list[Column], scale: float, from_zero: bool) -> list[Spec]:
+    place = list(range(len(steps)) if from_zero else range(1, len(steps) + 1))
     base = [0.0 if from_zero else step.start for step in steps]
     ends = [step.interval.value * scale if from_zero else step.end for step in steps]
-    low, high = zip(*(reach(step.interval, scale) for step in steps), strict=True) if steps else ((), ())
-    tops = [max(foot, end) + above for foot, end, above in zip(base, ends, high, strict=True)]
-    words = [f"{100 * step.interval.value / whole:.1f} %" if whole else "" for step in steps]
+    reaches = [reach(step.interval, scale) for step in steps]
+    tops = [
+        max(foot, end) + (found[1] if found else 0.0) for foot, end, found in zip(base, ends, reaches, strict=True)
+    ]
+    shares = [one.gap.share(step.interval.value) for step in steps]
+    words = ["" if share is None else f"{100 * share:.1f} %" for share in shares]
     hover = [
-        f"<b>{plain(step.name)}</b>: {theme.interval(step.interval)}<br>{share} of the gap"
+        f"<b>{plain(step.name)}</b>: {theme.interval(step.interval)}{f'<br>{share} of the gap' if share else ''}"
         for step, share in zip(steps, words, strict=True)
     ]
     return [
         {
-            "type": "bar", "x": list(place), "y": [step.interval.value * scale for step in steps], "base": base,
-            "width": 0.7, "marker": {"color": [step.colour for step in steps], "line": {"color": INK, "width": 0.5}},
-            "hovertext": hover, "hoverinfo": "text",
+            "type": "bar", "x": place, "y": [step.interval.value * scale for step in steps], "base": base,
+            "width": 0.7, "hovertext": hover, "hoverinfo": "text",
+            "marker": {
+                "color": [step.colour for step in steps], "line": {"color": INK, "width": 0.5},
+                "pattern": hatching([one.hatched] * len(steps)),
+            },
         },
+        whiskers("y", place, ends, reaches, cliponaxis=False),
         {
-            "type": "scatter", "mode": "markers", "x": list(place), "y": ends, "error_y": error(low, high),
+            "type": "scatter", "mode": "markers", "x": place, "y": ends,
             "marker": {"color": INK, "size": 3}, "cliponaxis": False, "hovertext": hover, "hoverinfo": "text",
         },
         {
-            "type": "scatter", "mode": "text", "x": list(place), "y": tops, "cliponaxis": False, "hoverinfo": "skip",
+            "type": "scatter", "mode": "text", "x": place, "y": tops, "cliponaxis": False, "hoverinfo": "skip",
             "text": [
                 share if from_zero else _signed(step.interval.value)
                 for step, share in zip(steps, words, strict=True)

@@ -1,5 +1,6 @@
 """A heat map of the network: milliseconds per step of every layer, a row for each framework and direction."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from profiler.drilldown.layers import Drilldown, differences
-from profiler.drilldown.roofline import flops, least_seconds
+from profiler.drilldown.roofline import flops, of_roof
 from profiler.drilldown.spans import Direction
 from profiler.subject import Subject
 from reports import theme
@@ -91,7 +92,7 @@ def live(view: View) -> Live:
     heat: Spec = {
         "type": "heatmap", "x": layers, "y": list(range(len(found))), "z": logs, "zmin": low, "zmax": high,
         "colorscale": "Viridis", "xgap": 1, "ygap": 4, "hoverinfo": "text",
-        "text": [[_hover(row, name) for name in layers] for row in found],
+        "text": [[_hover(row, name, view.ceilings) for name in layers] for row in found],
         "colorbar": {"title": {"text": "ms"}, "tickvals": ticks, "ticktext": [f"{10.0**t:g}" for t in ticks],
                      "thickness": 12},
     }  # fmt: skip
@@ -101,7 +102,7 @@ def live(view: View) -> Live:
     return Live({"": {"data": [heat], "layout": layout(190 + 56 * len(found), xaxis=x, yaxis=y)}})
 
 
-def _hover(row: Row, name: str) -> str:
+def _hover(row: Row, name: str, ceilings: Mapping[str, float]) -> str:
     seconds = row.seconds().get(name)
     if seconds is None:
         return f"{name}: not watched"
@@ -111,5 +112,5 @@ def _hover(row: Row, name: str) -> str:
     if not seconds or not flops(layer, row.direction, images):
         return said
     rate = flops(layer, row.direction, images) / seconds / 1e9
-    roof = least_seconds(layer, row.direction, images, row.drilldown.ceilings) / seconds
-    return f"{said}<br>{rate:.1f} GFLOP/s, {theme.percent(roof)} of the roof"
+    roof = of_roof(layer, row.direction, images, ceilings, seconds)
+    return f"{said}<br>{rate:.1f} GFLOP/s{f', {theme.percent(roof)} of the roof' if roof is not None else ''}"

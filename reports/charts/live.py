@@ -71,16 +71,32 @@ def axis(title: str = "", **more: Any) -> Spec:
     return {"title": {"text": title}, "automargin": True, "zeroline": False, **more}
 
 
-def reach(interval: Interval, scale: float = 1.0) -> tuple[float, float]:
-    """How far an interval reaches below and above its value; nowhere where it is unknown."""
+def hatching(where: Sequence[bool]) -> Spec:
+    """The pattern of bars that are hatched where fences changed what they measured."""
+    return {
+        "shape": ["/" if hatched else "" for hatched in where], "fillmode": "overlay",
+        "fgcolor": PAPER, "solidity": 0.15, "size": 9,
+    }  # fmt: skip
+
+
+def reach(interval: Interval, scale: float = 1.0) -> tuple[float, float] | None:
+    """How far an interval reaches below and above its value; None where it is unknown."""
     if interval.low is None or interval.high is None:
-        return 0.0, 0.0
+        return None
     return (interval.value - interval.low) * scale, (interval.high - interval.value) * scale
 
 
-def error(low: Sequence[float], high: Sequence[float]) -> Spec:
-    """Whiskers that reach `low` below and `high` above."""
-    return {
-        "type": "data", "symmetric": False, "array": list(high), "arrayminus": list(low),
+def whiskers(
+    along: str, x: Sequence[float], y: Sequence[float], reaches: Sequence[tuple[float, float] | None], **more: Any
+) -> Spec:
+    """A trace of nothing but whiskers along the axis "x" or "y", without those that are unknown.
+
+    Plotly draws a whisker of no width where a place's reach is 0 or null: an unknown one must have no place.
+    """
+    known = [(a, b, *found) for a, b, found in zip(x, y, reaches, strict=True) if found is not None]
+    xs, ys, below, above = (list(column) for column in zip(*known, strict=True)) if known else ([], [], [], [])
+    bars = {
+        "type": "data", "symmetric": False, "array": above, "arrayminus": below,
         "color": INK, "thickness": 1.2, "width": 5,
     }  # fmt: skip
+    return {"type": "scatter", "mode": "none", "x": xs, "y": ys, f"error_{along}": bars, "hoverinfo": "skip", **more}

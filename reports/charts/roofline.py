@@ -24,8 +24,15 @@ class Point:
     direction: Direction
     intensity: float
     """operations per byte that has to be moved"""
-    gflops: float
-    """operations per second, in 1e9"""
+    work: int
+    """operations per step"""
+    seconds: float
+    """per step"""
+
+    @property
+    def gflops(self) -> float:
+        """Operations per second, in 1e9."""
+        return self.work / self.seconds / 1e9
 
 
 def points(found: Drilldown, family: Family | None = None) -> list[Point]:
@@ -37,8 +44,8 @@ def points(found: Drilldown, family: Family | None = None) -> list[Point]:
         for layer in found.architecture:
             work = flops(layer, direction, images)
             if work and seconds.get(layer.name) and family in (None, layer.family):
-                moved = least_bytes(layer, direction, images)
-                placed.append(Point(layer.name, direction, work / moved, work / seconds[layer.name] / 1e9))
+                intensity = work / least_bytes(layer, direction, images)
+                placed.append(Point(layer.name, direction, intensity, work, seconds[layer.name]))
     return placed
 
 
@@ -50,16 +57,10 @@ def _watched(view: View) -> list[tuple[str, str, Drilldown]]:
     ]
 
 
-def _ceilings(view: View) -> dict[str, float]:
-    """The best of all drill-downs: one machine's roof."""
-    every = [d.ceilings for d in view.layers.values()]
-    return {unit: max(peak(c, unit) for c in every if c) for unit in ("GFLOP/s", "GB/s")}
-
-
 def _roof(view: View, low: float, high: float) -> tuple[list[float], list[float]]:
-    top = _ceilings(view)
+    top, slope = (peak(view.ceilings, unit) for unit in ("GFLOP/s", "GB/s"))
     x = np.geomspace(low, high, 60)
-    return [float(v) for v in x], [float(min(top["GFLOP/s"], v * top["GB/s"])) for v in x]
+    return [float(v) for v in x], [float(min(top, v * slope)) for v in x]
 
 
 def _range(view: View) -> tuple[float, float]:
@@ -70,20 +71,18 @@ def _range(view: View) -> tuple[float, float]:
 def finding(view: View) -> str:
     """How much of the roof each framework's convolutions reach."""
     words = []
+    top = peak(view.ceilings, "GFLOP/s")
     for title, _, found in _watched(view):
-        images = int(found.conditions["batch_size"])
-        convolutions = [layer for layer in found.architecture if layer.family is Family.CONVOLUTION]
-        work = sum(flops(layer, d, images) for layer in convolutions for d in Direction if found.layers(d))
-        seconds = sum(found.layers(d).get(layer.name, 0.0) for layer in convolutions for d in Direction)
-        if seconds:
-            share = work / seconds / 1e9 / _ceilings(view)["GFLOP/s"]
-            words.append(f"{title} {theme.percent(share)}")
+        convolutions = points(found, Family.CONVOLUTION)
+        if convolutions:
+            rate = sum(p.work for p in convolutions) / sum(p.seconds for p in convolutions) / 1e9
+            words.append(f"{title} {theme.percent(rate / top)}")
     return f"Convolutions reach, of this machine's peak: {'; '.join(words)}"
 
 
 def shown(view: View) -> bool:
     """Where layers were watched and the machine's ceilings measured."""
-    return bool(view.layers) and any(d.ceilings for d in view.layers.values()) and bool(_points_of_any(view))
+    return bool(view.ceilings) and bool(_points_of_any(view))
 
 
 def _points_of_any(view: View) -> list[Point]:

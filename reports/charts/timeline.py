@@ -8,10 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from profiler.estimate import NS, moving_steps, steady_steps, warm_up, warmup_steps
+from profiler.estimate import NS, beginning, moving_steps, steady_steps, warm_up
 from profiler.run import Run, StepTable
 from profiler.stability import drifted
 from profiler.stats import outer_fences
+from profiler.steady import Kind
 from profiler.subject import Subject
 from reports import theme
 from reports.charts import canvas, thinning
@@ -31,12 +32,15 @@ class Mark(StrEnum):
     ASRUN = "as-run step"
     FENCED = "fenced step"
     WARM_UP = "warm-up"
+    KEPT_APART = "kept apart"
+    """not averaged in, and no warm-up: a beginning that was not slower, or did not end"""
     OUTLIER = "outlier"
 
 
 LOOK = {
     Mark.ASRUN: ("#0072b2", "o", "circle"), Mark.FENCED: ("#8e4585", "s", "square"),
-    Mark.WARM_UP: ("#e69f00", "^", "triangle-up"), Mark.OUTLIER: ("#d7301f", "X", "x"),
+    Mark.WARM_UP: ("#e69f00", "^", "triangle-up"), Mark.KEPT_APART: ("#7f7f7f", "v", "triangle-down"),
+    Mark.OUTLIER: ("#d7301f", "X", "x"),
 }  # fmt: skip
 """colour, matplotlib's marker, Plotly's symbol: never told apart by colour alone"""
 
@@ -86,7 +90,9 @@ def _marks(run: Run) -> NDArray[np.object_]:
     full = train.images == run.batch_size
     marks = np.full(len(train), Mark.ASRUN, np.object_)
     marks[train.fenced] = Mark.FENCED
-    marks[full & (np.cumsum(full) <= warmup_steps(run))] = Mark.WARM_UP
+    found = beginning(train, run.batch_size)
+    apart = Mark.WARM_UP if found.kind is Kind.WARM_UP else Mark.KEPT_APART
+    marks[full & (np.cumsum(full) <= found.start)] = apart
     outside = (train.wall_ns < low) | (train.wall_ns > high)
     marks[outside & np.isin(_places(train), _places(steady))] = Mark.OUTLIER
     return marks
@@ -128,7 +134,8 @@ def finding(view: View) -> str:
 
 def _in_words(run: Run) -> str:
     found = warm_up(run)
-    kind = f"{found.steps} steps of {found.kind}" if found.steps > 1 else str(found.kind)
+    counted = found.kind in (Kind.WARM_UP, Kind.SLOWDOWN) and found.steps > 1
+    kind = f"{found.steps} steps of {found.kind}" if counted else str(found.kind)
     return f"{kind}, drifting" if drifted(run) else kind
 
 
