@@ -16,8 +16,8 @@ PANEL, EDGES = 3.3, 0.7
 """inches: of a series, and of title and source line"""
 MOST_LABELS = 12
 """runs that are named below their bars; of more, every second, third ... one is"""
-NO_EVALUATE, SHORT = "\nno evaluate", "*"
-"""below the bar of a run that did not evaluate, and below one that is not named"""
+SHORT = "*"
+"""below the bar of a run that did not evaluate and is not named"""
 MOST_IDS = 8
 """runs that are named in the source line, of all series together; of more, the first and the last"""
 
@@ -44,10 +44,11 @@ def _panel(axes: Axes, series: Series) -> None:
     axes.set_ylim(0, 1.08 * highest)
     axes.set_xlim(-0.6, max(len(series.entries), 4) - 0.4)
     step = -(-len(series.entries) // MOST_LABELS)
-    labels = {x: label for x, e in enumerate(series.entries) if (label := _label(e, x % step == 0))}
-    axes.set_xticks(list(labels), list(labels.values()), fontsize=canvas.SMALL)
-    short = f"\n({SHORT}: no evaluate)" if SHORT in labels.values() else ""
-    axes.set_ylabel(f"seconds per epoch{short}")
+    named = [(x, e) for x, e in enumerate(series.entries) if x % step == 0]
+    axes.set_xticks([x for x, _ in named], [_label(e) for _, e in named], fontsize=canvas.SMALL)
+    shorter = [x for x, e in enumerate(series.entries) if x % step and not has_evaluate(e)]
+    axes.set_xticks(shorter, [SHORT] * len(shorter), fontsize=canvas.SMALL, minor=True)
+    axes.set_ylabel(f"seconds per epoch{f'\n({SHORT}: no evaluate)' if shorter else ''}")
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_title(
         f"{heading(series).partition(' | ')[0]}\n{finding(series)}", loc="left", fontsize=10, weight="bold"
@@ -56,12 +57,9 @@ def _panel(axes: Axes, series: Series) -> None:
     axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(1, 1), frameon=False, fontsize=canvas.SMALL)
 
 
-def _label(entry: Entry, named: bool) -> str:
-    """What stands below a bar. One without evaluate is shorter for that alone, and says so even unnamed."""
-    evaluated = has_evaluate(entry)
-    if not named:
-        return "" if evaluated else SHORT
-    return f"{entry.version}\n{entry.created[:10]}{'' if evaluated else NO_EVALUATE}"
+def _label(entry: Entry) -> str:
+    """What stands below a named bar. One without evaluate is shorter for that alone."""
+    return f"{entry.version}\n{entry.created[:10]}{'' if has_evaluate(entry) else '\nno evaluate'}"
 
 
 def _whisker(axes: Axes, x: int, series: Series, longest: float) -> float:
