@@ -140,8 +140,9 @@ def audit(subjects: Sequence[Subject]) -> list[Item]:
 
 
 def _others(subjects: Sequence[Subject]) -> Iterator[tuple[str, Read, str]]:
-    """What else the frameworks said of themselves, a loop of one's own too: nobody knows what that can move."""
-    known = (key for s in subjects for run in s.runs for key in run.manifest["framework"])
+    """What else loops of one's own said of themselves: nobody knows what that can move."""
+    own = (run for s in subjects for run in s.runs if run.manifest["data"]["kind"] == "own")
+    known = (key for run in own for key in run.manifest["framework"])
     for key in dict.fromkeys(known):
         if key not in NO_CONDITIONS | LISTED:
             yield key, _Framework(key), "both"

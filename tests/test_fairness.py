@@ -47,7 +47,12 @@ def test_what_differs_is_found_and_comes_first(
 
 def test_a_condition_that_only_a_loop_of_ones_own_has_is_compared_too(make_run: MakeRun) -> None:
     subjects = group(
-        [make_run([1.0] * 6, config={"label": str(n)}, framework={"threads": n, "pinned": True}) for n in (4, 8)]
+        [
+            make_run(
+                [1.0] * 6, config={"label": str(n)}, framework={"threads": n, "pinned": True}, data={"kind": "own"}
+            )
+            for n in (4, 8)
+        ]
     )
     items = {item.name: item for item in audit(subjects)}
     assert list(items["threads"].values.values()) == ["4", "8"]
