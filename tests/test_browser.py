@@ -18,8 +18,9 @@ HOSTILE = '</script><img src=x onerror="window.broken=1"><b>bold</b>&amp;\''
 
 @pytest.fixture
 def report(make_run: MakeRun, tmp_path: Path) -> Path:
-    """Two subjects with as-run and fenced steps; one has a label that tries to be more than text."""
+    """Two subjects whose fences do harm; one has a label that tries to be more than text."""
     noisy, labels = np.random.default_rng(5).normal(1, 0.01, 30), {HOSTILE: 2.0, "fast": 1.0}
+    noisy[10:15] *= 1.5
     runs = [make_run(noisy * s, config={"label": label}, evaluation=[0.2]) for label, s in labels.items()]
     for run in runs:
         run.train.fenced[10:15] = True
@@ -49,6 +50,8 @@ def test_every_chart_is_drawn_nothing_is_fetched_and_nothing_complained_of(opene
         drawn(page, chart)
     assert page.locator("#breakdown path.xerror").count() == 4
     assert page.locator("#gap path.yerror").count() >= 2
+    page.locator("#gap").get_by_label("where the work was done").check()
+    assert "fences make a step 1.5" in (page.locator("#gap .annotation-text").text_content() or "")
     assert opened.said == [(report / "index.html").as_uri()]
 
 

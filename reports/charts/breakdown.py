@@ -203,7 +203,7 @@ def _segments(view: View, rows: Sequence[Bar], scales: Sequence[float]) -> list[
                 "hovertext": [_hover(bar, phase) for bar in rows], "hoverinfo": "text",
                 "marker": {
                     "color": colour, "line": {"color": PAPER, "width": 0.5},
-                    "pattern": hatching([bar.hatched for bar in rows]),
+                    "pattern": hatching([bar.hatched for bar in rows], colour),
                 },
             }
         )  # fmt: skip

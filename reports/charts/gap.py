@@ -212,6 +212,7 @@ def _steps(one: Waterfall, steps: list[Column], scale: float, from_zero: bool) -
     place = list(range(len(steps)) if from_zero else range(1, len(steps) + 1))
     base = [0.0 if from_zero else step.start for step in steps]
     ends = [step.interval.value * scale if from_zero else step.end for step in steps]
+    colours = [step.colour for step in steps]
     reaches = [reach(step.interval, scale) for step in steps]
     tops = [
         max(foot, end) + (found[1] if found else 0.0) for foot, end, found in zip(base, ends, reaches, strict=True)
@@ -227,8 +228,8 @@ def _steps(one: Waterfall, steps: list[Column], scale: float, from_zero: bool) -
             "type": "bar", "x": place, "y": [step.interval.value * scale for step in steps], "base": base,
             "width": 0.7, "hovertext": hover, "hoverinfo": "text",
             "marker": {
-                "color": [step.colour for step in steps], "line": {"color": INK, "width": 0.5},
-                "pattern": hatching([one.hatched] * len(steps)),
+                "color": colours, "line": {"color": INK, "width": 0.5},
+                "pattern": hatching([one.hatched] * len(steps), colours),
             },
         },
         whiskers("y", place, ends, reaches, cliponaxis=False),

@@ -71,11 +71,11 @@ def axis(title: str = "", **more: Any) -> Spec:
     return {"title": {"text": title}, "automargin": True, "zeroline": False, **more}
 
 
-def hatching(where: Sequence[bool]) -> Spec:
-    """The pattern of bars that are hatched where fences changed what they measured."""
+def hatching(where: Sequence[bool], colour: str | list[str]) -> Spec:
+    """The pattern of bars in `colour` that are hatched where fences changed what they measured."""
     return {
-        "shape": ["/" if hatched else "" for hatched in where], "fillmode": "overlay",
-        "fgcolor": PAPER, "solidity": 0.15, "size": 9,
+        "shape": ["/" if hatched else "" for hatched in where], "fillmode": "replace",
+        "fgcolor": colour, "bgcolor": PAPER, "solidity": 0.9, "size": 9,
     }  # fmt: skip
 
 
