@@ -102,10 +102,8 @@ def families_of_one(d: Drilldown) -> str:
 
 def families_of_two(slow: Drilldown, fast: Drilldown) -> list[list[str]]:
     """Rows for the page: family, direction, both sides, the difference; the largest first."""
-    found = [(d.seconds, [d.family, d.direction, d.slow, d.fast]) for d in family_differences(slow, fast)]
+    found = [(str(d.family), str(d.direction), d.slow, d.fast) for d in family_differences(slow, fast)]
     around = slow.around(), fast.around()
-    found += [(a - around[1][family], [family, "", a, around[1][family]]) for family, a in around[0].items()]
-    return [
-        [str(family), str(direction), *map(theme.milliseconds, (*sides, gap))]
-        for gap, (family, direction, *sides) in sorted(found, key=lambda item: -abs(item[0]))
-    ]
+    found += [(str(family), "", seconds, around[1][family]) for family, seconds in around[0].items()]
+    found.sort(key=lambda row: -abs(row[2] - row[3]))
+    return [[family, way, *map(theme.milliseconds, (a, b, a - b))] for family, way, a, b in found]

@@ -8,6 +8,7 @@ from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 from matplotlib.figure import Figure
 from plotly.offline import get_plotlyjs
 
@@ -22,6 +23,13 @@ from reports.text import conditions
 from reports.view import View
 from reports.words import accuracy_is_comparable, how_known
 
+
+def _with_code(text: str) -> Markup:
+    """Text, escaped, with what stands between backticks set as code."""
+    parts = enumerate(text.split("`"))
+    return Markup("").join(Markup("<code>{}</code>").format(part) if i % 2 else part for i, part in parts)
+
+
 _TEMPLATES = Environment(
     loader=PackageLoader("reports"),
     autoescape=True,
@@ -29,6 +37,7 @@ _TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+_TEMPLATES.filters["with_code"] = _with_code
 FEW = 4
 """options that are shown side by side; more are a list to choose from"""
 

@@ -70,19 +70,16 @@ def put(report: Report, out: Path) -> None:
 def drilldowns(runs: Sequence[Run], runs_dir: Path) -> Found:
     """The drill-downs beside the runs."""
     contenders = {key_of(run.framework, str(run.manifest["framework"]["device"])) for run in runs}
-    layers, operators = (_readable(store.drilldowns(runs_dir, file), _layers) for file in (LAYERS, OPERATORS))
-    lines, stacks = (
-        {
-            name: found
-            for name in contenders
-            for found in _readable(store.drilldowns(runs_dir, file, f"{verb}-{name}-")[:1], read)
-        }
-        for verb, file, read in (("lines", LINES, _lines), ("flame", TEXT, _stacks))
-    )
-    return Found(list(layers), list(operators), lines, stacks)
+    layers, operators = (_read_each(store.drilldowns(runs_dir, file), _layers) for file in (LAYERS, OPERATORS))
+
+    def newest[T](verb: str, file: str, read: Callable[[Path], T]) -> dict[str, T]:
+        paths = {name: store.drilldowns(runs_dir, file, f"{verb}-{name}-")[:1] for name in contenders}
+        return {name: found for name, one in paths.items() for found in _read_each(one, read)}
+
+    return Found(list(layers), list(operators), newest("lines", LINES, _lines), newest("flame", TEXT, _stacks))
 
 
-def _readable[T](paths: Iterable[Path], read: Callable[[Path], T]) -> Iterator[T]:
+def _read_each[T](paths: Iterable[Path], read: Callable[[Path], T]) -> Iterator[T]:
     """What the files hold; one that cannot be read is no reason to have no report."""
     for path in paths:
         try:
