@@ -65,7 +65,8 @@ def test_two_labels_make_a_report_of_two_subjects(runs: Path, capsys: pytest.Cap
     summary = json.loads((out / "summary.json").read_text())
     assert [gap["slow"].split("-")[1] for gap in summary["gaps"]] == ["slow one"]
     names = {path.name for path in out.iterdir()}
-    assert names == {"index.html", "breakdown.png", "gap.png", "accuracy.png", "summary.json", "phases.csv"}
+    pictures = {f"{name}.png" for name in ("breakdown", "gap", "accuracy", "timeline")}
+    assert names == {"index.html", *pictures, "summary.json", "phases.csv"}
 
     first = store.find(runs)[0].name
     assert main(["report", first, "--runs-dir", str(runs), "--out", str(out)]) == 0

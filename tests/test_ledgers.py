@@ -28,4 +28,4 @@ def test_a_fenced_mark_waits_before_it_reads_the_clock_and_an_as_run_one_does_no
         ("train", Ledger.FENCED, 107),
         ("evaluate", Ledger.ASRUN, 7),
     ]
-    assert sink.ended[0].durations == {Phase.EPOCH_START: 1, Phase.FORWARD: 7}
+    assert sink.ended[0].durations == {Phase.EPOCH_START: 1, Phase.EVALUATE: 7}

@@ -23,6 +23,11 @@ def numbers(value: Any, path: str = "") -> dict[str, Any]:
     return {path: value}
 
 
+def alike(a: Any, b: Any) -> bool:
+    """Equal, but for the last digits of a number."""
+    return bool(a == pytest.approx(b, rel=1e-9)) if isinstance(a, float) else a == b
+
+
 @pytest.mark.parametrize("name", ["batch-128", "batch-8"])
 def test_the_sample_is_made_from_its_stored_runs(name: str) -> None:
     runs_dir = SAMPLE / "runs" / name
@@ -30,6 +35,8 @@ def test_the_sample_is_made_from_its_stored_runs(name: str) -> None:
     runs = [store.read(path) for path in paths]
     view = build(runs, report.floors(runs_dir), report.drilldowns(runs, runs_dir))
     stored = json.loads((SAMPLE / name / "summary.json").read_text())
-    assert numbers(stored) == pytest.approx(numbers(view.summary), rel=1e-9)
+    then, now = numbers(stored), numbers(json.loads(json.dumps(view.summary)))
+    assert then.keys() == now.keys()
+    assert {path: value for path, value in then.items() if not alike(value, now[path])} == {}
     assert view.verdict in html.unescape((SAMPLE / name / "index.html").read_text())
     assert all(run.manifest["data"]["kind"] == "cifar10" for run in runs)
