@@ -9,11 +9,13 @@ from matplotlib.legend import Legend
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
+from profiler.drilldown.found import Found
 from profiler.phases import Phase
 from reports import theme
 from reports.charts import CHARTS, accuracy, breakdown, canvas, gap, thinning, timeline
 from reports.view import View, build
 from tests.conftest import MakeRun
+from tests.test_layers import drilldown
 
 LUCID = {"config": {"framework": "lucid"}, "framework": {"name": "lucid", "title": "Lucid"}}
 TORCH = {"config": {"framework": "torch"}, "framework": {"name": "torch", "title": "PyTorch"}}
@@ -207,3 +209,23 @@ def test_an_svg_has_a_dark_scheme_and_the_same_bytes_every_time(make_run: MakeRu
     assert first == second
     assert "prefers-color-scheme:dark" in first
     assert theme.INK in first
+
+
+def test_a_roofs_axes_say_plain_numbers(make_run: MakeRun) -> None:
+    run = make_run([1.0] * 6)
+    watched = [drilldown({"fc": 0.5, "stem.conv": 1.0}, {}, framework=run.manifest["framework"], batch_size=10)]
+    figure = CHARTS["roofline"].static(build([run], found=Found(layers=watched)))
+    canvas.png(figure)
+    ticks = [
+        label.get_text() for axis in (figure.axes[0].xaxis, figure.axes[0].yaxis) for label in axis.get_ticklabels()
+    ]
+    assert ticks
+    assert all(float(tick) > 0 for tick in ticks if tick)
+
+
+def test_the_timelines_legend_and_title_stand_apart(make_run: MakeRun) -> None:
+    figure = timeline.static(build([make_run(np.linspace(1, 1.3, 40), config={"label": "a long name " * 4})]))
+    canvas.png(figure)
+    legend = figure.findobj(Legend)[0].get_window_extent()
+    title = next(text for text in figure.findobj(Text) if text.get_text().startswith("a long name"))
+    assert not legend.overlaps(title.get_window_extent())

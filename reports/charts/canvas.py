@@ -21,6 +21,7 @@ matplotlib.rcParams["axes.edgecolor"] = matplotlib.rcParams["xtick.color"] = the
 matplotlib.rcParams["ytick.color"] = theme.INK
 matplotlib.rcParams["xtick.labelsize"] = matplotlib.rcParams["ytick.labelsize"] = 8
 matplotlib.rcParams["hatch.linewidth"] = 0.5
+matplotlib.rcParams["axes.axisbelow"] = True
 WIDTH, DPI = 8.0, 200
 """inches, and pixels of each: 10 points are 14 pixels where a picture is shown 800 wide"""
 SMALL, SOURCE_SIZE = 8.0, 6.5

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from profiler.drilldown.layers import Drilldown
 from profiler.drilldown.roofline import flops, least_bytes, peak
@@ -104,6 +105,8 @@ def static(view: View) -> Figure:
                 )  # fmt: skip
     axes.set_xscale("log")
     axes.set_yscale("log")
+    for one in (axes.xaxis, axes.yaxis):
+        one.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.set_xlabel("operations per byte that has to be moved", fontsize=canvas.SMALL)
     axes.set_ylabel("GFLOP/s", fontsize=canvas.SMALL)
     axes.grid(color=theme.GRID, which="major")

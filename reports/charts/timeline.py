@@ -156,18 +156,18 @@ def static(view: View) -> Figure:
     left_out = f" (the first {PANELS} of {len(found)} runs)" if len(found) > PANELS else ""
     figure, panels = canvas.figure(view, finding(view) + left_out, height=1.2 + 2.1 * len(some), rows=len(some))
     for axes, one in zip(panels, some, strict=True):
-        _panel(axes, one)
+        _panel(axes, one, pad=22 if axes is panels[0] else 6)  # the first has the legend below its title
     panels[-1].set_xlabel("training step", fontsize=canvas.SMALL)
     handles = dict(pair for axes in panels for pair in zip(*axes.get_legend_handles_labels()[::-1], strict=True))
     panels[0].legend(
         handles.values(), handles.keys(), ncols=6, fontsize=canvas.SMALL, frameon=False,
-        loc="lower right", bbox_to_anchor=(1, 1.0),
+        loc="lower left", bbox_to_anchor=(-0.02, 0.98),
     )  # fmt: skip
     return figure
 
 
-def _panel(axes: Axes, one: Track) -> None:
-    axes.set_title(f"{one.title}{one.note}", loc="left", fontsize=canvas.SMALL + 1, weight="bold", pad=16)
+def _panel(axes: Axes, one: Track, pad: float) -> None:
+    axes.set_title(f"{one.title}{one.note}", loc="left", fontsize=canvas.SMALL + 1, weight="bold", pad=pad)
     axes.plot(one.number, one.seconds, color=theme.GRID, lw=0.8, zorder=1)
     axes.plot(*one.canary, color=theme.MUTED, lw=1, ls=":", label="canary, scaled", zorder=2)
     for mark, (colour, shape, _) in LOOK.items():
