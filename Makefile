@@ -1,7 +1,7 @@
 # `make help` lists the targets. Each prepares what it needs, .venv first.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo profile profile-lucid profile-torch profile-mlx noise layers lines-lucid lines-torch flame-lucid flame-torch report history sample test lint format bench clean lock
+.PHONY: help setup demo profile profile-lucid profile-torch profile-mlx noise layers lines-lucid lines-torch lines-mlx flame-lucid flame-torch flame-mlx report history sample test lint format bench clean lock
 
 PRESET ?= quick
 DEVICE ?= auto
@@ -56,6 +56,9 @@ flame-lucid: $(READY) ## where Lucid's Python time is: sampled stacks by phase (
 flame-torch: $(READY) ## the same for PyTorch
 	@$(PROFILER) flame --framework torch $(DRILL)
 
+flame-mlx: $(READY) ## the same for MLX
+	@$(PROFILER) flame --framework mlx $(DRILL)
+
 HOT = ls "$(RUNS)"/drilldown/*-flame-$(1)-*/hot.txt >/dev/null 2>&1 || $(PROFILER) flame --framework $(1) $(DRILL)
 lines-lucid: $(READY) ## time of the lines of Lucid's hot functions, which flame-lucid finds (line_profiler)
 	@$(call HOT,lucid)
@@ -64,6 +67,10 @@ lines-lucid: $(READY) ## time of the lines of Lucid's hot functions, which flame
 lines-torch: $(READY) ## the same for PyTorch
 	@$(call HOT,torch)
 	@$(PROFILER) lines --framework torch $(DRILL)
+
+lines-mlx: $(READY) ## the same for MLX
+	@$(call HOT,mlx)
+	@$(PROFILER) lines --framework mlx $(DRILL)
 
 report: $(READY) ## the report again, from the newest stored runs; SVG=1: the pictures as SVG too
 	@$(PROFILER) report $(STORES) $(if $(SVG),--svg)

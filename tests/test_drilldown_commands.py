@@ -82,6 +82,16 @@ def test_lines_of_nothing_known_are_refused_in_one_line(
     assert errors.count("\n") == 1
 
 
+def test_stacks_without_a_hot_python_function_have_no_lines_to_time(
+    runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store.keep_files(runs, "flame-fake-cpu", {stacks.HOT: ""})
+    assert drill(runs, "lines", framework="fake") == 2
+    errors = capsys.readouterr().err
+    assert "native code" in errors
+    assert errors.count("\n") == 1
+
+
 def can_sample() -> bool:
     """Whether this machine lets py-spy look at a process that it starts."""
     spy = Path(sys.executable).parent / "py-spy"

@@ -76,7 +76,12 @@ def _wanted(args: argparse.Namespace) -> list[tuple[str, str]]:
             f"no stacks of {args.framework} yet; `python -m profiler flame --framework {args.framework}` finds its "
             "hot functions, or name them by --function"
         )
-    rows = [line.split(":") for line in known.splitlines()]
+    rows = [line.split(":") for line in known.splitlines() if line]
+    if not rows:
+        raise UserError(
+            f"the stacks of {args.framework} have no Python function of its own that is hot: its work is done in native "
+            "code; name functions by --function"
+        )
     return [(file, function) for file, function, _ in rows[:HOT]]
 
 
