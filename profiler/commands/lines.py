@@ -79,8 +79,8 @@ def _wanted(args: argparse.Namespace) -> list[tuple[str, str]]:
     rows = [line.split(":") for line in known.splitlines() if line]
     if not rows:
         raise UserError(
-            f"the stacks of {args.framework} have no Python function of its own that is hot: its work is done in native "
-            "code; name functions by --function"
+            f"the stacks of {args.framework} have no Python function of its own that is hot: its work is done in "
+            "native code; name functions by --function"
         )
     return [(file, function) for file, function, _ in rows[:HOT]]
 
