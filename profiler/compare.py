@@ -62,8 +62,13 @@ class Gap:
 
     @property
     def clear(self) -> bool:
-        """Whether the epochs differ, either way: the interval excludes 1 and the ratio is beyond the floor."""
-        return self.ratio.excludes(1) and abs(self.ratio.value - 1) > (self.floor or 0.0)
+        """Whether the epochs differ, either way: the intervals say so and the ratio is beyond the floor."""
+        return self._differs and abs(self.ratio.value - 1) > (self.floor or 0.0)
+
+    @property
+    def _differs(self) -> bool:
+        """Whether both intervals exclude equality: of few wild steps the ratio's alone may, or the difference's."""
+        return self.ratio.excludes(1) and self.seconds.interval().excludes(0)
 
     @property
     def _by_interval(self) -> str:
@@ -72,7 +77,7 @@ class Gap:
             return "undecided"
         if low > 1 - EQUAL_WITHIN and high < 1 + EQUAL_WITHIN:
             return "equal"
-        return "slower" if low > 1 else "undecided"
+        return "slower" if low > 1 and self._differs else "undecided"
 
 
 def gaps(subjects: Sequence[Subject], floor: float | None = None) -> list[Gap]:

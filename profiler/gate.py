@@ -28,6 +28,8 @@ def decide(gap: Gap, allowed: float) -> Decision:
         return Decision(False, False, text)
     if low > 1 + allowed:
         above = f"above the allowed {limit} ({_range(gap.ratio)}, {gap.kind})"
+        if not gap.seconds.interval().excludes(0):
+            return Decision(False, True, f"{above}, but the difference in seconds may be 0: passed")
         if not gap.clear:
             floor = _percent(gap.floor or 0.0)
             return Decision(False, True, f"{above}, but within the noise floor of {floor}: passed")

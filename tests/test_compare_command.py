@@ -1,7 +1,10 @@
 """`compare`, in this process, on runs of the scripted fake and on runs made from known numbers."""
 
 import json
+import os
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -131,3 +134,18 @@ def test_a_page_is_not_written_among_foreign_files_and_then_nothing_is_printed(
     printed = capsys.readouterr()
     assert (printed.out, printed.err.count("\n")) == ("", 1)
     assert [path.name for path in mine.iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.parametrize(("slower_by", "status"), [(0.5, 1), (0.0, 0)])
+def test_the_gates_status_stands_although_nobody_reads_its_output(
+    make_run: MakeRun, slower_by: float, status: int
+) -> None:
+    a, b = make_run(STEADY), make_run([s * (1 + slower_by) for s in STEADY])
+    words = ["compare", a.id, b.id, "--runs-dir", str(a.path.parent), "--fail-above", "2"]
+    reader, writer = os.pipe()
+    os.close(reader)
+    result = subprocess.run(
+        [sys.executable, "-u", "-m", "profiler", *words], stdout=writer, stderr=subprocess.PIPE, text=True
+    )
+    os.close(writer)
+    assert (result.returncode, result.stderr) == (status, "")

@@ -4,7 +4,7 @@ import pytest
 
 from profiler.compare import Gap, gap
 from profiler.gate import decide
-from profiler.stats import Interval
+from profiler.stats import Estimate, Interval
 from profiler.subject import of
 from tests.conftest import MakeRun
 
@@ -12,7 +12,7 @@ from tests.conftest import MakeRun
 @pytest.fixture
 def found(make_run: MakeRun) -> Gap:
     a, b = (of(name, (make_run([1.0] * 6, config={"label": name}),)) for name in "ab")
-    return gap(b, a)
+    return replace(gap(b, a), seconds=Estimate(1.0, 1e-6))
 
 
 @pytest.mark.parametrize(
@@ -64,3 +64,13 @@ def test_an_unknown_interval_decides_nothing(found: Gap) -> None:
     assert (decision.failed, decision.known) == (False, False)
     assert "unknown" in decision.text
     assert "passed" not in decision.text
+
+
+def test_a_difference_that_may_be_0_does_not_fail_and_is_not_called_slower(found: Gap) -> None:
+    """The ratio's interval alone excludes 1: few wild steps do that."""
+    wild = replace(found, ratio=Interval(1.58, 1.03, 2.44), seconds=Estimate(0.004, 1e-5, 3))
+    decision = decide(wild, 0.02)
+    assert (decision.failed, decision.known) == (False, True)
+    assert "may be 0" in decision.text
+    assert wild.verdict == "undecided"
+    assert not wild.clear

@@ -10,7 +10,7 @@ from pathlib import Path
 from profiler import compare, gate, noise, store, subject
 from profiler.commands import report
 from profiler.commands.options import add_runs_dir
-from profiler.commands.status import GATE_FAILED
+from profiler.commands.status import GATE_FAILED, output
 from profiler.drilldown.found import Found, contender
 from profiler.errors import UserError
 from profiler.run import Run
@@ -56,10 +56,14 @@ def execute(args: argparse.Namespace) -> int:
     floor = noise.applying(floors, runs)
     gap = compare.gap(b, a, floor.share if floor else None)
     page = _write([a, b], floors, args) if args.out else None
-    print(comparison(a, b, gap, floor))
-    if page:
-        print(f"report: {page}")
-    return 0 if args.fail_above is None else _gate(gap, args.fail_above / 100)
+    decision = None if args.fail_above is None else gate.decide(gap, args.fail_above / 100)
+    with output():  # whoever reads may have read enough: what was decided stands
+        print(comparison(a, b, gap, floor))
+        if page:
+            print(f"report: {page}")
+        if decision is not None:
+            _say(decision)
+    return GATE_FAILED if decision is not None and decision.failed else 0
 
 
 def _subject(side: Sequence[Run], name: str) -> Subject:
@@ -81,11 +85,8 @@ def _write(subjects: Sequence[Subject], floors: noise.Floors, args: argparse.Nam
     return Path(args.out) / page.page
 
 
-def _gate(gap: compare.Gap, allowed: float) -> int:
-    """Say what is decided, and the exit status."""
-    decision = gate.decide(gap, allowed)
+def _say(decision: gate.Decision) -> None:
     if decision.known:
         print(f"gate: {decision.text}")
     else:
         print(f"WARNING: gate: {decision.text}", file=sys.stderr)
-    return GATE_FAILED if decision.failed else 0

@@ -1,13 +1,12 @@
 """The command line: finds the verb, and maps what goes wrong to exit statuses."""
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 from typing import NoReturn, Protocol, cast
 
-from profiler.commands.status import INTERRUPTED, USAGE_ERROR
+from profiler.commands.status import INTERRUPTED, USAGE_ERROR, drop_output
 from profiler.errors import UserError
 
 
@@ -73,5 +72,5 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_output()
         return 0
