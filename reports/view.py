@@ -110,9 +110,11 @@ def of_subjects(
     pairs = tuple(gaps(subjects, floor.share if floor else None))
     flagged = {s.id: {run.id: flags(run) for run in s.runs} for s in subjects}
     fairness = tuple(audit(subjects))
-    layers, operators = (_drilldowns(subjects, newest) for newest in (found.layers, found.operators))
-    lines = _of_contenders(subjects, found.lines, lines_conditions)
-    stacks = _of_contenders(subjects, found.stacks, lambda sampled: sampled.conditions)
+    alone = _told_apart(subjects)
+    layers, operators = (_drilldowns(alone, newest) for newest in (found.layers, found.operators))
+    lines = _of_contenders(alone, found.lines, lines_conditions)
+    stacks = _of_contenders(alone, found.stacks, lambda sampled: sampled.conditions)
+    drillable = all(side in alone for g in pairs[:1] for side in (g.slow, g.fast))
     return View(
         subjects=subjects,
         gaps=pairs,
@@ -126,7 +128,7 @@ def of_subjects(
         deeper=tuple(words.deeper(pairs, layers, operators, lines)),
         moved=tuple(line for subject in subjects for line in words.moved(subject)),
         cautions=tuple(words.cautions(subjects, pairs, fairness, flagged)),
-        next=words.following(subjects, pairs, flagged, bool(layers), bool(stacks)),
+        next=words.following(subjects, pairs, flagged, bool(layers) or not drillable, bool(stacks) or not drillable),
         layers=layers,
         operators=operators,
         lines=lines,
@@ -138,6 +140,13 @@ def of_subjects(
         ),
         summary=summarise(subjects, pairs, fairness),
     )
+
+
+def _told_apart(subjects: Sequence[Subject]) -> list[Subject]:
+    """Those whose framework, version and device no other has: a drill-down knows neither labels nor settings."""
+    frameworks = [s.first.manifest["framework"] for s in subjects]
+    keys = [(f["name"], f["version"], f["device"]) for f in frameworks]
+    return [s for s, key in zip(subjects, keys, strict=True) if keys.count(key) == 1]
 
 
 def _of_contenders[T](

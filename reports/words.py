@@ -279,10 +279,11 @@ def deeper(
     operators: Mapping[str, Drilldown],
     lines: Mapping[str, Mapping[str, Any]],
 ) -> Iterator[str]:
-    """What the drill-downs say of the headline gap: the operators, the layers and the line that weigh most."""
+    """Where the headline gap's work is done, where that is not where it is charged; and what the drill-downs say."""
     if not pairs:
         return
     slow, fast = pairs[0].slow, pairs[0].fast
+    yield from _done(pairs[0])
     if slow.id in operators and fast.id in operators:
         yield from _of_operators(operators[slow.id], operators[fast.id])
     if slow.id in layers and fast.id in layers:
@@ -292,6 +293,18 @@ def deeper(
             yield f"Layers that lose most, per step: {', '.join(named)}."
     if slow.id in lines:
         yield _of_lines(slow, lines[slow.id])
+
+
+def _done(headline: Gap) -> Iterator[str]:
+    """The phases whose work the gap is made of, where fences show others than the clock charges."""
+    fenced = headline.fenced
+    if fenced is None or fenced.verdict != "slower" or largest(fenced)[0][0] is largest(headline)[0][0]:
+        return
+    parts = (
+        f"{phase} {theme.seconds(part.value)} ({theme.percent(fenced.share(part.value))})"
+        for phase, part in largest(fenced)
+    )
+    yield f"The work that makes the gap is done elsewhere (fenced steps, per epoch): {', '.join(parts)}."
 
 
 def _of_operators(slow: Drilldown, fast: Drilldown) -> Iterator[str]:

@@ -35,16 +35,18 @@ STACKS = Stacks(
 @pytest.fixture
 def view(make_run: MakeRun) -> View:
     """Two subjects with fenced steps, layers and stacks."""
-    noisy = np.random.default_rng(5).normal(1, 0.01, 30)
+    noisy, sides = np.random.default_rng(5).normal(1, 0.01, 30), {"slow": (2.0, "fake"), "a<b": (1.0, "other")}
     runs = [
-        make_run(noisy * s, config={"label": label}, evaluation=[0.2]) for s, label in ((2.0, "slow"), (1.0, "a<b"))
+        make_run(noisy * s, config={"label": label, "framework": name}, framework={"name": name}, evaluation=[0.2])
+        for label, (s, name) in sides.items()
     ]
     for run in runs:
         run.train.fenced[10:15] = True
     watched = [
-        drilldown({"fc": 0.5, "pool": 0.1}, {"fc": 1.0}, framework=runs[0].manifest["framework"], batch_size=10)
+        drilldown({"fc": 0.5, "pool": 0.1}, {"fc": 1.0}, framework=run.manifest["framework"], batch_size=10)
+        for run in runs
     ]
-    return build(runs, found=Found(watched, watched, {}, {"fake-cpu": STACKS}))
+    return build(runs, found=Found(watched, watched, {}, {"fake-cpu": STACKS, "other-cpu": STACKS}))
 
 
 def charts(view: View) -> dict[str, Live]:
@@ -152,7 +154,9 @@ def test_columns_of_fenced_steps_are_hatched_where_fences_did_harm_and_say_what_
         assert set(done["data"][place]["marker"]["pattern"]["shape"]) == {pattern}
         assert set(charged["data"][place]["marker"]["pattern"]["shape"]) == {""}
         (note,) = done["layout"]["annotations"]
-        for subject, line in zip(view.subjects, note["text"].split("<br>"), strict=True):
+        finding, *costs = note["text"].split("<br>")
+        assert finding.endswith("takes longer is work of backward")
+        for subject, line in zip(view.subjects, costs, strict=True):
             shift = perturbation(subject)
             assert shift is not None
             assert line.startswith(f"{subject.title}: fences make a step {theme.times(shift.value)} times as long")

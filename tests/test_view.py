@@ -1,4 +1,5 @@
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from reports.charts import layers
 from reports.view import build
 from reports.words import accuracy_is_comparable, short_id
 from tests.conftest import MakeRun
+from tests.test_attribution import fake_run
 from tests.test_layers import drilldown
 
 SLOW, FAST = {"label": "Slow"}, {"label": "Fast"}
@@ -128,20 +130,45 @@ def test_accuracy_is_compared_only_after_whole_epochs(make_run: MakeRun) -> None
 def test_the_next_step_goes_from_where_to_look_to_more_processes_to_more_epochs(make_run: MakeRun) -> None:
     one, other = pair(make_run)
     assert "for another framework" in build([one]).next
+    assert "REPEATS=3" in build([one, other]).next, "one framework twice: a drill-down could not be told apart"
+    torch = {"config": FAST | {"framework": "torch"}, "framework": {"name": "torch", "title": "PyTorch"}}
+    whole = {"full_epoch": {"train_images": 1000}, "evaluation": [0.1, 0.1]}
+    two = [make_run(noisy(1.0, 1), **torch, **whole), other]
     found = Found(
-        layers=[drilldown({"fc": 2.0}, {}, framework=one.manifest["framework"], batch_size=10)],
+        layers=[drilldown({"fc": 2.0}, {}, framework=other.manifest["framework"], batch_size=10)],
         stacks={"fake-cpu": Stacks({}, 0, 50)},
     )
-    assert 'make layers FRAMEWORKS="fake fake" BATCH=10' in build([one, other]).next
-    assert "make flame-fake lines-fake BATCH=10" in build([one, other], found=replace(found, stacks={})).next
-    assert "REPEATS=3" in build([one, other], found=found).next
+    assert 'make layers FRAMEWORKS="torch fake" BATCH=10' in build(two).next
+    assert "make flame-fake lines-fake BATCH=10" in build(two, found=replace(found, stacks={})).next
+    assert "REPEATS=3" in build(two, found=found).next
     assert "REPEATS=3" in build(pair(make_run, 1.0, 1.0)).next, "there is no gap to look into"
-    assert "PRESET=epoch" in build([one, other, *pair(make_run)], found=found).next
-    whole = [
+    assert "PRESET=epoch" in build([one, other, *pair(make_run)]).next
+    epochs = [
         make_run([s] * 10 + [0.4], images=[10] * 10 + [4], evaluation=[0.2, 0.2], config={"label": f"{s}"})
         for s in (1.0, 2.0, 1.0, 2.0)
     ]
-    assert "PRESET=article" in build(whole, found=found).next
+    assert "PRESET=article" in build(epochs).next
+
+
+def test_two_settings_of_one_framework_have_no_drill_down(make_run: MakeRun) -> None:
+    one, other = pair(make_run)
+    watched = [drilldown({"fc": 2.0}, {}, framework=one.manifest["framework"], batch_size=10)]
+    found = Found(watched, watched, {}, {"fake-cpu": Stacks({}, 0, 50)})
+    view = build([one, other], found=found)
+    assert (view.layers, view.operators, view.stacks) == ({}, {}, {})
+    assert len(build([one], found=found).layers) == 1
+
+
+def test_work_that_is_done_elsewhere_than_it_is_charged_is_said_at_the_top(tmp_path: Path) -> None:
+    slow, fast = (fake_run(tmp_path / name, lazy=name == "slow") for name in ("slow", "fast"))
+    manifest = {**fast.manifest, "config": {**fast.manifest["config"], "label": "fast"}}
+    quick = replace(
+        fast.train, wall_ns=fast.train.wall_ns // 3, phase_ns={p: n // 3 for p, n in fast.train.phase_ns.items()}
+    )
+    view = build([slow, replace(fast, manifest=manifest, train=quick)])
+    assert view.gaps[0].fenced is not None
+    assert not view.why[0].startswith("backward")
+    assert "(fenced steps, per epoch): backward" in view.deeper[0]
 
 
 def test_a_caveat_that_can_be_mended_comes_before_everything_else(make_run: MakeRun) -> None:

@@ -89,14 +89,17 @@ def _together(parts: list[Estimate]) -> Estimate:
 
 
 def finding(view: View) -> str:
-    """What the waterfall shows, in one line."""
-    headline = view.gaps[0]
+    """What the waterfall as charged shows, in one line."""
+    return _in_words(view.gaps[0], "charged to")
+
+
+def _in_words(headline: Gap, how: str) -> str:
     seconds = theme.seconds(headline.seconds.value)
     if headline.verdict != "slower":
         return f"{headline.slow.title} minus {headline.fast.title}: {seconds} per epoch"
     phase, part = largest(headline)[0]
     share = f"{part.value / headline.seconds.value:.0%}".replace("%", " %")
-    return f"{share} of the {seconds} that {headline.slow.title} takes longer is charged to {phase}"
+    return f"{share} of the {seconds} that {headline.slow.title} takes longer is {how} {phase}"
 
 
 def shown(view: View) -> bool:
@@ -156,7 +159,8 @@ def _ledgers(headline: Gap) -> dict[str, Waterfall]:
     if headline.fenced:
         shifts = {side.title: perturbation(side) for side in (headline.slow, headline.fast)}
         known = {title: shift for title, shift in shifts.items() if shift is not None}
-        notes = tuple(f"{title}: {fence_cost(shift)}" for title, shift in known.items())
+        costs = (f"{title}: {fence_cost(shift)}" for title, shift in known.items())
+        notes = (f"Here: {_in_words(headline.fenced, 'work of')}", *costs)
         found[DONE] = Waterfall(headline.fenced, not all(map(is_harmless, known.values())), notes)
     return found
 
