@@ -367,3 +367,33 @@ def test_show_says_what_is_missing_and_what_is_flagged(runs: Path, capsys: pytes
     shown = capsys.readouterr().out
     assert "estimated without evaluate" in shown
     assert "other runs: 2 other timed runs" in shown
+
+
+@pytest.mark.parametrize("words", [["export", "--format", "csv"], ["history"]], ids=["export", "history"])
+def test_a_directory_with_other_files_is_refused_and_left_as_it_is(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    fake_run(runs)
+    (path,) = store.find(runs)
+    out = tmp_path / "mine"
+    out.mkdir()
+    (out / "thesis.txt").write_text("years of work")
+    verb, *more = words
+    named = [path.name] if verb == "export" else []
+    capsys.readouterr()
+    assert main([verb, *named, *more, "--out", str(out), "--runs-dir", str(runs)]) == 2
+    assert "holds thesis.txt" in capsys.readouterr().err
+    assert [file.name for file in out.iterdir()] == ["thesis.txt"]
+    (out / "thesis.txt").unlink()
+    for _ in range(2):  # its own files are replaced
+        assert main([verb, *named, *more, "--out", str(out), "--runs-dir", str(runs)]) == 0
+
+
+def test_a_report_says_which_run_it_could_not_read(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fake_run(runs, "--label", "whole")
+    fake_run(runs, "--label", "damaged")
+    broken = store.find(runs)[1] / store.DATABASE
+    broken.write_bytes(b"no database at all" * 100)
+    capsys.readouterr()
+    assert main(["report", "--runs-dir", str(runs), "--out", str(runs.parent / "out")]) == 0
+    assert f"left out: {broken}" in capsys.readouterr().err

@@ -107,11 +107,13 @@ def test_only_its_own_files_are_replaced(make_run: MakeRun, capsys: pytest.Captu
     run = make_run(STEPS)
     out = run.path.parent.parent / "mine"
     out.mkdir()
-    (out / "thesis.txt").write_text("all I have")
     for _ in range(2):
         assert export(run, "csv", "--out", str(out)) == 0
-    assert {path.name for path in out.iterdir()} == {"thesis.txt", "steps.csv", "epochs.csv", "phases.csv"}
-    assert (out / "thesis.txt").read_text() == "all I have"
+    assert {path.name for path in out.iterdir()} == {"steps.csv", "epochs.csv", "phases.csv"}
+    (out / "thesis.txt").write_text("all I have")
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    assert export(run, "json", "--out", str(out)) == 2
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
 
 def test_a_reports_table_of_phases_is_not_replaced(make_run: MakeRun, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,12 +6,11 @@ from pathlib import Path
 
 from profiler import files, store, subject
 from profiler.commands.options import add_runs_dir
-from profiler.commands.report import writing
+from profiler.commands.report import prepare_for, writing
 from profiler.errors import UserError
 from profiler.run import Run
 from profiler.subject import Subject
 from reports import tables
-from reports.render import SUMMARY
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,11 +25,9 @@ def execute(args: argparse.Namespace) -> int:
     """Write the tables, each whole, and print where. Raises UserError; then no file was touched."""
     run = store.read(store.locate(args.run, args.runs_dir))
     out = args.out or run.path / "export"
-    if (out / SUMMARY).is_file():
-        raise UserError(f"{out} holds a report, which has a phases.csv of its own; choose another --out")
     found = {"steps": tables.steps(run), "epochs": tables.epochs(run), "phases": tables.phases(_subject(run))}
+    prepare_for(out, [f"{name}.{form}" for name in found for form in tables.WRITERS])
     with writing(out):
-        out.mkdir(parents=True, exist_ok=True)
         for name, table in found.items():
             path = out / f"{name}.{args.format}"
             with files.whole(path) as stream:

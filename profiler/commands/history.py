@@ -7,7 +7,7 @@ from pathlib import Path
 
 from profiler import files, store
 from profiler.commands.options import add_runs_dir
-from profiler.commands.report import HISTORY, floors, writing
+from profiler.commands.report import HISTORY, floors, prepare_for, writing
 from profiler.errors import UserError
 from profiler.history import histories
 from profiler.run import Run
@@ -36,8 +36,8 @@ def execute(args: argparse.Namespace) -> int:
         of = f" of {args.framework}" if args.framework else ""
         raise UserError(f"no run{of} with a full training step in {args.runs_dir}; `make profile` makes some")
     picture = canvas.png(history.history(found))
+    prepare_for(args.out, [PICTURE, HISTORY])
     with writing(args.out):
-        args.out.mkdir(parents=True, exist_ok=True)
         files.replace(args.out / PICTURE, picture)
         files.replace(args.out / HISTORY, history_text.history_csv(found))
     print(history_text.table(found))

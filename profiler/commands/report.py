@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -121,6 +121,15 @@ def prepare(out: Path) -> None:
         raise UserError(f"{out} holds {others[0]}, which is no report; choose an empty --out, or an earlier report's")
 
 
+def prepare_for(out: Path, own: Collection[str]) -> None:
+    """Make a directory for files of these names. Raises UserError where it cannot be, or holds any other file."""
+    with writing(out):
+        out.mkdir(parents=True, exist_ok=True)
+        others = sorted(path.name for path in out.iterdir() if path.name not in own)
+    if others:
+        raise UserError(f"{out} holds {others[0]}, which is none of {', '.join(sorted(own))}; choose an empty --out")
+
+
 def _is_ours(folder: Path) -> bool:
     """Whether it holds a report or a history: a report may stand above others."""
     return any((folder / name).is_file() for name in (SUMMARY, HISTORY))
@@ -186,5 +195,6 @@ def _joins(run: Run, chosen: Sequence[Run]) -> bool:
 def _readable(path: Path) -> Run | None:
     try:
         return store.read(path)
-    except UserError:
+    except UserError as error:
+        print(f"warning: left out: {error}", file=sys.stderr)
         return None
