@@ -319,20 +319,18 @@ def _full(train: StepTable, batch_size: int) -> StepTable:
 def whole_epochs(run: Run) -> list[Epoch]:
     """The epochs that were trained and evaluated on everything, in whatever ledger."""
     full = run.manifest["full_epoch"]
-    count = 1 + max((epoch.epoch for epoch in run.epochs), default=-1)
-    trained, evaluated = (_by_epoch(steps, steps.images, count) for steps in (run.train, run.evaluate))
+    trained, evaluated = (_by_epoch(run, steps, steps.images) for steps in (run.train, run.evaluate))
     whole = (trained == full["train_images"]) & (evaluated == full["test_images"])
     return [epoch for epoch in run.epochs if whole[epoch.epoch]]
 
 
 def _complete(run: Run, ledger: Ledger) -> list[Epoch]:
     """Those of the whole epochs that are of one ledger throughout."""
-    whole = whole_epochs(run)
+    astray = _by_epoch(run, run.train, run.train.fenced != (ledger is Ledger.FENCED))
+    return [epoch for epoch in whole_epochs(run) if astray[epoch.epoch] == 0]
+
+
+def _by_epoch(run: Run, steps: StepTable, values: NDArray[np.int64] | NDArray[np.bool_]) -> NDArray[np.float64]:
+    """The sum of `values`, one per step of `steps`, over each of the run's finished epochs."""
     count = 1 + max((epoch.epoch for epoch in run.epochs), default=-1)
-    astray = _by_epoch(run.train, run.train.fenced != (ledger is Ledger.FENCED), count)
-    return [epoch for epoch in whole if astray[epoch.epoch] == 0]
-
-
-def _by_epoch(steps: StepTable, values: NDArray[np.int64] | NDArray[np.bool_], count: int) -> NDArray[np.float64]:
-    """The sum of `values`, one per step, over each of the first `count` epochs."""
     return np.bincount(steps.epoch, values, count)[:count]

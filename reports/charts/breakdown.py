@@ -31,6 +31,7 @@ from reports.view import View
 from reports.words import how_known
 
 CHARGED, DONE = "as charged", "where the work was done"
+SECONDS, SHARE = "seconds", "share of the epoch"
 LABEL_FROM = 0.08
 """a segment gets a label inside from this share of the longest bar"""
 REACH = 1.5
@@ -153,15 +154,11 @@ def live(view: View) -> Live:
     """The bars by Plotly: in seconds or as shares, in either ledger."""
     rows = bars(view)
     two = any(bar.ledger for bar in rows)
-    ledgers = Control("ledger", ("both", CHARGED, DONE) if two else ("both",))
-    unit = Control("unit", ("seconds", "share of the epoch"))
+    controls = (*([Control("ledger", ("both", CHARGED, DONE))] if two else []), Control("unit", (SECONDS, SHARE)))
     variants = {}
-    for chosen in choices((ledgers, unit)):
-        kept = [bar for bar in rows if chosen[0] == "both" or bar.ledger in ("", chosen[0])]
-        variants[key(chosen)] = _spec(view, kept, relative=chosen[1] != unit.options[0])
-    controls = (ledgers, unit) if two else (unit,)
-    if not two:
-        variants = {name.partition("|")[2]: spec for name, spec in variants.items()}
+    for chosen in choices(controls):
+        kept = [bar for bar in rows if bar.ledger in ("", *chosen) or "both" in chosen]
+        variants[key(chosen)] = _spec(view, kept, relative=SHARE in chosen)
     return Live(variants, controls, tuple((str(p), theme.PHASE_COLOURS[p]) for p in view.phases))
 
 

@@ -13,6 +13,7 @@ from matplotlib.patches import Patch
 from profiler.phases import Phase
 from profiler.stats import Interval
 from reports import theme
+from reports.charts.live import reach
 from reports.view import View
 
 matplotlib.rcParams["text.parse_math"] = False  # a label may hold any text, dollars too
@@ -55,9 +56,7 @@ def phase_legend(axes: Axes, phases: Sequence[Phase]) -> None:
 
 def whisker(interval: Interval) -> list[list[float]] | None:
     """How far the interval reaches below and above its value, as matplotlib takes it; None where it is unknown."""
-    if interval.low is None or interval.high is None:
-        return None
-    return [[interval.value - interval.low], [interval.high - interval.value]]
+    return None if (found := reach(interval)) is None else [[side] for side in found]
 
 
 def png(made: Figure) -> bytes:

@@ -65,10 +65,10 @@ def _label(entry: Entry) -> str:
 def _whisker(axes: Axes, x: int, series: Series, longest: float) -> float:
     """Draw the epoch's interval; the height that it reaches, as far as it is drawn."""
     i = total(series.entries[x])
-    if i.low is None or i.high is None:
+    if (whisker := canvas.whisker(i)) is None:
         return i.value
-    axes.errorbar(x, i.value, yerr=[[i.value - i.low], [i.high - i.value]], color=theme.INK, capsize=3, lw=1)
-    return min(i.high, REACH * longest)
+    axes.errorbar(x, i.value, yerr=whisker, color=theme.INK, capsize=3, lw=1)
+    return min(i.value + whisker[1][0], REACH * longest)
 
 
 def _source(histories: Sequence[Series]) -> str:

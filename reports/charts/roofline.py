@@ -65,7 +65,7 @@ def _roof(view: View, low: float, high: float) -> tuple[list[float], list[float]
 
 
 def _range(view: View) -> tuple[float, float]:
-    x = [point.intensity for _, _, d in _watched(view) for point in points(d)]
+    x = [point.intensity for point in _points_of_any(view)]
     return min(x) / 1.5, max(x) * 1.5
 
 
