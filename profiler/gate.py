@@ -19,8 +19,8 @@ class Decision:
 def decide(gap: Gap, allowed: float) -> Decision:
     """Judge B, the gap's `slow`, against A: it fails only where the ratio's whole interval is above 1 + `allowed`.
 
-    A ratio within the machine's noise floor does not fail, however narrow its interval. `allowed` is a share, >= 0.
-    An interval that is unknown lies above nothing.
+    Nor does a ratio within the machine's noise floor, however narrow its interval, or a difference that may be 0.
+    `allowed` is a share, >= 0. An interval that is unknown lies above nothing.
     """
     low, high, limit = gap.ratio.low, gap.ratio.high, _percent(allowed)
     if low is None or high is None:

@@ -27,7 +27,7 @@ HEAD = (
 UNDECIDED = "~"
 LEGEND = (
     f"{UNDECIDED} undecided: the difference's interval includes 0, or is unknown; "
-    "of the epoch, also where the ratio is within the noise floor"
+    "of the epoch, also where the ratio's includes 1, or the ratio is within the noise floor"
 )
 
 
@@ -101,7 +101,7 @@ def _sides(a: Subject, b: Subject) -> list[tuple[str, Subject]]:
 def _in_words(gap: compare.Gap) -> str:
     """The verdict on B against A."""
     low, high = gap.ratio.low, gap.ratio.high
-    faster = high is not None and high < 1 and gap.verdict != "equal" and gap.ratio.value < 1 - (gap.floor or 0.0)
+    faster = gap.clear and gap.ratio.value < 1 and gap.verdict != "equal"
     word = {"equal": f"equal within {compare.EQUAL_WITHIN:.0%}"}.get(gap.verdict, gap.verdict)
     left_out = f"; without {', '.join(gap.left_out)}, not measured wherever there is one" if gap.left_out else ""
     times = (

@@ -1,8 +1,12 @@
+from dataclasses import replace
+
+import pytest
+
 from profiler.compare import gap
 from profiler.noise import Floor
 from profiler.phases import Phase
 from profiler.run import Run
-from profiler.stats import between
+from profiler.stats import Estimate, between
 from profiler.subject import of
 from reports import theme
 from reports.comparison import comparison
@@ -29,6 +33,15 @@ def test_it_closes_without_what_one_side_did_not_measure(make_run: MakeRun) -> N
     assert f"{theme.seconds(10.9 - 21.3)} " in epoch
     assert any("without evaluate, not measured wherever there is one" in line for line in lines)
     assert any(line.startswith("B: faster") for line in lines)
+
+
+@pytest.mark.parametrize(("half", "word"), [(0.1, "faster"), (9.0, "undecided")])
+def test_what_may_be_0_in_seconds_is_called_no_faster_either(make_run: MakeRun, half: float, word: str) -> None:
+    """The ratio's interval alone excludes 1."""
+    a, b = of("a", (make_run(STEADY),), "A"), of("b", (make_run([0.5 * s for s in STEADY]),), "B")
+    found = gap(b, a)
+    wide = replace(found, seconds=Estimate(found.seconds.value, (half / 2) ** 2, 1e6))
+    assert any(line.startswith(f"B: {word}: ") for line in comparison(a, b, wide, None).splitlines())
 
 
 def test_a_clear_difference_reads_as_percent_and_an_undecided_one_as_a_tilde(make_run: MakeRun) -> None:

@@ -35,8 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--fail-above",
         type=percentage,
         metavar="PERCENT",
-        help="exit status 1 where the whole 95 %% interval of B / A lies above 1 + PERCENT / 100 "
-        "and the ratio is beyond the noise floor",
+        help="exit status 1 where the whole 95 %% interval of B / A lies above 1 + PERCENT / 100, that of "
+        "the difference excludes 0, and the ratio is beyond the noise floor",
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="write the comparison as a page, too")
     add_runs_dir(parser)
