@@ -10,7 +10,8 @@ RUNS ?= runs
 OUT ?= reports/out
 
 PYTHON := .venv/bin/python
-READY := .venv/.ready
+INSTALLED := .venv/.ready
+READY := .venv/.linked
 PROFILER := $(PYTHON) -m profiler
 STORES := --runs-dir "$(RUNS)" --out "$(OUT)"
 WORKLOAD := --preset $(PRESET) --device $(DEVICE) --data "$(DATA)" \
@@ -91,7 +92,7 @@ demo: $(READY) ## two scripted frameworks with known costs, about 20 s, no deep-
 	@$(PROFILER) report --runs-dir "$(RUNS)/demo" --out "$(OUT)/demo"
 
 test: $(READY) ## the tests
-	@$(PYTHON) -m pytest
+	@$(PYTHON) -m pytest -n auto --dist loadfile
 
 lint: $(READY) ## ruff (lint and format) and mypy strict
 	@$(PYTHON) -m ruff check .
@@ -103,7 +104,7 @@ format: $(READY) ## rewrite the sources as `make lint` wants them
 	@$(PYTHON) -m ruff format .
 
 bench: $(READY) ## slow and statistical checks, with their figures
-	@$(PYTHON) -m pytest -s -m bench
+	@$(PYTHON) -m pytest -s -m bench -n 0 -p no:randomly
 
 clean: ## remove reports and caches; keeps runs/ and .venv
 	rm -rf reports/out .mypy_cache .pytest_cache .ruff_cache .hypothesis
@@ -121,7 +122,7 @@ CHECK := import sys, ensurepip, sqlite3, venv, os, platform, sysconfig; \
   and os.path.exists(sysconfig.get_path("include") + "/Python.h") and not sysconfig.get_config_var("Py_GIL_DISABLED") \
   and (sys.platform != "darwin" or platform.machine() == "arm64")))
 PYENV := $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions
-$(READY): requirements.txt
+$(INSTALLED): requirements.txt
 	@if ! command -v c++ >/dev/null; then \
 	  echo "error: a C++ compiler is needed (c++ on PATH): Lucid compiles a small extension;" \
 	    "install g++ or Xcode's command-line tools and run make again" >&2; exit 2; \
@@ -141,4 +142,11 @@ $(READY): requirements.txt
 	fi
 	@echo "installing the pinned packages (about 6 GB on Linux, a few minutes)"
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check -r requirements.txt
-	@touch $(READY)
+	@touch $(INSTALLED)
+
+# The import name is `epoch_gap`: links make this checkout's three folders its packages (docs/decisions/0010).
+PACKAGES = $$($(PYTHON) -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/epoch_gap
+$(READY): $(INSTALLED)
+	@mkdir -p "$(PACKAGES)"
+	@for folder in profiler workloads reports; do ln -sfn ../../../../../$$folder "$(PACKAGES)/$$folder"; done
+	@touch "$(PACKAGES)/py.typed" $(READY)

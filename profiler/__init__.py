@@ -1,1 +1,1 @@
-"""Measuring: recorder, phases, run store, statistics, comparison, commands."""
+"""Measure training runs, analyse them and compare them."""

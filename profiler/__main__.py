@@ -2,6 +2,6 @@
 
 import sys
 
-from profiler.commands.main import main
+from epoch_gap.profiler.commands.main import main
 
 sys.exit(main())

@@ -8,11 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from profiler import busy, canary, environment, store
-from profiler.errors import UserError
-from profiler.ledgers import POLICIES
-from profiler.phases import Phase
-from profiler.recorder import Clock, Reading, Recorder, mark_cost_ns
+from epoch_gap.profiler.errors import UserError
+from epoch_gap.profiler.machine import canary, environment
+from epoch_gap.profiler.machine import run_lock as busy
+from epoch_gap.profiler.phases import Phase
+from epoch_gap.profiler.recording.fencing import POLICIES
+from epoch_gap.profiler.recording.recorder import Clock, Reading, Recorder, mark_cost_ns
+from epoch_gap.profiler.storage import store
 
 LOOK_EVERY_NS = 1_000_000_000
 """between two readings of the machine, which take about 50 ms: a loop of short steps is not held up by them"""

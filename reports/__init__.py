@@ -1,1 +1,1 @@
-"""Turning stored runs into pictures, a page and tables. Reads runs; never runs anything."""
+"""Stored runs as text, pictures, a page and files for other programs. Nothing here runs a workload."""

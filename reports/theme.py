@@ -1,7 +1,7 @@
 """Colours and number formats that every picture, page and table shares."""
 
-from profiler.phases import Phase
-from profiler.stats import Interval
+from epoch_gap.profiler.analysis.stats import Interval
+from epoch_gap.profiler.phases import Phase
 
 MORE, LESS = "#d7301f", "#2171b5"
 """what the slower side spends more on, and less"""

@@ -4,21 +4,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from profiler.compare import Gap, chain, gaps
-from profiler.drilldown.found import Found, contender, explains
-from profiler.drilldown.layers import Drilldown
-from profiler.drilldown.lines import conditions as lines_conditions
-from profiler.drilldown.roofline import best
-from profiler.drilldown.stacks import Stacks
-from profiler.fairness import Item, audit, machine
-from profiler.noise import Floors, applying
-from profiler.phases import Phase
-from profiler.run import Run
-from profiler.stability import Flag, flags
-from profiler.subject import Subject, group
-from profiler.summary import summarise
-from reports import words
-from reports.article import ARTICLE, ArticleRun
+from epoch_gap.profiler.analysis.flags import Flag, flags
+from epoch_gap.profiler.comparison.fairness import Item, audit, machine
+from epoch_gap.profiler.comparison.gap import Gap, chain, gaps
+from epoch_gap.profiler.comparison.noise_floor import Floors, applying
+from epoch_gap.profiler.comparison.subject import Subject, group
+from epoch_gap.profiler.drilldown.layers import Drilldown
+from epoch_gap.profiler.drilldown.lines import conditions as lines_conditions
+from epoch_gap.profiler.drilldown.matching import Found, contender, explains
+from epoch_gap.profiler.drilldown.roofline import best
+from epoch_gap.profiler.drilldown.stacks import Stacks
+from epoch_gap.profiler.phases import Phase
+from epoch_gap.profiler.storage.run import Run
+from epoch_gap.reports.article import ARTICLE, ArticleRun
+from epoch_gap.reports.export.summary import summarise
+from epoch_gap.reports.sentences import verdict as words
 
 
 @dataclass(frozen=True)

@@ -1,38 +1,19 @@
 """What many tests share: runs made from known numbers, and a clock that only moves when told."""
 
-import math
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 from playwright.sync_api import Browser
 
-from profiler import store
-from profiler.commands.main import main
-from profiler.phases import Phase
-from profiler.recorder import Recorder
-from profiler.run import Run
-from tests.browser import Open, chromium
-
-SMALL = ["--data", "synthetic", "--train-limit", "40", "--test-limit", "20", "--batch-size", "10", "--steps", "3"]
-QUICK_SCRIPT = ["--fake-costs", "forward=1,backward=2,step=1", "--quiet"]
-
-
-class ScriptedClock:
-    """Nanoseconds that pass only when `advance` is called."""
-
-    def __init__(self) -> None:
-        self.now = 1_000
-
-    def __call__(self) -> int:
-        return self.now
-
-    def advance(self, ns: int) -> None:
-        self.now += ns
+from epoch_gap.profiler.phases import Phase
+from epoch_gap.profiler.recording.recorder import Recorder
+from epoch_gap.profiler.storage import store
+from epoch_gap.profiler.storage.run import Run
+from tests.helpers.browser import Open, chromium
+from tests.helpers.clocks import ScriptedClock
+from tests.helpers.runs import MakeRun, manifest
 
 
 @pytest.fixture(autouse=True)
@@ -48,25 +29,6 @@ def clock() -> ScriptedClock:
     return ScriptedClock()
 
 
-def manifest(**changes: Any) -> dict[str, Any]:
-    """A small manifest; `changes` by top-level key are merged into it."""
-    base: dict[str, Any] = {
-        "config": {"framework": "fake", "label": "", "preset": "quick", "seed": 42, "checkpoint": False,
-                   "mmap": False, "batch_size": 10, "epochs": 1},
-        "session": "one session",
-        "framework": {"name": "fake", "title": "Fake", "version": "1", "device": "cpu",
-                      "phases": sorted(set(Phase) - {Phase.MATERIALIZE, Phase.FLUSH})},
-        "data": {"kind": "cifar10", "source": "test.npz", "sha256": "0" * 64, "train_images": 100, "test_images": 20},
-        "full_epoch": {"train_images": 104, "test_images": 20},
-        "mark_cost_ns": 100.0,
-        "environment": {"machine": {"cpu": "test CPU", "cores_usable": 2, "system": "Test 1"}, "python": "CPython 3",
-                        "packages": {}, "thread_pools": [], "variables": {}, "git": {}},
-    }  # fmt: skip
-    for key, value in changes.items():
-        base[key] = {**base[key], **value} if isinstance(value, dict) else value
-    return base
-
-
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with chromium() as found:
@@ -79,9 +41,6 @@ def opened(browser: Browser) -> Iterator[Open]:
     pages = Open(browser)
     yield pages
     pages.close()
-
-
-MakeRun = Callable[..., Run]
 
 
 @pytest.fixture
@@ -128,38 +87,8 @@ def _mark(recorder: Recorder, clock: ScriptedClock, phase: Phase, seconds: float
     recorder.mark(phase)
 
 
-def retimed(run: Run, seconds: NDArray[np.float64]) -> Run:
-    """The run as if its training steps had taken `seconds`, of shape (n,): many runs from one, in memory."""
-    wall = np.round(seconds * 1e9).astype(np.int64)
-    forward = wall // 4
-    phases = {Phase.FORWARD: forward, Phase.BACKWARD: wall - forward}
-    start = np.cumsum(wall) - wall
-    return replace(run, train=replace(run.train, start_ns=start, wall_ns=wall, phase_ns=phases))
-
-
-def with_materialize(run: Run) -> Run:
-    """The run as if a lazy framework had made it: all of forward but 1 ms a step is charged to materialize."""
-    phases = dict(run.train.phase_ns)
-    forward = np.full(len(run.train), 1_000_000)
-    phases |= {Phase.FORWARD: forward, Phase.MATERIALIZE: phases[Phase.FORWARD] - forward}
-    return replace(run, train=replace(run.train, phase_ns=phases))
-
-
-def autoregression(random: np.random.Generator, rho: float, n: int) -> np.ndarray:
-    """Shape (n,): mean 10, standard deviation 1, each value correlated by `rho` with the one before."""
-    noise = random.normal(0, math.sqrt(1 - rho**2), n)
-    noise[0] = random.normal()
-    for i in range(1, n):
-        noise[i] += rho * noise[i - 1]
-    return 10 + noise
-
-
 @pytest.fixture
 def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("EPOCH_GAP_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("CIFAR10_DATA", raising=False)
     return tmp_path / "runs"
-
-
-def fake_run(runs: Path, *more: str) -> int:
-    return main(["run", "--framework", "fake", *SMALL, *QUICK_SCRIPT, "--runs-dir", str(runs), *more])

@@ -8,17 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from profiler import stats, store
-from profiler.commands.main import main
-from profiler.drilldown import layers
-from profiler.drilldown.spans import Direction
-from profiler.estimate import estimate_epoch
-from profiler.phases import Phase
-from profiler.recorder import mark_cost_ns
-from tests import own_cost, simulation
-from tests.browser import Open, drawn
-from tests.conftest import MakeRun
-from tests.large_run import large_run
+from epoch_gap.profiler.analysis import stats
+from epoch_gap.profiler.analysis.epoch import estimate_epoch
+from epoch_gap.profiler.commands.main import main
+from epoch_gap.profiler.drilldown import layers
+from epoch_gap.profiler.drilldown.spans import Direction
+from epoch_gap.profiler.phases import Phase
+from epoch_gap.profiler.recording.recorder import mark_cost_ns
+from epoch_gap.profiler.storage import store
+from tests.helpers import own_cost, simulation
+from tests.helpers.browser import Open, drawn
+from tests.helpers.large_run import large_run
+from tests.helpers.paths import ROOT
+from tests.helpers.runs import MakeRun
 
 pytestmark = pytest.mark.bench
 
@@ -146,18 +148,18 @@ MEASURED = """
 import resource, sys, time
 start = time.perf_counter()
 from pathlib import Path
-from profiler import store
-from profiler.commands.main import main
+from epoch_gap.profiler.storage import store
+from epoch_gap.profiler.commands.main import main
 {work}
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
 print(time.perf_counter() - start, peak)
 """
 READ = "run = store.read(Path(sys.argv[1]))"
 SUMMARY = f"""{READ}
-from profiler.compare import gaps
-from profiler.fairness import audit
-from profiler.subject import group
-from profiler.summary import summarise
+from epoch_gap.profiler.comparison.gap import gaps
+from epoch_gap.profiler.comparison.fairness import audit
+from epoch_gap.profiler.comparison.subject import group
+from epoch_gap.reports.export.summary import summarise
 subjects = group([run])
 summarise(subjects, gaps(subjects), audit(subjects))"""
 REPORT = "assert main(['report', sys.argv[1], '--out', sys.argv[2]]) == 0"
@@ -189,7 +191,7 @@ def test_a_run_of_a_million_steps(million: Path, tmp_path: Path, name: str, work
 def measured(work: str, *words: str) -> tuple[float, float]:
     """Seconds and peak resident MB of `work` in a process of its own."""
     command = [sys.executable, "-c", MEASURED.format(work=work), *words]
-    result = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parent.parent)
+    result = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
     seconds, megabytes = map(float, result.stdout.splitlines()[-1].split())
     return seconds, megabytes
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page
 
-from reports import theme
-from reports.render import render
-from tests.browser import Open, drawn
-from tests.conftest import MakeRun
+from epoch_gap.reports import theme
+from epoch_gap.reports.report import render
+from tests.helpers.browser import Open, drawn
+from tests.helpers.runs import MakeRun
 
 HOSTILE = '</script><img src=x onerror="window.broken=1"><b>bold</b>&amp;\''
 

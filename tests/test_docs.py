@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from profiler import store
-from profiler.commands.main import VERBS
-from profiler.phases import Phase
-from workloads.framework import Framework
-
-ROOT = Path(__file__).parent.parent
+from epoch_gap.profiler.commands.main import VERBS
+from epoch_gap.profiler.phases import Phase
+from epoch_gap.profiler.storage import store
+from epoch_gap.workloads.framework import Framework
+from tests.helpers.paths import ROOT
 
 
 def blocks(document: str, language: str = "") -> list[str]:

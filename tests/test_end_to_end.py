@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from profiler import store
-from workloads.synthetic import make_synthetic
-
-ROOT = Path(__file__).parent.parent
+from epoch_gap.profiler.storage import store
+from epoch_gap.workloads.cifar10.synthetic import make_synthetic
+from tests.helpers.paths import ROOT
 
 
 @pytest.fixture(scope="module")

@@ -6,16 +6,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from profiler import busy, store
-from profiler.commands.main import main
-from profiler.errors import UserError
-from profiler.estimate import estimate_epoch
-from profiler.instrument import LOOK_EVERY_NS, now_and_then, recording
-from profiler.phases import Phase
-from profiler.recorder import Reading, Recorder
-from profiler.run import Run
-from profiler.subject import incomparable
-from tests.conftest import ScriptedClock
+from epoch_gap.profiler.analysis.epoch import estimate_epoch
+from epoch_gap.profiler.commands.main import main
+from epoch_gap.profiler.comparison.subject import incomparable
+from epoch_gap.profiler.errors import UserError
+from epoch_gap.profiler.instrument import LOOK_EVERY_NS, now_and_then, recording
+from epoch_gap.profiler.machine import run_lock as busy
+from epoch_gap.profiler.phases import Phase
+from epoch_gap.profiler.recording.recorder import Reading, Recorder
+from epoch_gap.profiler.storage import store
+from epoch_gap.profiler.storage.run import Run
+from tests.helpers.clocks import ScriptedClock
 
 CLOCKS = {Phase.FORWARD: "my forward", Phase.BACKWARD: "my backward"}
 

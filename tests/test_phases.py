@@ -5,10 +5,10 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from profiler.phases import CLOCK, MEANING, Phase
-from workloads import loop
-from workloads.fake import Fake
-from workloads.progress import Progress
+from epoch_gap.profiler.phases import CLOCK, MEANING, Phase
+from epoch_gap.workloads import loop
+from epoch_gap.workloads.adapters.fake import Fake
+from epoch_gap.workloads.progress import Progress
 
 UNSPLIT = (Phase.ZERO_GRAD, Phase.FORWARD, Phase.MATERIALIZE, Phase.BACKWARD, Phase.STEP)
 

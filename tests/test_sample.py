@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from profiler import store
-from profiler.commands import report
-from reports.view import build
+from epoch_gap.profiler.commands import report
+from epoch_gap.profiler.storage import store
+from epoch_gap.reports.view import build
 
-SAMPLE = Path(__file__).parent.parent / "docs" / "sample"
+SAMPLE = Path(__file__).parents[1] / "docs" / "sample"
 
 
 def numbers(value: Any, path: str = "") -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""What is measured: data, the training loop, one adapter per framework, a scripted fake."""
+"""What is measured: data, the training loop, and one adapter per framework."""

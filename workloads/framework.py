@@ -9,8 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from profiler.drilldown.spans import Family, Spans
-from profiler.phases import Phase
+from epoch_gap.profiler.drilldown.spans import Family, Spans
+from epoch_gap.profiler.phases import Phase
 
 Images = NDArray[np.float32]
 Labels = NDArray[np.int64]

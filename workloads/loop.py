@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
-from profiler.phases import Phase
-from profiler.recorder import Recorder, Step
-from workloads.framework import Batch, Collate, Framework
-from workloads.progress import Progress
+from epoch_gap.profiler.phases import Phase
+from epoch_gap.profiler.recording.recorder import Recorder, Step
+from epoch_gap.workloads.framework import Batch, Collate, Framework
+from epoch_gap.workloads.progress import Progress
 
 
 class Enough(Protocol):

@@ -5,9 +5,9 @@ import inspect
 from collections.abc import Iterator
 from pathlib import Path
 
-from profiler.drilldown.stacks import Frame
-from profiler.phases import Phase
-from workloads import loop
+from epoch_gap.profiler.drilldown.stacks import Frame
+from epoch_gap.profiler.phases import Phase
+from epoch_gap.workloads import loop
 
 FILE = Path(loop.__file__).name
 FOLDER = Path(loop.__file__).parent.name

@@ -3,31 +3,31 @@
 from collections.abc import Callable
 from typing import Any
 
-from profiler.errors import UserError
-from workloads import resnet18
-from workloads.framework import Framework
+from epoch_gap.profiler.errors import UserError
+from epoch_gap.workloads import resnet18
+from epoch_gap.workloads.framework import Framework
 
 
 def _torch(device: str, seed: int, **_: Any) -> Framework:
-    from workloads.torch_resnet import TorchResNet
+    from epoch_gap.workloads.adapters.torch_resnet import TorchResNet
 
     return TorchResNet(device, seed)
 
 
 def _lucid(device: str, seed: int, **_: Any) -> Framework:
-    from workloads.lucid_resnet import LucidResNet
+    from epoch_gap.workloads.adapters.lucid_resnet import LucidResNet
 
     return LucidResNet(device, seed)
 
 
 def _mlx(device: str, seed: int, *, compiled: bool = False, **_: Any) -> Framework:
-    from workloads.mlx_resnet import MlxResNet
+    from epoch_gap.workloads.adapters.mlx_resnet import MlxResNet
 
     return MlxResNet(device, seed, compiled)
 
 
 def _fake(device: str, seed: int, *, batch_size: int, costs: str, lazy: bool, **_: Any) -> Framework:
-    from workloads.fake import Fake
+    from epoch_gap.workloads.adapters.fake import Fake
 
     if device not in ("auto", "cpu"):
         raise UserError(f"fake has no device {device!r}; choose auto or cpu")

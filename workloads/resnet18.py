@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from profiler.drilldown.roofline import Layer
-from profiler.drilldown.spans import Family
+from epoch_gap.profiler.drilldown.roofline import Layer
+from epoch_gap.profiler.drilldown.spans import Family
 
 CLASSES = 10
 IMAGE_CHANNELS = 3

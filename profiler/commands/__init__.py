@@ -1,1 +1,1 @@
-"""One file per verb. The only place that may import everything, and where errors become exit statuses."""
+"""One file per verb. The top of the house: the only package that imports workloads and reports."""

@@ -7,16 +7,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from profiler import compare, gate, noise, store, subject
-from profiler.commands import report
-from profiler.commands.options import add_runs_dir
-from profiler.commands.status import GATE_FAILED, output
-from profiler.drilldown.found import Found, contender
-from profiler.errors import UserError
-from profiler.run import Run
-from profiler.subject import Subject
-from reports.comparison import comparison
-from reports.render import render_subjects
+from epoch_gap.profiler.commands import report
+from epoch_gap.profiler.commands.exit_status import GATE_FAILED, output
+from epoch_gap.profiler.commands.options import add_runs_dir
+from epoch_gap.profiler.comparison import gap as compare
+from epoch_gap.profiler.comparison import gate, subject
+from epoch_gap.profiler.comparison import noise_floor as noise
+from epoch_gap.profiler.comparison.subject import Subject
+from epoch_gap.profiler.drilldown.matching import Found, contender
+from epoch_gap.profiler.errors import UserError
+from epoch_gap.profiler.storage import store
+from epoch_gap.profiler.storage.run import Run
+from epoch_gap.reports.report import render_subjects
+from epoch_gap.reports.terminal.comparison import comparison
 
 
 def percentage(text: str) -> float:

@@ -4,13 +4,15 @@ import argparse
 import sys
 from pathlib import Path
 
-from profiler import files, store, subject
-from profiler.commands.options import add_runs_dir
-from profiler.commands.report import prepare_for, writing
-from profiler.errors import UserError
-from profiler.run import Run
-from profiler.subject import Subject
-from reports import tables
+from epoch_gap.profiler.commands.options import add_runs_dir
+from epoch_gap.profiler.commands.report import prepare_for, writing
+from epoch_gap.profiler.comparison import subject
+from epoch_gap.profiler.comparison.subject import Subject
+from epoch_gap.profiler.errors import UserError
+from epoch_gap.profiler.storage import atomic as files
+from epoch_gap.profiler.storage import store
+from epoch_gap.profiler.storage.run import Run
+from epoch_gap.reports.export import tables
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -8,20 +8,21 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from profiler import store
-from profiler.commands.options import add_workload, positive, workload_arguments
-from profiler.drilldown import stacks
-from profiler.drilldown.found import conditions
-from profiler.errors import UserError
-from profiler.estimate import steady_steps
-from profiler.run import Run
-from profiler.subject import incomparable, subject_id
-from reports import text, theme
-from reports.charts import canvas
-from reports.charts import flame as flame_graph
-from reports.words import short_id
-from workloads import registry
-from workloads.loop_lines import phase_of
+from epoch_gap.profiler.analysis.epoch import steady_steps
+from epoch_gap.profiler.commands.options import add_workload, positive, workload_arguments
+from epoch_gap.profiler.comparison.subject import incomparable, subject_id
+from epoch_gap.profiler.drilldown import stacks
+from epoch_gap.profiler.drilldown.matching import conditions
+from epoch_gap.profiler.errors import UserError
+from epoch_gap.profiler.storage import store
+from epoch_gap.profiler.storage.run import Run
+from epoch_gap.reports import theme
+from epoch_gap.reports.charts import canvas
+from epoch_gap.reports.charts import flame as flame_graph
+from epoch_gap.reports.sentences.verdict import short_id
+from epoch_gap.reports.terminal import tables as text
+from epoch_gap.workloads import registry
+from epoch_gap.workloads.loop_lines import phase_of
 
 RATE = 50
 """samples per second"""

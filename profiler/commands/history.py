@@ -5,15 +5,16 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from profiler import files, store
-from profiler.commands.options import add_runs_dir
-from profiler.commands.report import HISTORY, floors, prepare_for, writing
-from profiler.errors import UserError
-from profiler.history import histories
-from profiler.run import Run
-from reports import history_text
-from reports.charts import canvas, history
-from workloads.registry import FRAMEWORKS
+from epoch_gap.profiler.commands.options import add_runs_dir
+from epoch_gap.profiler.commands.report import HISTORY, floors, prepare_for, writing
+from epoch_gap.profiler.comparison.history import histories
+from epoch_gap.profiler.errors import UserError
+from epoch_gap.profiler.storage import atomic as files
+from epoch_gap.profiler.storage import store
+from epoch_gap.profiler.storage.run import Run
+from epoch_gap.reports.charts import canvas, history
+from epoch_gap.reports.terminal import history as history_text
+from epoch_gap.workloads.registry import FRAMEWORKS
 
 DEFAULT_OUT = Path("reports/out/history")
 PICTURE = "history.png"

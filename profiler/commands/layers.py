@@ -6,17 +6,19 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
-from profiler import busy, environment, store
-from profiler.commands.options import add_workload
-from profiler.drilldown import layers, roofline
-from profiler.drilldown.spans import Spans
-from profiler.errors import UserError
-from reports import layer_tables
-from workloads import registry, resnet18
-from workloads.cifar10 import load_cifar10
-from workloads.fake import DEFAULT_COSTS
-from workloads.framework import Framework
-from workloads.watch import Watched, images_needed, watch
+from epoch_gap.profiler.commands.options import add_workload
+from epoch_gap.profiler.drilldown import layers, roofline
+from epoch_gap.profiler.drilldown.spans import Spans
+from epoch_gap.profiler.errors import UserError
+from epoch_gap.profiler.machine import environment
+from epoch_gap.profiler.machine import run_lock as busy
+from epoch_gap.profiler.storage import store
+from epoch_gap.reports.terminal import layers as layer_tables
+from epoch_gap.workloads import registry, resnet18
+from epoch_gap.workloads.adapters.fake import DEFAULT_COSTS
+from epoch_gap.workloads.cifar10.load import load_cifar10
+from epoch_gap.workloads.framework import Framework
+from epoch_gap.workloads.watched_steps import Watched, images_needed, watch
 
 STEPS = 5
 """without anything watched, and as many watched, where nothing else is asked for"""

@@ -10,13 +10,13 @@ from types import FunctionType
 
 from line_profiler import LineProfiler
 
-from profiler import store
-from profiler.commands import layers as layers_command
-from profiler.drilldown import lines, stacks
-from profiler.drilldown.spans import Spans
-from profiler.errors import UserError
-from reports import text
-from workloads.framework import Framework
+from epoch_gap.profiler.commands import layers as layers_command
+from epoch_gap.profiler.drilldown import lines, stacks
+from epoch_gap.profiler.drilldown.spans import Spans
+from epoch_gap.profiler.errors import UserError
+from epoch_gap.profiler.storage import store
+from epoch_gap.reports.terminal import tables as text
+from epoch_gap.workloads.framework import Framework
 
 HOT = 5
 """functions, where none is named"""

@@ -2,9 +2,9 @@
 
 import argparse
 
-from profiler import store
-from profiler.commands.options import add_runs_dir
-from profiler.errors import UserError
+from epoch_gap.profiler.commands.options import add_runs_dir
+from epoch_gap.profiler.errors import UserError
+from epoch_gap.profiler.storage import store
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import NoReturn, Protocol, cast
 
-from profiler.commands.status import INTERRUPTED, USAGE_ERROR, drop_output
-from profiler.errors import UserError
+from epoch_gap.profiler.commands.exit_status import INTERRUPTED, USAGE_ERROR, drop_output
+from epoch_gap.profiler.errors import UserError
 
 
 class Verb(Protocol):
@@ -47,7 +47,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _load(name: str) -> Verb:
-    return cast(Verb, import_module(f"profiler.commands.{name}"))
+    return cast(Verb, import_module(f"epoch_gap.profiler.commands.{name}"))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -4,14 +4,15 @@ import argparse
 import sys
 from pathlib import Path
 
-from profiler import noise, store
-from profiler.commands import profile
-from profiler.commands.options import add_workload, positive, workload_arguments
-from profiler.compare import gaps
-from profiler.subject import group
-from reports import text
-from workloads.cifar10 import settled
-from workloads.registry import FRAMEWORKS
+from epoch_gap.profiler.commands import profile
+from epoch_gap.profiler.commands.options import add_workload, positive, workload_arguments
+from epoch_gap.profiler.comparison import noise_floor as noise
+from epoch_gap.profiler.comparison.gap import gaps
+from epoch_gap.profiler.comparison.subject import group
+from epoch_gap.profiler.storage import store
+from epoch_gap.reports.terminal import tables as text
+from epoch_gap.workloads.cifar10.load import settled
+from epoch_gap.workloads.registry import FRAMEWORKS
 
 SIDES = ("A", "A again")
 FOLDER = "noise"

@@ -2,9 +2,9 @@
 
 import argparse
 
-from profiler.commands import layers as layers_command
-from profiler.drilldown import layers
-from reports import layer_tables
+from epoch_gap.profiler.commands import layers as layers_command
+from epoch_gap.profiler.drilldown import layers
+from epoch_gap.reports.terminal import layers as layer_tables
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -3,9 +3,9 @@
 import argparse
 from pathlib import Path
 
-from profiler.ledgers import POLICIES
-from workloads.presets import PRESETS
-from workloads.registry import FRAMEWORKS
+from epoch_gap.profiler.recording.fencing import POLICIES
+from epoch_gap.workloads.presets import PRESETS
+from epoch_gap.workloads.registry import FRAMEWORKS
 
 MAX_SEED = 2**32 - 1
 """NumPy's largest"""

@@ -8,11 +8,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from profiler import busy
-from profiler.commands import report
-from profiler.commands.options import add_workload, framework_names, positive, workload_arguments
-from profiler.commands.status import INTERRUPTED, TERMINATED, USAGE_ERROR
-from workloads.cifar10 import settled
+from epoch_gap.profiler.commands import report
+from epoch_gap.profiler.commands.exit_status import INTERRUPTED, TERMINATED, USAGE_ERROR
+from epoch_gap.profiler.commands.options import add_workload, framework_names, positive, workload_arguments
+from epoch_gap.profiler.machine import run_lock as busy
+from epoch_gap.workloads.cifar10.load import settled
 
 SAID = (USAGE_ERROR, INTERRUPTED, TERMINATED)
 """statuses of a run that has said itself why it ended"""

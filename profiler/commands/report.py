@@ -7,20 +7,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from profiler import files, store
-from profiler.commands.options import add_runs_dir
-from profiler.drilldown.found import Found
-from profiler.drilldown.found import contender as key_of
-from profiler.drilldown.layers import LAYERS, OPERATORS, Drilldown
-from profiler.drilldown.layers import from_json as layers_of
-from profiler.drilldown.lines import FILE as LINES
-from profiler.drilldown.lines import from_json as functions_of
-from profiler.drilldown.stacks import COUNTS, TEXT, Stacks, from_text
-from profiler.errors import UserError
-from profiler.noise import Floors
-from profiler.run import Run
-from profiler.subject import incomparable, subject_id
-from reports.render import FILES, SUMMARY, Report, render
+from epoch_gap.profiler.commands.options import add_runs_dir
+from epoch_gap.profiler.comparison.noise_floor import Floors
+from epoch_gap.profiler.comparison.subject import incomparable, subject_id
+from epoch_gap.profiler.drilldown.layers import LAYERS, OPERATORS, Drilldown
+from epoch_gap.profiler.drilldown.layers import from_json as layers_of
+from epoch_gap.profiler.drilldown.lines import FILE as LINES
+from epoch_gap.profiler.drilldown.lines import from_json as functions_of
+from epoch_gap.profiler.drilldown.matching import Found
+from epoch_gap.profiler.drilldown.matching import contender as key_of
+from epoch_gap.profiler.drilldown.stacks import COUNTS, TEXT, Stacks, from_text
+from epoch_gap.profiler.errors import UserError
+from epoch_gap.profiler.storage import atomic as files
+from epoch_gap.profiler.storage import store
+from epoch_gap.profiler.storage.run import Run
+from epoch_gap.reports.report import FILES, SUMMARY, Report, render
 
 DEFAULT_OUT = Path("reports/out")
 HISTORY = "history.csv"

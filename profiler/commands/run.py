@@ -10,21 +10,23 @@ from dataclasses import asdict, fields, replace
 from functools import partial
 from typing import Any
 
-from profiler import busy, canary, environment, store
-from profiler.busy import Presence
-from profiler.commands.options import add_workload
-from profiler.commands.status import TERMINATED
-from profiler.errors import UserError
-from profiler.instrument import ending
-from profiler.ledgers import POLICIES, ends_asrun_block
-from profiler.phases import Phase
-from profiler.recorder import Recorder, mark_cost_ns
-from profiler.sampling import Sample
-from workloads import loop, progress, registry, resnet18
-from workloads.cifar10 import FULL_SIZE, Cifar10, load_cifar10
-from workloads.fake import DEFAULT_COSTS
-from workloads.framework import Framework
-from workloads.presets import PRESETS, Preset
+from epoch_gap.profiler.analysis.stopping import Sample
+from epoch_gap.profiler.commands.exit_status import TERMINATED
+from epoch_gap.profiler.commands.options import add_workload
+from epoch_gap.profiler.errors import UserError
+from epoch_gap.profiler.instrument import ending
+from epoch_gap.profiler.machine import canary, environment
+from epoch_gap.profiler.machine import run_lock as busy
+from epoch_gap.profiler.machine.run_lock import Presence
+from epoch_gap.profiler.phases import Phase
+from epoch_gap.profiler.recording.fencing import POLICIES, ends_asrun_block
+from epoch_gap.profiler.recording.recorder import Recorder, mark_cost_ns
+from epoch_gap.profiler.storage import store
+from epoch_gap.workloads import loop, progress, registry, resnet18
+from epoch_gap.workloads.adapters.fake import DEFAULT_COSTS
+from epoch_gap.workloads.cifar10.load import FULL_SIZE, Cifar10, load_cifar10
+from epoch_gap.workloads.framework import Framework
+from epoch_gap.workloads.presets import PRESETS, Preset
 
 
 class Terminated(KeyboardInterrupt):

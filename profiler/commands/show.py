@@ -2,11 +2,11 @@
 
 import argparse
 
-from profiler import store
-from profiler.commands.options import add_runs_dir
-from profiler.stability import flags
-from profiler.subject import group
-from reports import text
+from epoch_gap.profiler.analysis.flags import flags
+from epoch_gap.profiler.commands.options import add_runs_dir
+from epoch_gap.profiler.comparison.subject import group
+from epoch_gap.profiler.storage import store
+from epoch_gap.reports.terminal import tables as text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

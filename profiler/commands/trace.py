@@ -4,10 +4,11 @@ import argparse
 import json
 from pathlib import Path
 
-from profiler import files, store
-from profiler.commands.options import add_runs_dir
-from profiler.errors import UserError
-from profiler.trace import trace
+from epoch_gap.profiler.commands.options import add_runs_dir
+from epoch_gap.profiler.errors import UserError
+from epoch_gap.profiler.storage import atomic as files
+from epoch_gap.profiler.storage import store
+from epoch_gap.reports.export.perfetto import trace
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,1 +1,1 @@
-"""From a phase to its layers and operators, in runs of their own: their times never enter the bars."""
+"""Layers, operators, lines and stacks, from separate runs whose times never enter the bars."""

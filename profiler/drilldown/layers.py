@@ -6,13 +6,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from profiler.drilldown.roofline import Layer
-from profiler.drilldown.spans import Direction, Family, Key, Spans
-from profiler.errors import UserError
-from profiler.estimate import NS
-from profiler.phases import Phase
-from profiler.recorder import Step
-from profiler.stats import Interval, mean
+from epoch_gap.profiler.analysis.epoch import NS
+from epoch_gap.profiler.analysis.stats import Interval, mean
+from epoch_gap.profiler.drilldown.roofline import Layer
+from epoch_gap.profiler.drilldown.spans import Direction, Family, Key, Spans
+from epoch_gap.profiler.errors import UserError
+from epoch_gap.profiler.phases import Phase
+from epoch_gap.profiler.recording.recorder import Step
 
 LAYERS, OPERATORS = "layers.json", "operators.json"
 SCHEMA_VERSION = 1

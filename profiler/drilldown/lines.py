@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from profiler.errors import UserError
+from epoch_gap.profiler.errors import UserError
 
 FILE = "lines.json"
 OWN = ("schema_version", "steps", "slowdown", "functions")

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from profiler.drilldown.spans import Direction, Family
+from epoch_gap.profiler.drilldown.spans import Direction, Family
 
 SIDE = 2048
 """of the matrices, rows"""

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import NamedTuple
 
-from profiler.phases import Phase
-from profiler.recorder import Clock
+from epoch_gap.profiler.phases import Phase
+from epoch_gap.profiler.recording.recorder import Clock
 
 
 class Direction(StrEnum):

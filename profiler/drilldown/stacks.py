@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from profiler.errors import UserError
+from epoch_gap.profiler.errors import UserError
 
 TEXT, SPEEDSCOPE, SVG, HOT, COUNTS = "stacks.txt", "flame.speedscope.json", "flame.svg", "hot.txt", "counts.json"
 SCHEMA = "https://www.speedscope.app/file-format-schema.json"

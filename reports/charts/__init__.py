@@ -5,9 +5,9 @@ from typing import Protocol
 
 from matplotlib.figure import Figure
 
-from reports.charts import accuracy, breakdown, gap, layers, roofline, timeline
-from reports.charts.live import Live
-from reports.view import View
+from epoch_gap.reports.charts import accuracy, breakdown, gap, layers, roofline, timeline
+from epoch_gap.reports.charts.live import Live
+from epoch_gap.reports.view import View
 
 
 class Chart(Protocol):

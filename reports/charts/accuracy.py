@@ -7,13 +7,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from profiler.run import Run
-from profiler.subject import Subject
-from reports import theme
-from reports.charts import canvas, thinning
-from reports.charts.live import Control, Live, Spec, axis, layout, plain
-from reports.view import View
-from reports.words import accuracy_is_comparable
+from epoch_gap.profiler.comparison.subject import Subject
+from epoch_gap.profiler.storage.run import Run
+from epoch_gap.reports import theme
+from epoch_gap.reports.charts import canvas, thinning
+from epoch_gap.reports.charts.live import Control, Live, Spec, axis, layout, plain
+from epoch_gap.reports.sentences.verdict import accuracy_is_comparable
+from epoch_gap.reports.view import View
 
 NOT_ENOUGH = "not enough steps to compare accuracy"
 

@@ -7,11 +7,11 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from profiler.attribution import is_harmless, perturbation
-from profiler.subject import Subject
-from reports import theme
-from reports.charts import canvas
-from reports.charts.live import (
+from epoch_gap.profiler.comparison.attribution import is_harmless, perturbation
+from epoch_gap.profiler.comparison.subject import Subject
+from epoch_gap.reports import theme
+from epoch_gap.reports.charts import canvas
+from epoch_gap.reports.charts.live import (
     INK,
     MUTED,
     PAPER,
@@ -27,8 +27,8 @@ from reports.charts.live import (
     reach,
     whiskers,
 )
-from reports.view import View
-from reports.words import how_known
+from epoch_gap.reports.sentences.verdict import how_known
+from epoch_gap.reports.view import View
 
 CHARGED, DONE = "as charged", "where the work was done"
 SECONDS, SHARE = "seconds", "share of the epoch"

@@ -10,11 +10,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from profiler.phases import Phase
-from profiler.stats import Interval
-from reports import theme
-from reports.charts.live import reach
-from reports.view import View
+from epoch_gap.profiler.analysis.stats import Interval
+from epoch_gap.profiler.phases import Phase
+from epoch_gap.reports import theme
+from epoch_gap.reports.charts.live import reach
+from epoch_gap.reports.view import View
 
 matplotlib.rcParams["text.parse_math"] = False  # a label may hold any text, dollars too
 matplotlib.rcParams["text.color"] = matplotlib.rcParams["axes.labelcolor"] = theme.INK

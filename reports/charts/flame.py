@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 
 from matplotlib.figure import Figure
 
-from profiler.drilldown.stacks import Box, Stacks, boxes
-from profiler.phases import Phase
-from reports import theme
-from reports.charts import canvas
-from reports.charts.live import PAPER, Live, layout, plain
-from reports.view import View
+from epoch_gap.profiler.drilldown.stacks import Box, Stacks, boxes
+from epoch_gap.profiler.phases import Phase
+from epoch_gap.reports import theme
+from epoch_gap.reports.charts import canvas
+from epoch_gap.reports.charts.live import PAPER, Live, layout, plain
+from epoch_gap.reports.view import View
 
 DEEPEST = 40
 LEAST_BOX = 0.002

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from profiler.attribution import is_harmless, perturbation
-from profiler.compare import Gap
-from profiler.phases import Phase
-from profiler.stats import Estimate, Interval
-from reports import theme
-from reports.charts import canvas
-from reports.charts.breakdown import CHARGED, DONE
-from reports.charts.live import (
+from epoch_gap.profiler.analysis.stats import Estimate, Interval
+from epoch_gap.profiler.comparison.attribution import is_harmless, perturbation
+from epoch_gap.profiler.comparison.gap import Gap
+from epoch_gap.profiler.phases import Phase
+from epoch_gap.reports import theme
+from epoch_gap.reports.charts import canvas
+from epoch_gap.reports.charts.breakdown import CHARGED, DONE
+from epoch_gap.reports.charts.live import (
     INK,
     LINE,
     MUTED,
@@ -30,8 +30,8 @@ from reports.charts.live import (
     reach,
     whiskers,
 )
-from reports.view import View
-from reports.words import fence_cost, largest
+from epoch_gap.reports.sentences.verdict import fence_cost, largest
+from epoch_gap.reports.view import View
 
 SECONDS, SHARE = "seconds", "share of the gap"
 NOTE = 18

@@ -6,11 +6,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from profiler.history import Entry, Series
-from reports import theme
-from reports.charts import canvas
-from reports.charts.breakdown import REACH
-from reports.history_text import finding, has_evaluate, heading, total
+from epoch_gap.profiler.comparison.history import Entry, Series
+from epoch_gap.reports import theme
+from epoch_gap.reports.charts import canvas
+from epoch_gap.reports.charts.breakdown import REACH
+from epoch_gap.reports.terminal.history import finding, has_evaluate, heading, total
 
 PANEL, EDGES = 3.3, 0.7
 """inches: of a series, and of title and source line"""

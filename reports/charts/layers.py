@@ -8,14 +8,14 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from profiler.drilldown.layers import Drilldown, differences
-from profiler.drilldown.roofline import flops, of_roof
-from profiler.drilldown.spans import Direction
-from profiler.subject import Subject
-from reports import theme
-from reports.charts import canvas
-from reports.charts.live import Live, Spec, axis, layout, plain
-from reports.view import View
+from epoch_gap.profiler.comparison.subject import Subject
+from epoch_gap.profiler.drilldown.layers import Drilldown, differences
+from epoch_gap.profiler.drilldown.roofline import flops, of_roof
+from epoch_gap.profiler.drilldown.spans import Direction
+from epoch_gap.reports import theme
+from epoch_gap.reports.charts import canvas
+from epoch_gap.reports.charts.live import Live, Spec, axis, layout, plain
+from epoch_gap.reports.view import View
 
 
 @dataclass(frozen=True)

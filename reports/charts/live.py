@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from itertools import product
 from typing import Any
 
-from profiler.stats import Interval
+from epoch_gap.profiler.analysis.stats import Interval
 
 INK, MUTED, LINE, PAPER = "var(--ink)", "var(--muted)", "var(--line)", "var(--paper)"
 Spec = dict[str, Any]

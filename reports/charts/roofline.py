@@ -6,13 +6,13 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from profiler.drilldown.layers import Drilldown
-from profiler.drilldown.roofline import flops, least_bytes, peak
-from profiler.drilldown.spans import Direction, Family
-from reports import theme
-from reports.charts import canvas
-from reports.charts.live import MUTED, Control, Live, Spec, axis, layout, plain
-from reports.view import View
+from epoch_gap.profiler.drilldown.layers import Drilldown
+from epoch_gap.profiler.drilldown.roofline import flops, least_bytes, peak
+from epoch_gap.profiler.drilldown.spans import Direction, Family
+from epoch_gap.reports import theme
+from epoch_gap.reports.charts import canvas
+from epoch_gap.reports.charts.live import MUTED, Control, Live, Spec, axis, layout, plain
+from epoch_gap.reports.view import View
 
 SYMBOLS = {Direction.FORWARD: ("o", "circle"), Direction.BACKWARD: ("s", "square")}
 

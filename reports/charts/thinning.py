@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from profiler.stats import Series
+from epoch_gap.profiler.analysis.stats import Series
 
 MOST = 2000
 """points of a line: more than a screen is wide"""

@@ -8,17 +8,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from profiler.estimate import NS, beginning, moving_steps, steady_steps, warm_up
-from profiler.run import Run, StepTable
-from profiler.stability import drifted
-from profiler.stats import outer_fences
-from profiler.steady import Kind
-from profiler.subject import Subject
-from reports import theme
-from reports.charts import canvas, thinning
-from reports.charts.live import LINE, MUTED, Control, Live, Spec, axis, layout, plain
-from reports.view import View
-from reports.words import short_id
+from epoch_gap.profiler.analysis.epoch import NS, beginning, moving_steps, steady_steps, warm_up
+from epoch_gap.profiler.analysis.flags import drifted
+from epoch_gap.profiler.analysis.stats import outer_fences
+from epoch_gap.profiler.analysis.warm_up import Kind
+from epoch_gap.profiler.comparison.subject import Subject
+from epoch_gap.profiler.storage.run import Run, StepTable
+from epoch_gap.reports import theme
+from epoch_gap.reports.charts import canvas, thinning
+from epoch_gap.reports.charts.live import LINE, MUTED, Control, Live, Spec, axis, layout, plain
+from epoch_gap.reports.sentences.verdict import short_id
+from epoch_gap.reports.view import View
 
 PANELS = 4
 """runs in the picture; the page has them all"""

@@ -1,0 +1,1 @@
+"""Runs on disk: the typed manifest, the SQLite schema, its writer and its reader."""

@@ -1,0 +1,1 @@
+"""Files for other programs: summary.json, tables, and traces."""

@@ -1,0 +1,106 @@
+"""A run as tables for other programs: its steps, its epochs, its phases. Every column: docs/data-dictionary.md."""
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from typing import IO, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet
+
+from epoch_gap.profiler.analysis.epoch import EpochEstimate
+from epoch_gap.profiler.comparison.subject import Subject
+from epoch_gap.profiler.phases import Phase
+from epoch_gap.profiler.recording.fencing import Ledger
+from epoch_gap.profiler.storage.run import Run, StepTable
+
+EPOCH_COLUMNS = {
+    "epoch": pa.int64(), "wall_ns": pa.int64(), "paused_ns": pa.int64(), "lr": pa.float64(),
+    "train_loss": pa.float64(), "train_acc": pa.float64(), "test_loss": pa.float64(), "test_acc": pa.float64(),
+}  # fmt: skip
+PHASE_COLUMNS = {
+    "ledger": pa.string(), "phase": pa.string(), "seconds_per_epoch": pa.float64(), "low_s": pa.float64(),
+    "high_s": pa.float64(), "share": pa.float64(),
+}  # fmt: skip
+
+
+def steps(run: Run) -> pa.Table:
+    """A row per batch, in order: training, then evaluation; a phase that a stage does not have is null."""
+    return pa.concat_tables([_steps("train", run.train), _steps("evaluate", run.evaluate)])
+
+
+def _steps(stage: str, table: StepTable) -> pa.Table:
+    columns = {
+        "stage": pa.repeat(stage, len(table)),
+        "epoch": pa.array(table.epoch),
+        "step": pa.array(table.index),
+        "ledger": pc.if_else(pa.array(table.fenced), str(Ledger.FENCED), str(Ledger.ASRUN)),
+        "images": pa.array(table.images),
+        "loss": pa.array(table.loss, from_pandas=True),  # null where training diverged
+        "correct": pa.array(table.correct),
+        "start_ns": pa.array(table.start_ns),
+        "wall_ns": pa.array(table.wall_ns),
+        "rss_bytes": pa.array(table.rss_bytes, mask=table.rss_bytes == 0),
+    }
+    for phase in Phase:
+        ns = table.phase_ns.get(phase)
+        columns[f"{phase}_ns"] = pa.nulls(len(table), pa.int64()) if ns is None else pa.array(ns)
+    return pa.table(columns)
+
+
+def epochs(run: Run) -> pa.Table:
+    """A row per finished epoch; `<phase>_ns` is the time outside its training steps."""
+    columns = {
+        name: pa.array([getattr(e, name) for e in run.epochs], kind, from_pandas=True)
+        for name, kind in EPOCH_COLUMNS.items()
+    }
+    for phase in Phase:
+        columns[f"{phase}_ns"] = pa.array([e.durations.get(phase) for e in run.epochs], pa.int64())
+    return pa.table(columns)
+
+
+def phases(subject: Subject | None) -> pa.Table:
+    """A row per ledger and phase: seconds per full epoch; no row where there is no subject, no step to tell from."""
+    found = [(Ledger.ASRUN, subject)] if subject else []
+    if subject and subject.fenced:
+        found.append((Ledger.FENCED, subject.fenced))
+    rows = [[ledger, *row] for ledger, s in found for row in _phases(s.epoch)]
+    kinds = enumerate(PHASE_COLUMNS.items())
+    return pa.table({name: pa.array([row[i] for row in rows], kind) for i, (name, kind) in kinds})
+
+
+def _phases(epoch: EpochEstimate) -> list[Sequence[str | float | None]]:
+    rows: list[Sequence[str | float | None]] = []
+    for phase in Phase:
+        i = epoch.interval(phase)
+        rows.append([phase, i.value, i.low, i.high, i.value / epoch.total.value] if i else [phase, *[None] * 4])
+    return rows
+
+
+def _csv(table: pa.Table, stream: IO[bytes]) -> None:
+    pyarrow.csv.write_csv(table, stream)
+
+
+def _parquet(table: pa.Table, stream: IO[bytes]) -> None:
+    pyarrow.parquet.write_table(table, stream)
+
+
+def _json(table: pa.Table, stream: IO[bytes]) -> None:
+    """One object, a list per column: strict JSON, so that what is not finite is null."""
+    for i, name in enumerate(table.column_names):
+        text = json.dumps(_plain(table[name]), separators=(",", ":"), allow_nan=False)
+        stream.write(f"{',' if i else '{'}\n{json.dumps(name)}: {text}".encode())
+    stream.write(b"\n}\n")
+
+
+def _plain(column: pa.ChunkedArray) -> list[Any]:
+    if pa.types.is_floating(column.type):
+        return [v if v is not None and math.isfinite(v) else None for v in column.to_pylist()]
+    values: list[Any] = column.to_pylist() if column.null_count else column.to_numpy().tolist()
+    return values
+
+
+WRITERS: dict[str, Callable[[pa.Table, IO[bytes]], None]] = {"csv": _csv, "parquet": _parquet, "json": _json}
+"""What writes a table into an open stream, by format."""

@@ -1,0 +1,94 @@
+from typing import Any
+
+import pytest
+
+from epoch_gap.profiler.comparison.fairness import AUDIT, Item, audit
+from epoch_gap.profiler.comparison.subject import group
+from tests.helpers.runs import MakeRun
+
+
+def audited(make_run: MakeRun, **changes: Any) -> tuple[list[Item], list[str]]:
+    """The audit of a plain run and of one with `changes`, and the two subjects' ids."""
+    config = {"label": "changed"} | changes.pop("config", {})
+    subjects = group([make_run([1.0] * 6), make_run([1.0] * 6, config=config, **changes)])
+    return audit(subjects), [subject.id for subject in subjects]
+
+
+def test_alike_runs_differ_in_nothing(make_run: MakeRun) -> None:
+    items, _ = audited(make_run)
+    assert [item.name for item in items if item.differs] == []
+    assert len(items) == len(AUDIT)
+
+
+POOL = {"internal_api": "openblas", "architecture": "SkylakeX", "num_threads": 2}
+
+
+@pytest.mark.parametrize(
+    ("changes", "item", "matters"),
+    [
+        ({"environment": {"variables": {"OPENBLAS_CORETYPE": "Haswell"}}}, "BLAS and OpenMP variables", "time"),
+        ({"environment": {"thread_pools": [POOL]}}, "thread pools and BLAS kernels", "time"),
+        ({"environment": {"machine": {"cpu": "another"}}}, "CPU", "time"),
+        ({"framework": {"dtype": "float16"}}, "dtype", "both"),
+        ({"config": {"seed": 7}}, "seed", "accuracy"),
+        ({"data": {"test_images": 10}}, "test images", "accuracy"),
+        ({"environment": {"git": {"commit": "abc", "dirty": True}}}, "project commit", "both"),
+    ],
+)
+def test_what_differs_is_found_and_comes_first(
+    make_run: MakeRun, changes: dict[str, Any], item: str, matters: str
+) -> None:
+    items, _ = audited(make_run, **changes)
+    differing = [i.name for i in items if i.differs]
+    assert item in differing
+    assert [i.name for i in items[: len(differing)]] == differing
+    assert {i.name: i.matters for i in items}[item] == matters
+
+
+def test_a_condition_that_only_a_loop_of_ones_own_has_is_compared_too(make_run: MakeRun) -> None:
+    subjects = group(
+        [
+            make_run(
+                [1.0] * 6, config={"label": str(n)}, framework={"threads": n, "pinned": True}, data={"kind": "own"}
+            )
+            for n in (4, 8)
+        ]
+    )
+    items = {item.name: item for item in audit(subjects)}
+    assert list(items["threads"].values.values()) == ["4", "8"]
+    assert (items["threads"].differs, items["threads"].matters) == (True, "both")
+    assert (items["pinned"].differs, list(items["pinned"].values.values())) == (False, ["yes", "yes"])
+    assert not {"name", "clocks", "phases"} & set(items)
+
+
+def test_another_kernel_of_the_same_library_is_told_apart(make_run: MakeRun) -> None:
+    pools = [[POOL | {"architecture": kernel}] for kernel in ("SkylakeX", "Haswell")]
+    subjects = group(
+        [make_run([1.0] * 6, config={"label": str(i)}, environment={"thread_pools": p}) for i, p in enumerate(pools)]
+    )
+    first = audit(subjects)[0]
+    assert first.name == "thread pools and BLAS kernels"
+    assert list(first.values.values()) == ["openblas SkylakeX x2", "openblas Haswell x2"]
+
+
+def test_the_variable_is_named_with_its_value(make_run: MakeRun) -> None:
+    items, (plain, changed) = audited(make_run, environment={"variables": {"OPENBLAS_CORETYPE": "Haswell"}})
+    assert items[0].values == {plain: "none set", changed: "OPENBLAS_CORETYPE=Haswell"}
+
+
+def test_a_missing_value_reads_na_and_differs_from_a_known_one(make_run: MakeRun) -> None:
+    items, (plain, changed) = audited(make_run, framework={"dtype": "float32"}, data={"kind": "cifar10"})
+    by_name = {item.name: item for item in items}
+    assert by_name["dtype"].values == {plain: "n/a", changed: "float32"}
+    assert by_name["dtype"].differs
+    assert by_name["governor"].values == {plain: "n/a", changed: "n/a"}
+    assert by_name["thread pools and BLAS kernels"].values[plain] == "n/a"
+    assert by_name["project commit"].values[plain] == "n/a"
+
+
+def test_values_are_written_for_people(make_run: MakeRun) -> None:
+    git = {"commit": "abc", "dirty": False}
+    items, (plain, changed) = audited(make_run, config={"checkpoint": True}, environment={"git": git})
+    by_name = {item.name: item for item in items}
+    assert by_name["checkpoint per epoch"].values == {plain: "no", changed: "yes"}
+    assert by_name["project commit"].values[changed] == "commit abc, dirty no"

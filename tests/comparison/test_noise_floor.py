@@ -1,0 +1,87 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from epoch_gap.profiler.comparison.gap import gap, gaps
+from epoch_gap.profiler.comparison.noise_floor import Floor, applying, contender, floor, machine_key
+from epoch_gap.profiler.comparison.subject import group
+from epoch_gap.profiler.errors import UserError
+from epoch_gap.profiler.storage.run import Run
+from epoch_gap.reports.view import build
+from tests.helpers.runs import MakeRun
+
+FAKE = Floor("fake", "cpu", 10, "cifar10", 0.03, 1.01, "equal", 6, "2026-11-24")
+NAME = contender(FAKE)
+
+
+def noisy(mean: float, seed: int) -> list[float]:
+    return list(np.random.default_rng(seed).normal(mean, 0.01 * mean, 20))
+
+
+def pairs(make_run: MakeRun, a: list[float], b: list[float]) -> list[Run]:
+    """Alternating processes whose steps take these seconds, on average."""
+    return [
+        make_run(noisy(seconds, 10 * i + j), config={"label": label})
+        for i, both in enumerate(zip(a, b, strict=True))
+        for j, (label, seconds) in enumerate(zip("AB", both, strict=True))
+    ]
+
+
+def test_the_floor_is_half_the_interval_of_a_against_a(make_run: MakeRun) -> None:
+    g = gaps(group(pairs(make_run, [1.0, 1.01, 0.99], [1.005, 0.99, 1.0])))[0]
+    found = floor(g)
+    assert g.ratio.low is not None
+    assert g.ratio.high is not None
+    assert found.share == pytest.approx((g.ratio.high - g.ratio.low) / 2)
+    assert (found.framework, found.processes, found.verdict) == ("fake", 6, g.verdict)
+    assert g.verdict in ("equal", "undecided")
+
+
+def test_a_difference_between_a_and_a_is_noise_however_narrow_its_interval(make_run: MakeRun) -> None:
+    g = gaps(group(pairs(make_run, [1.08, 1.08, 1.08], [1.0, 1.0, 1.0])))[0]
+    assert g.verdict == "slower"
+    assert floor(g).share == pytest.approx(0.08, abs=0.01)
+
+
+def test_one_value_each_gives_no_floor(make_run: MakeRun) -> None:
+    with pytest.raises(UserError, match="two pairs"):
+        floor(gaps(group([make_run([1.0], config={"label": label}) for label in "AB"]))[0])
+
+
+def test_an_effect_below_the_floor_is_not_claimed(make_run: MakeRun) -> None:
+    a, b = group(
+        [
+            make_run(noisy(mean, seed), config={"label": label}, full_epoch={"train_images": 1000})
+            for mean, seed, label in ((1.04, 1, "A"), (1.0, 2, "B"))
+        ]
+    )
+    assert gap(a, b).verdict == "slower"
+    assert gap(a, b, floor=0.02).verdict == "slower"
+    low = gap(a, b, floor=0.06)
+    assert (low.verdict, low.below_floor) == ("undecided", True)
+
+
+def test_the_largest_floor_of_the_machine_applies_and_none_of_another(make_run: MakeRun) -> None:
+    run = make_run([1.0] * 6)
+    here = machine_key(run)
+    assert applying({}, [run]) is None
+    assert applying({"elsewhere": {NAME: FAKE}}, [run]) is None
+    assert applying({here: {NAME: FAKE}}, [run]) == FAKE
+    for change in ({"framework": "torch"}, {"batch_size": 4}, {"data": "synthetic"}):
+        another = replace(FAKE, share=0.5, **change)
+        assert applying({here: {NAME: FAKE, contender(another): another}}, [run]) == FAKE
+        assert applying({here: {contender(another): another}}, [run]) is None
+    other = make_run([1.0] * 6, environment={"machine": {"cpu": "another", "cores_usable": 2, "system": "Test 1"}})
+    assert applying({here: {NAME: FAKE}}, [run, other]) is None
+
+
+def test_a_report_shows_the_floor_or_says_how_to_get_it(make_run: MakeRun) -> None:
+    whole = {"train_images": 1000}
+    runs = [make_run(noisy(s, 1), config={"label": f"{s}"}, full_epoch=whole) for s in (1.0, 1.028)]
+    assert "`make noise`" in build(runs).floor
+    view = build(runs, {machine_key(runs[0]): {NAME: FAKE}})
+    assert "\N{PLUS-MINUS SIGN}3.0 %" in view.floor
+    assert view.summary["gaps"][0]["noise_floor"] == 0.03
+    assert view.summary["gaps"][0]["verdict"] == "undecided"
+    assert "undecided, less than this machine's noise floor of 3.0 %" in view.verdict

@@ -1,0 +1,74 @@
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from epoch_gap.profiler.errors import UserError
+from epoch_gap.profiler.machine import run_lock as busy
+
+HOLD = """
+from epoch_gap.profiler.machine import run_lock
+with run_lock.present("theirs", allow_others=False):
+    print("in", flush=True)
+    input()
+"""
+
+
+@pytest.fixture
+def other() -> subprocess.Popen[str]:
+    """A timed run of another process, which ends when its standard input does."""
+    process = subprocess.Popen([sys.executable, "-c", HOLD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "in\n"
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_a_run_beside_another_is_refused_with_its_process(other: subprocess.Popen[str]) -> None:
+    with pytest.raises(UserError, match=f"process {other.pid}.*--allow-busy"), busy.present("s", allow_others=False):
+        pass
+
+
+def test_it_may_be_allowed_and_is_then_counted(other: subprocess.Popen[str]) -> None:
+    with busy.present("ours", allow_others=True) as presence:
+        assert presence.others() == 1
+        other.communicate("\n")
+        assert presence.others() == 0
+
+
+def test_a_killed_run_is_in_nobodys_way(other: subprocess.Popen[str]) -> None:
+    other.kill()
+    other.wait()
+    with busy.present("ours", allow_others=False) as presence:
+        assert presence.others() == 0
+
+
+def test_runs_of_one_session_do_not_count(other: subprocess.Popen[str]) -> None:
+    with busy.present("theirs", allow_others=False) as presence:
+        assert presence.others() == 0
+
+
+def test_a_profile_and_its_run_are_one(lock_folder: Path, other: subprocess.Popen[str]) -> None:
+    """The parent and the child of a session both hold a place."""
+    hold = HOLD.replace("allow_others=False", "allow_others=True")
+    with subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        with busy.present("ours", allow_others=True) as presence:
+            assert presence.others() == 1
+        child.communicate(b"\n")
+
+
+def test_a_folder_that_goes_away_ends_no_run(lock_folder: Path) -> None:
+    with busy.present("ours", allow_others=False) as presence:
+        shutil.rmtree(lock_folder)
+        assert presence.others() == 0
+
+
+def test_nothing_is_left_behind(lock_folder: Path) -> None:
+    with busy.present("a", allow_others=False):
+        assert len(list(lock_folder.rglob("a-*"))) == 1
+    assert list(lock_folder.rglob("a-*")) == []

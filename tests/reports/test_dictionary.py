@@ -1,0 +1,47 @@
+"""docs/data-dictionary.md names every column that is written, and no other."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from epoch_gap.profiler.comparison.subject import of
+from epoch_gap.profiler.phases import MEANING, Phase
+from epoch_gap.reports.export import tables
+from epoch_gap.reports.terminal import history as history_text
+from epoch_gap.reports.terminal import tables as text
+from tests.helpers.runs import MakeRun
+
+TEXT = (Path(__file__).parents[2] / "docs" / "data-dictionary.md").read_text()
+
+
+def first_cells(section: str) -> list[str]:
+    """The names in a section's table; those of a phase for `<phase>`."""
+    names = re.findall(r"^\| `([^`]+)` \|", section, re.M)
+    return [column for name in names for column in expanded(name)]
+
+
+def expanded(name: str) -> list[str]:
+    return [name.replace("<phase>", phase) for phase in Phase] if "<phase>" in name else [name]
+
+
+def columns(title: str) -> list[str]:
+    return first_cells(TEXT.split(f"\n## {title}\n")[1].split("\n## ")[0])
+
+
+@pytest.mark.parametrize("title", ["steps", "epochs", "phases", "phases.csv", "history.csv"])
+def test_every_written_column_is_in_the_dictionary_and_no_other(make_run: MakeRun, title: str) -> None:
+    run = make_run([1.0] * 6, evaluation=[0.5])
+    written = {
+        "steps": tables.steps(run).column_names,
+        "epochs": tables.epochs(run).column_names,
+        "phases": tables.phases(of("a", (run,))).column_names,
+        "phases.csv": list(text.CSV_COLUMNS),
+        "history.csv": list(history_text.CSV_COLUMNS),
+    }
+    assert columns(title) == written[title]
+
+
+def test_every_phase_is_explained() -> None:
+    rows = re.findall(r"^\| `([^`]+)` \| (.+) \|$", TEXT.split("\n## ")[0], re.M)
+    assert dict(rows) == {str(phase): meaning for phase, meaning in MEANING.items()}

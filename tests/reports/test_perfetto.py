@@ -1,0 +1,74 @@
+"""A trace's events, against what Chrome's trace event format asks for."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from epoch_gap.profiler.commands.main import main
+from epoch_gap.profiler.phases import Phase
+from epoch_gap.reports.export.perfetto import trace
+from tests.helpers.fake_training import fake_run
+from tests.helpers.recorded import readings
+from tests.helpers.runs import MakeRun
+
+
+def complete(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [event for event in events if event["ph"] == "X"]
+
+
+def test_phases_lie_within_their_step_one_after_the_other(tmp_path: Path) -> None:
+    run = fake_run(tmp_path, lazy=True)
+    events = complete(trace(run)["traceEvents"])
+    steps = [e for e in events if str(e["name"]).startswith("train")]
+    assert len(steps) == len(run.train) == 40
+    assert {str(e["cat"]) for e in steps} == {"asrun", "fenced"}
+    for i, step in enumerate(steps):
+        start, end = step["ts"], step["ts"] + step["dur"]
+        inside = [e for e in events if e["tid"] == 1 and e is not step and start <= e["ts"] < end]
+        assert sum(e["dur"] for e in inside) == pytest.approx(step["dur"])
+        places = np.cumsum([0.0] + [e["dur"] for e in inside])[:-1] + start
+        assert [e["ts"] for e in inside] == pytest.approx(list(places))
+        assert step["dur"] * 1000 == pytest.approx(int(run.train.wall_ns[i]))
+
+
+def test_what_happens_once_per_epoch_has_a_row_of_its_own(make_run: MakeRun) -> None:
+    run = make_run([1.0] * 6, evaluation=[0.5])
+    once = [e for e in complete(trace(run)["traceEvents"]) if e["tid"] == 2]
+    assert [e["name"] for e in once] == [Phase.EPOCH_START]
+    assert once[0]["ts"] + once[0]["dur"] == pytest.approx(run.train.start_ns[0] / 1000)
+
+
+def test_every_event_has_the_keys_that_its_kind_needs(make_run: MakeRun) -> None:
+    found = trace(replace(make_run([1.0] * 6, evaluation=[0.5]), readings=readings()))
+    needed = {
+        "X": {"name", "cat", "ts", "dur", "pid", "tid"},
+        "M": {"name", "cat", "ts", "pid", "tid", "args"},
+        "C": {"name", "cat", "ts", "pid", "tid", "args"},
+    }
+    for event in found["traceEvents"]:
+        assert needed[event["ph"]] <= event.keys()
+        assert event.get("dur", 0) >= 0
+    assert {event["ph"] for event in found["traceEvents"]} == set(needed)
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+
+
+def test_a_long_run_is_thinned_out_and_the_trace_says_so(make_run: MakeRun) -> None:
+    found = trace(make_run([1.0] * 25), most_steps=10)
+    assert found["otherData"]["training steps"] == "9 of 25"
+
+
+def test_the_verb_writes_it_where_it_is_told_and_says_where(
+    make_run: MakeRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = make_run([1.0] * 3)
+    assert main(["trace", str(run.path)]) == 0
+    assert (run.path / "trace.json").is_file()
+    target = tmp_path / "t.json"
+    assert main(["trace", str(run.path), "-o", str(target)]) == 0
+    assert json.loads(target.read_text()) == json.loads((run.path / "trace.json").read_text())
+    assert main(["trace", str(run.path), "-o", str(tmp_path / "no" / "t.json")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1

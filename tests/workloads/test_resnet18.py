@@ -1,0 +1,12 @@
+from epoch_gap.workloads import resnet18
+
+
+def test_the_network_has_the_articles_number_of_parameters() -> None:
+    assert resnet18.parameter_count() == 11_173_962
+
+
+def test_it_has_18_weighted_layers_and_3_shortcuts() -> None:
+    convolutions = list(resnet18.convolutions())
+    shortcuts = [c for c in convolutions if c.kernel == 1]
+    assert len(convolutions) - len(shortcuts) + 1 == 18
+    assert [c.name for c in shortcuts] == ["layer2.0.downsample", "layer3.0.downsample", "layer4.0.downsample"]

@@ -1,0 +1,236 @@
+"""A scripted framework with known costs: busy-waits, so that every report can be checked against the truth."""
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from epoch_gap.profiler.drilldown.spans import Direction, Family, Spans
+from epoch_gap.profiler.errors import UserError
+from epoch_gap.profiler.phases import Phase
+from epoch_gap.profiler.recording.recorder import Clock
+from epoch_gap.workloads import resnet18
+from epoch_gap.workloads.framework import LOGGING_CLOCK, Batch, Collate, Images, Labels, seed_python
+
+DEFAULT_COSTS = "fetch=1,collate=2,to_device=1,forward=10,backward=20,step=5,metrics=1,evaluate=8"
+_LAZY = frozenset({Phase.MATERIALIZE, Phase.FLUSH})
+_SCRIPTABLE = frozenset(Phase) - {Phase.LOGGING, Phase.OTHER, Phase.COMPILED}
+
+
+class Fake:
+    """Spends `costs` milliseconds per full batch in each phase; a smaller batch costs in proportion.
+
+    A lazy fake only notes the work of forward and backward, and does it at the next wait: in `materialize`,
+    `step` or `metrics`. What each step owes to `flush` waits longer: for a fence, or for the end of the epoch.
+    """
+
+    name = "fake"
+    title = "scripted fake"
+    version = "1"
+    checkpoint_name = "model.txt"
+    charged_to: Mapping[Phase, Phase] = MappingProxyType({})
+    device = "cpu"
+
+    def __init__(
+        self,
+        seed: int,
+        batch_size: int,
+        costs: str = DEFAULT_COSTS,
+        lazy: bool = False,
+        clock: Clock | None = None,
+    ) -> None:
+        seed_python(seed)
+        self.costs = parse_costs(costs)
+        self.phases = frozenset(Phase) - {Phase.COMPILED} - (frozenset() if lazy else _LAZY)
+        self.clocks = _clocks(self.phases - {Phase.OTHER}, lazy)
+        self.lr = resnet18.ADAM.lr
+        if not lazy and (surplus := _LAZY & self.costs.keys()):
+            raise UserError(f"--fake-costs: {min(surplus)} is a phase of a lazy fake only; add --fake-lazy")
+        self._lazy, self._batch_size = lazy, batch_size
+        self._clock = clock or time.perf_counter_ns
+        self._owed_ms = self._state_ms = 0.0
+        self._images = batch_size
+        self._steps = 0
+        self._evaluating = False
+        self._spans: Spans | None = None
+
+    def parameter_count(self) -> int:
+        return resnet18.parameter_count()
+
+    def loader(
+        self,
+        images: Images,
+        labels: Labels,
+        batch_size: int,
+        shuffle: bool,
+        around: Callable[[Collate], Collate],
+    ) -> Iterable[Batch]:
+        return _Loader(self, len(labels), batch_size, around(self._collate))
+
+    def train(self) -> None:
+        pass
+
+    def to_device(self, batch: Batch) -> tuple[int, int]:
+        self._images = int(batch)
+        self.spend(Phase.TO_DEVICE)
+        return self._images, self._images
+
+    def zero_grad(self) -> None:
+        self.spend(Phase.ZERO_GRAD)
+
+    def forward(self, inputs: int, targets: int) -> tuple[float, float]:
+        with self._watched(Direction.FORWARD):
+            self._ask(Phase.FORWARD)
+        if self._evaluating:
+            self.spend(Phase.EVALUATE)
+        loss = 0.2 + 2.1 * math.exp(-self._steps / 40)
+        return loss, loss
+
+    def materialize(self, loss: float) -> None:
+        self._compute()
+        self.spend(Phase.MATERIALIZE)
+
+    def backward(self, loss: float) -> None:
+        with self._watched(Direction.BACKWARD):
+            self._ask(Phase.BACKWARD)
+
+    def step(self) -> None:
+        self._compute()
+        self.spend(Phase.STEP)
+        self._state_ms += self._cost_ms(Phase.FLUSH)
+        self._steps += 1
+
+    def metrics(self, logits: float, loss: float, targets: int) -> tuple[float, float, int, int]:
+        self._compute()
+        self.spend(Phase.METRICS)
+        correct = round(targets * max(0.1, 1 - loss / 2.4))
+        return loss, loss * targets, correct, targets
+
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        self._evaluating = True
+        yield
+        self._evaluating = False
+
+    def end_epoch(self) -> None:
+        pass
+
+    def save(self, path: Path) -> None:
+        self.spend(Phase.CHECKPOINT)
+        path.write_text(f"{self._steps}\n")
+
+    @contextmanager
+    def layers(self, spans: Spans) -> Iterator[None]:
+        """One layer, `fc`, takes all of forward and backward."""
+        self._spans = spans
+        yield
+        self._spans = None
+
+    def operators(self, spans: Spans) -> AbstractContextManager[None]:
+        return self.layers(spans)
+
+    def family(self, operator: str) -> Family:
+        return Family.LINEAR
+
+    def ceilings(self) -> dict[str, float]:
+        return {}
+
+    def describe(self) -> dict[str, Any]:
+        script = ",".join(f"{phase}={ms:g}" for phase, ms in self.costs.items())
+        return {"script": script, "execution": "lazy" if self._lazy else "eager", "schedule": "none"}
+
+    def wait(self) -> None:
+        """Do all the work that was asked for and not done."""
+        self._compute()
+        owed, self._state_ms = self._state_ms, 0.0
+        self._spin(owed)
+
+    def _compute(self) -> None:
+        """Do what the loss and the parameters need."""
+        owed, self._owed_ms = self._owed_ms, 0.0
+        self._spin(owed)
+
+    def spend(self, phase: Phase) -> None:
+        """Busy-wait what the script says for `phase`, in proportion to the batch; evaluating is one phase."""
+        if self._evaluating and phase is not Phase.EVALUATE:
+            return
+        self._spin(self._cost_ms(phase))
+
+    @contextmanager
+    def _watched(self, direction: Direction) -> Iterator[None]:
+        """A watched layer waits for its result."""
+        if self._spans is not None:
+            self._spans.open(direction, "fc")
+        yield
+        if self._spans is not None:
+            self._compute()
+            self._spans.close()
+
+    def _ask(self, phase: Phase) -> None:
+        if self._lazy and not self._evaluating:
+            self._owed_ms += self._cost_ms(phase)
+        else:
+            self.spend(phase)
+
+    def _cost_ms(self, phase: Phase) -> float:
+        share = 1.0 if phase in (Phase.EPOCH_START, Phase.CHECKPOINT) else self._images / self._batch_size
+        return self.costs.get(phase, 0.0) * share
+
+    def _spin(self, ms: float) -> None:
+        end = self._clock() + round(ms * 1e6)
+        while self._clock() < end:
+            pass
+
+    def _collate(self, images: int) -> int:
+        self.spend(Phase.COLLATE)
+        return images
+
+
+def _clocks(phases: Iterable[Phase], lazy: bool) -> dict[Phase, str]:
+    clocks = dict.fromkeys(phases, "busy-waits for its scripted milliseconds")
+    clocks[Phase.LOGGING] = LOGGING_CLOCK
+    if not lazy:
+        return clocks
+    return clocks | {
+        Phase.FORWARD: "notes its scripted milliseconds, which the next wait spends",
+        Phase.MATERIALIZE: "busy-waits for what forward noted, then for its own",
+        Phase.BACKWARD: "notes its scripted milliseconds, which the next wait spends",
+        Phase.STEP: "busy-waits for what backward noted, then for its own",
+        Phase.FLUSH: "busy-waits for what the steps since the last wait have left to it",
+    }
+
+
+class _Loader:
+    """Yields the number of images in each batch."""
+
+    def __init__(self, fake: Fake, images: int, batch_size: int, collate: Collate) -> None:
+        self._fake, self._images, self._batch_size, self._collate = fake, images, batch_size, collate
+
+    def __iter__(self) -> Iterator[int]:
+        self._fake.spend(Phase.EPOCH_START)
+        return self._batches()
+
+    def _batches(self) -> Iterator[int]:
+        for start in range(0, self._images, self._batch_size):
+            images = min(self._batch_size, self._images - start)
+            self._fake._images = images
+            self._fake.spend(Phase.FETCH)
+            yield self._collate(images)
+
+
+def parse_costs(text: str) -> Mapping[Phase, float]:
+    """Parse `forward=10,backward=20` (milliseconds per full batch). Raises UserError."""
+    costs: dict[Phase, float] = {}
+    for item in filter(None, text.split(",")):
+        name, _, value = item.partition("=")
+        try:
+            phase, ms = Phase(name.strip()), float(value)
+        except ValueError:
+            raise UserError(f"--fake-costs: {item!r} is not PHASE=MILLISECONDS") from None
+        if phase not in _SCRIPTABLE or not 0 <= ms <= 60_000:
+            raise UserError(f"--fake-costs: {item!r}: the phase cannot be scripted, or not 0 to 60000 ms")
+        costs[phase] = ms
+    return costs

@@ -1,0 +1,47 @@
+"""The article's input path for a NumPy framework: one item per index, batches by np.stack."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from epoch_gap.workloads.framework import Images, Labels
+
+Item = tuple[NDArray[np.float32], np.int64]
+
+
+class NumpyDataset:
+    """(image, label) by index from arrays of shape (N, 3, 32, 32) and (N,)."""
+
+    def __init__(self, images: Images, labels: Labels) -> None:
+        self.images, self.labels = images, labels
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> Item:
+        return self.images[index], self.labels[index]
+
+
+class ShuffledBatches:
+    """A loader for a framework that has none: each pass draws a new order from NumPy's generator."""
+
+    def __init__(
+        self, dataset: NumpyDataset, batch_size: int, shuffle: bool, collate: Callable[[Sequence[Item]], Any]
+    ) -> None:
+        self._dataset, self._batch_size, self._shuffle, self._collate = dataset, batch_size, shuffle, collate
+
+    def __iter__(self) -> Iterator[Any]:
+        n = len(self._dataset)
+        return self._batches(np.random.permutation(n) if self._shuffle else np.arange(n))
+
+    def _batches(self, order: NDArray[np.int64]) -> Iterator[Any]:
+        for start in range(0, len(order), self._batch_size):
+            yield self._collate([self._dataset[i] for i in order[start : start + self._batch_size]])
+
+
+def numpy_collate(items: Sequence[Item]) -> tuple[Images, Labels]:
+    """Stack items into (images (B, 3, 32, 32), labels (B,))."""
+    images, labels = zip(*items, strict=True)
+    return np.stack(images), np.stack(labels).astype(np.int64)

@@ -1,0 +1,208 @@
+"""PyTorch: torchvision's resnet18 with the article's stem, its DataLoader, its loop body."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset, default_collate
+from torchvision import models
+
+from epoch_gap.profiler.drilldown import roofline
+from epoch_gap.profiler.drilldown.spans import Family, Spans
+from epoch_gap.profiler.errors import UserError
+from epoch_gap.profiler.phases import Phase
+from epoch_gap.workloads import resnet18
+from epoch_gap.workloads.adapters import torch_spans
+from epoch_gap.workloads.framework import LOGGING_CLOCK, Batch, Collate, Images, Labels, seed_python
+
+
+class TorchResNet:
+    """The article's PyTorch side on `cpu`, `mps` or `cuda`; eager, so without `materialize`."""
+
+    name = "torch"
+    title = "PyTorch"
+    version = torch.__version__
+    checkpoint_name = "model.pt"
+    charged_to: Mapping[Phase, Phase] = MappingProxyType({})
+
+    def __init__(self, device: str, seed: int) -> None:
+        self.device = _choose(device)
+        eager = {Phase.FLUSH} if self.device == "cpu" else set()
+        self.phases = frozenset(Phase) - {Phase.MATERIALIZE, Phase.COMPILED} - eager
+        self.clocks = _clocks(self.device)
+        seed_python(seed)
+        torch.manual_seed(seed)
+        self.model = models.resnet18(num_classes=resnet18.CLASSES)
+        stem = next(resnet18.convolutions())
+        self.model.conv1 = nn.Conv2d(stem.inputs, stem.out, stem.kernel, stem.stride, padding=1, bias=False)
+        self.model.maxpool = nn.Identity()
+        self.model.to(self.device)
+        self._criterion = nn.CrossEntropyLoss()
+        adam = resnet18.ADAM
+        self._optimizer = torch.optim.Adam(
+            self.model.parameters(), lr=adam.lr, betas=adam.betas, weight_decay=adam.weight_decay
+        )
+        self._schedule = torch.optim.lr_scheduler.StepLR(
+            self._optimizer, resnet18.TORCH_SCHEDULE.step_size, resnet18.TORCH_SCHEDULE.gamma
+        )
+
+    @property
+    def lr(self) -> float:
+        return float(self._optimizer.param_groups[0]["lr"])
+
+    def parameter_count(self) -> int:
+        return sum(p.numel() for p in self.model.parameters())
+
+    def loader(
+        self,
+        images: Images,
+        labels: Labels,
+        batch_size: int,
+        shuffle: bool,
+        around: Callable[[Collate], Collate],
+    ) -> Iterable[Batch]:
+        dataset = TensorDataset(torch.from_numpy(images), torch.from_numpy(labels))
+        return DataLoader(dataset, batch_size, shuffle=shuffle, collate_fn=around(default_collate))
+
+    def train(self) -> None:
+        self.model.train()
+
+    def to_device(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        inputs, targets = batch
+        return inputs.to(self.device), targets.to(self.device)
+
+    def zero_grad(self) -> None:
+        self._optimizer.zero_grad()
+
+    def forward(self, inputs: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        logits = self.model(inputs)
+        return logits, self._criterion(logits, targets)
+
+    def materialize(self, loss: torch.Tensor) -> None:
+        pass
+
+    def backward(self, loss: torch.Tensor) -> None:
+        loss.backward()  # type: ignore[no-untyped-call]
+
+    def step(self) -> None:
+        self._optimizer.step()
+
+    def metrics(
+        self, logits: torch.Tensor, loss: torch.Tensor, targets: torch.Tensor
+    ) -> tuple[float, float, int, int]:
+        images = targets.size(0)
+        correct = (logits.argmax(dim=1) == targets).sum().item()
+        return loss.item(), loss.item() * images, int(correct), images
+
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        self.model.eval()
+        with torch.no_grad():
+            yield
+
+    def wait(self) -> None:
+        _SYNCHRONIZE[self.device]()
+
+    def end_epoch(self) -> None:
+        self._schedule.step()
+
+    def save(self, path: Path) -> None:
+        torch.save(self.model.state_dict(), path)
+
+    def layers(self, spans: Spans) -> AbstractContextManager[None]:
+        return torch_spans.layers(self.model, self._criterion, spans, self.wait)
+
+    def operators(self, spans: Spans) -> AbstractContextManager[None]:
+        return torch_spans.operators(self.model, self._criterion, spans, self.device)
+
+    def family(self, operator: str) -> Family:
+        return torch_spans.family(operator)
+
+    def ceilings(self) -> dict[str, float]:
+        a, b = (torch.rand(roofline.SIDE, roofline.SIDE, device=self.device) for _ in range(2))
+        source = torch.ones(roofline.COPIED, device=self.device)
+        product, target = torch.empty_like(a), torch.empty_like(source)
+
+        def multiply() -> None:
+            torch.matmul(a, b, out=product)
+            self.wait()
+
+        def copy() -> None:
+            target.copy_(source)
+            self.wait()
+
+        return roofline.rates("torch", multiply, copy)
+
+    def describe(self) -> dict[str, Any]:
+        cpu = torch.backends.cpu.get_cpu_capability()
+        return {
+            "build": torch.__config__.show().partition("\n")[2].replace("\n", ";"),
+            "accelerator": _accelerator(self.device),
+            "threads": torch.get_num_threads(),
+            "interop_threads": torch.get_num_interop_threads(),
+            "kernels": f"oneDNN {torch._C._has_mkldnn}, {cpu}" if self.device == "cpu" else self.device,
+            "dtype": "float32",
+            "layout": "NCHW",
+            "matmul_precision": torch.get_float32_matmul_precision(),
+            "tf32": torch.backends.cudnn.allow_tf32 if self.device == "cuda" else False,
+            "autocast": False,
+            "initialisation": "torchvision resnet18: kaiming_normal fan_out; stem and linear by torch's default",
+            "data_order": "DataLoader(shuffle=True), torch generator",
+            "loader": "torch.utils.data.DataLoader, 0 workers, TensorDataset, default_collate (torch.stack)",
+            "schedule": str(resnet18.TORCH_SCHEDULE),
+            "execution": "eager",
+        }
+
+
+_SYNCHRONIZE: dict[str, Callable[[], None]] = {
+    "cpu": lambda: None,
+    "cuda": torch.cuda.synchronize,
+    "mps": torch.mps.synchronize,
+}
+
+
+def _clocks(device: str) -> dict[Phase, str]:
+    clocks = {
+        Phase.EPOCH_START: "model.train(), iter(DataLoader); the order is drawn in the first fetch",
+        Phase.FETCH: "next(DataLoader): the batch's indices, then dataset[i] of each, a view",
+        Phase.COLLATE: "default_collate: torch.stack of the images, torch.stack of the labels",
+        Phase.TO_DEVICE: "images.to('cpu'), labels.to('cpu'): already there, nothing is copied",
+        Phase.ZERO_GRAD: "Adam.zero_grad(): every parameter's grad becomes None",
+        Phase.FORWARD: "model(images), CrossEntropyLoss()(logits, labels)",
+        Phase.BACKWARD: "loss.backward()",
+        Phase.STEP: "Adam.step()",
+        Phase.METRICS: "argmax, ==, sum and item() of the right answers; loss.item() twice",
+        Phase.LOGGING: LOGGING_CLOCK,
+        Phase.EVALUATE: "per batch: loader, to(), model, loss, item(); eval mode under no_grad()",
+        Phase.CHECKPOINT: "torch.save(model.state_dict()), then the file gets its name",
+    }
+    if device == "cpu":
+        return clocks
+    return clocks | {
+        Phase.TO_DEVICE: f"images.to('{device}'), labels.to('{device}'): copies",
+        Phase.FORWARD: "model(images), CrossEntropyLoss()(logits, labels): queued, not waited for",
+        Phase.BACKWARD: "loss.backward(): queued, not waited for",
+        Phase.STEP: "Adam.step(): queued, not waited for",
+        Phase.METRICS: "argmax, ==, sum, then item() and loss.item() twice, which wait for the device",
+        Phase.FLUSH: f"torch.{device}.synchronize()",
+    }
+
+
+def _accelerator(device: str) -> str | None:
+    if device == "cuda":
+        return f"{torch.cuda.get_device_name()}, CUDA {torch.version.cuda}"
+    return "Metal" if device == "mps" else None
+
+
+def _choose(device: str) -> str:
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if device == "auto":
+        return next(name for name, there in available.items() if there)
+    if not available.get(device, False):
+        there = ", ".join(name for name, is_there in available.items() if is_there)
+        raise UserError(f"torch has no device {device!r} on this machine; choose auto or one of: {there}")
+    return device
