@@ -45,10 +45,9 @@ profile-mlx: $(READY) ## native MLX alone, then the report with the newest run o
 DRILL := --device $(DEVICE) --data "$(DATA)" $(if $(BATCH),--batch-size $(BATCH)) $(if $(STEPS),--steps $(STEPS)) \
   --runs-dir "$(RUNS)"
 FRAMEWORKS ?= torch lucid
-layers: $(READY) ## forward and backward of FRAMEWORKS="torch lucid", by layer and by kind of operator, then the report
+layers: $(READY) ## forward and backward of FRAMEWORKS="torch lucid", by layer and by operator category, then the report
 	@for framework in $(FRAMEWORKS); do \
-	  $(PROFILER) layers --framework $$framework $(DRILL) && $(PROFILER) operators --framework $$framework $(DRILL) \
-	  || exit $$?; done
+	  $(PROFILER) layers --operators --framework $$framework $(DRILL) || exit $$?; done
 	@$(PROFILER) report $(STORES)
 
 flame-lucid: $(READY) ## where Lucid's Python time is: sampled stacks by phase (py-spy)
