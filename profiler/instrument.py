@@ -1,6 +1,5 @@
-"""For a training loop of your own: a recorder whose steps are stored as a run, with what is known of it."""
+"""The public API for custom training loops: a recorder whose steps are stored as a run."""
 
-import json
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -8,16 +7,26 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from epoch_gap.profiler.errors import UserError
-from epoch_gap.profiler.machine import canary, environment
-from epoch_gap.profiler.machine import run_lock as busy
+from epoch_gap.profiler.machine.canary import peak_rss_bytes, read_machine, rss_bytes
+from epoch_gap.profiler.machine.environment import read_environment
+from epoch_gap.profiler.machine.run_lock import hold_run_lock
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.recording.fencing import POLICIES
-from epoch_gap.profiler.recording.recorder import Clock, Reading, Recorder, mark_cost_ns
-from epoch_gap.profiler.storage import store
+from epoch_gap.profiler.recording.recorder import Clock, Recorder, mark_cost_ns
+from epoch_gap.profiler.recording.records import Reading
+from epoch_gap.profiler.storage.manifest import (
+    Config,
+    DataInfo,
+    DataKind,
+    EpochSize,
+    FrameworkInfo,
+    Manifest,
+    RunStatus,
+)
+from epoch_gap.profiler.storage.writer import RunWriter, create_run
 
-LOOK_EVERY_NS = 1_000_000_000
-"""between two readings of the machine, which take about 50 ms: a loop of short steps is not held up by them"""
+READ_EVERY_NS = 1_000_000_000
+"""between two readings of the machine, which take about 50 ms, so that loops of short steps are not held up"""
 
 
 @contextmanager
@@ -37,51 +46,49 @@ def recording(
     allow_busy: bool = False,
     **conditions: Any,
 ) -> Iterator[Recorder]:
-    """Give a recorder for a loop of your own, and store what it records as a run below `runs_dir`.
+    """Yield a recorder for a custom training loop, and store its steps as a run in `runs_dir`.
 
-    `name` (of the framework) and `version` may be any text. `clocks` has the phases that the loop marks, each with
-    what it times; the time of any other mark is charged to `other`, that of an evaluation's batches to `evaluate`. An
-    epoch is `train_images` and `test_images` samples, in full steps of `batch_size`. Runs compare where batch size
-    and `data`, the name of the data set, are the same. With `wait`, which returns when all asked-for work is done,
-    steps alternate between as-run and fenced ones. `conditions` (JSON) are kept as the framework's, and compared:
-    `dtype="float32"`, `threads=4`.
+    `name` (of the framework) and `version` may be any text. `clocks` maps each phase that the loop marks to a
+    description of its clock. The time of any other mark is charged to `other`, and that of an evaluation's batches to
+    `evaluate`. An epoch is `train_images` and `test_images` samples, in full steps of `batch_size`. Two runs are
+    comparable if `batch_size` and `data`, the name of the data set, are equal. With `wait`, a function that returns
+    once all requested work is done, as-run and fenced steps alternate. `conditions` (JSON values) are stored with the
+    framework and compared: `dtype="float32"`, `threads=4`.
 
-    Raises UserError where `runs_dir` cannot be written to, a condition is no JSON, or another timed run is going on
-    (unless `allow_busy`); then nothing is stored.
+    Raises UserError if `runs_dir` is not writable, a condition is not JSON, or another timed run is going on (unless
+    `allow_busy`); nothing is stored then.
     """
     session = secrets.token_hex(4)
     fence = "none" if wait is None else "alternate"
     phases = {*clocks, Phase.OTHER} | ({Phase.EVALUATE} if test_images else set())
-    manifest = {
-        "config": {"framework": name, "label": label, "preset": "own", "batch_size": batch_size, "fence": fence},
-        "session": session,
-        "framework": {
-            **conditions, "name": name, "title": name, "version": version, "device": device,
-            "phases": sorted(phases), "clocks": dict(clocks),
-        },
-        "data": {
-            "kind": "own", "source": data, "sha256": None,
-            "train_images": train_images, "test_images": test_images,
-        },
-        "full_epoch": {"train_images": train_images, "test_images": test_images},
-        "mark_cost_ns": mark_cost_ns(),
-        "environment": environment.collect(),
-    }  # fmt: skip
-    try:
-        json.dumps(manifest)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"recording() was given what JSON cannot hold: {error}") from None
-    with busy.present(session, allow_others=allow_busy) as presence:
-        writer = store.create(Path(runs_dir), name, device, manifest)
+    manifest = Manifest(
+        config=Config(framework=str(name), label=str(label), preset="own", batch_size=batch_size, fence=fence),
+        session=session,
+        framework=FrameworkInfo(
+            name=str(name),
+            title=str(name),
+            version=str(version),
+            device=str(device),
+            phases=tuple(sorted(phases)),
+            clocks={str(phase): text for phase, text in clocks.items()},
+            conditions=conditions,
+        ),
+        data=DataInfo(kind=DataKind.CUSTOM, source=str(data), train_images=train_images, test_images=test_images),
+        full_epoch=EpochSize(train_images=train_images, test_images=test_images),
+        mark_cost_ns=mark_cost_ns(),
+        environment=read_environment(),
+    )
+    with hold_run_lock(session, allow_others=allow_busy) as lock:
+        writer = create_run(Path(runs_dir), manifest)
         recorder = Recorder(
             phases,
             writer,
             schedule=POLICIES[fence],
             wait=wait or (lambda: None),
-            look=now_and_then(lambda: canary.read(presence.others)),
-            rss_bytes=canary.rss_bytes,
+            read_machine=at_intervals(lambda: read_machine(lock.count_other_sessions)),
+            rss_bytes=rss_bytes,
         )
-        with ending(writer):
+        with storing_the_end_of(writer):
             try:
                 yield recorder
             finally:
@@ -89,33 +96,33 @@ def recording(
 
 
 @contextmanager
-def ending(writer: store.RunWriter) -> Iterator[None]:
-    """When the context ends, store how it ended (complete, interrupted by Ctrl-C, or failed) and close the run."""
-    status = "failed"
+def storing_the_end_of(writer: RunWriter) -> Iterator[None]:
+    """On exit, store how the run ended (complete, interrupted by Ctrl-C, or failed) and close it."""
+    status = RunStatus.FAILED
     try:
         yield
-        status = "complete"
+        status = RunStatus.COMPLETE
     except KeyboardInterrupt:
-        status = "interrupted"
+        status = RunStatus.INTERRUPTED
         raise
     except Exception as error:
         writer.event("error", f"{type(error).__name__}: {error}")
         raise
     finally:
-        writer.update({"peak_rss_bytes": canary.peak_rss_bytes()})
+        writer.update({"peak_rss_bytes": peak_rss_bytes()})
         writer.finish(status)
 
 
-def now_and_then(read: Callable[[], Reading], clock: Clock = time.perf_counter_ns) -> Callable[[], Reading | None]:
-    """`read`, but None where the last reading is less than `LOOK_EVERY_NS` ago."""
+def at_intervals(read: Callable[[], Reading], clock: Clock = time.perf_counter_ns) -> Callable[[], Reading | None]:
+    """`read`, except that it returns None if the last reading is less than `READ_EVERY_NS` ago."""
     due = clock()
 
-    def look() -> Reading | None:
+    def read_if_due() -> Reading | None:
         nonlocal due
         if clock() < due:
             return None
         reading = read()
-        due = clock() + LOOK_EVERY_NS
+        due = clock() + READ_EVERY_NS
         return reading
 
-    return look
+    return read_if_due

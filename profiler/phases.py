@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class Phase(StrEnum):
-    """Where an epoch's time can be charged, in the order in which it is shown."""
+    """The phases of an epoch, in display order."""
 
     EPOCH_START = "epoch_start"
     FETCH = "fetch"
@@ -34,18 +34,18 @@ MEANING: dict[Phase, str] = {
     Phase.MATERIALIZE: "loss.eval(): the lazy graph of the loss is computed",
     Phase.BACKWARD: "loss.backward()",
     Phase.STEP: "optimizer.step()",
-    Phase.COMPILED: "forward, backward and step compiled into one function (mx.compile): not to be split",
-    Phase.METRICS: "read the loss, count the right answers",
+    Phase.COMPILED: "forward, backward and step compiled into one function (mx.compile): cannot be split",
+    Phase.METRICS: "read the loss, count the correct answers",
     Phase.LOGGING: "the progress bar",
-    Phase.FLUSH: "wait for what no step has waited for, once per epoch before evaluate; lazy devices only",
+    Phase.FLUSH: "wait for work that no step has waited for, once per epoch before evaluate; lazy devices only",
     Phase.EVALUATE: "loss and accuracy on the test set, once per epoch",
     Phase.CHECKPOINT: "save the model, once per epoch",
     Phase.OTHER: "between the phases: wall time minus all of the above",
 }
 
 CLOCK: dict[Phase, str] = {
-    Phase.EPOCH_START: "from the epoch's beginning until train() has returned and the loader's iterator is made",
-    Phase.FETCH: "from the batch's beginning until the loader calls its collation",
+    Phase.EPOCH_START: "from the start of the epoch until train() has returned and the loader's iterator is made",
+    Phase.FETCH: "from the start of the batch until the loader calls its collation",
     Phase.COLLATE: "from the end of `fetch` until the collation returns",
     Phase.TO_DEVICE: "from the end of `other` until to_device() ends",
     Phase.ZERO_GRAD: "from the end of `to_device` until zero_grad() ends",
@@ -57,15 +57,15 @@ CLOCK: dict[Phase, str] = {
     Phase.METRICS: "from the end of `step` until metrics() ends and the epoch's totals are added up",
     Phase.LOGGING: "from the end of `metrics` until the bar is drawn; also after `epoch_start` and `flush`",
     Phase.FLUSH: "from the end of `other`, when the loader has ended, until wait() ends",
-    Phase.EVALUATE: "from the batch's beginning (the first: evaluating()) over to_device(), forward() and metrics()",
+    Phase.EVALUATE: "from the start of the batch (the first: evaluating()) over to_device(), forward() and metrics()",
     Phase.CHECKPOINT: "from the end of `other` until save() ends and the file has its name",
     Phase.OTHER: "from the end of `collate` until the loop has the batch; also the loader's end, and end_epoch()",
 }
-"""What starts and stops each clock: the loop's calls (`workloads/loop.py`), whatever the framework.
+"""The start and the end of each clock, in calls of the loop (`workloads/loop.py`), for every framework.
 
-A mark ends a phase, and following marks share their boundary: the end of one is the beginning of the next. What
-runs between them in one framework, its adapter's `clocks` say.
+A mark ends a phase, and consecutive marks share a boundary: one phase ends where the next begins. An adapter's
+`clocks` list the framework's own calls in between.
 """
 
 EPOCH_PHASES = (Phase.EPOCH_START, Phase.FLUSH, Phase.EVALUATE, Phase.CHECKPOINT)
-"""Phases that happen once per epoch; all others happen in every step."""
+"""The phases that occur once per epoch; all others occur in every step."""

@@ -1,7 +1,7 @@
-"""The machine between two blocks of steps: a canary, which always does the same, and what else was going on.
+"""Readings of the machine between blocks of steps: the reference workload (canary), memory, CPU use and load.
 
-The canary is a small matrix product (NumPy's BLAS, one thread: no pool is woken) and a small Python loop. Where it
-takes longer than before, so do the steps, and no framework is to blame.
+The canary is a fixed amount of work: a small matrix product (NumPy's BLAS on one thread, so that no pool wakes) and a
+small Python loop. If it takes longer than before, the machine has become slower, and no framework is to blame.
 """
 
 import os
@@ -14,31 +14,31 @@ import numpy as np
 import psutil
 
 from epoch_gap.profiler.machine.cgroup import throttled
-from epoch_gap.profiler.recording.recorder import Reading
+from epoch_gap.profiler.recording.records import Reading
 
 SIDE = 64
-"""of the matrices: the largest product that OpenBLAS computes without waking its threads"""
+"""rows of the matrices: the largest product that OpenBLAS computes without waking its threads"""
 PRODUCTS, ADDITIONS = 150, 24_000
-"""in one repeat, about a millisecond"""
+"""per repeat, about a millisecond"""
 REPEATS = 25
-"""the median is taken: an interruption is not drift, it shows in `steal_s` and `busy_s`"""
+"""of which the median counts: an interruption is not drift and shows in `steal_s` and `busy_s`"""
 
 _PROCESS = psutil.Process()
 
 
 def rss_bytes() -> int:
-    """The resident size of this process now, bytes."""
+    """The current resident size of this process, bytes."""
     return int(_PROCESS.memory_info().rss)
 
 
 def peak_rss_bytes() -> int:
-    """The largest resident size of this process so far, bytes."""
+    """The peak resident size of this process, bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def read(other_runs: Callable[[], int] = lambda: 0) -> Reading:
-    """Run the canary and look around; about 50 ms. `other_runs` counts timed runs of other processes."""
+def read_machine(count_other_runs: Callable[[], int] = lambda: 0) -> Reading:
+    """Run the canary and read the machine's counters, about 50 ms. `count_other_runs` counts other timed runs."""
     matrix = np.full((SIDE, SIDE), 0.5, np.float32)
     at = time.perf_counter_ns()
     matmul_ns = _median_ns(lambda: _products(matrix))
@@ -55,12 +55,12 @@ def read(other_runs: Callable[[], int] = lambda: 0) -> Reading:
         steal_s=getattr(cpu, "steal", None),
         load_1min=round(os.getloadavg()[0], 2),
         throttled=throttled(),
-        other_runs=other_runs(),
+        other_runs=count_other_runs(),
     )
 
 
 def _median_ns(work: Callable[[], None]) -> int:
-    work()  # what it needs comes into the caches first
+    work()  # warms the caches
     times = []
     for _ in range(REPEATS):
         start = time.perf_counter_ns()

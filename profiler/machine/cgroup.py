@@ -1,4 +1,4 @@
-"""The limits that Linux's control groups set for this process, version 2 and version 1."""
+"""The limits of this process's Linux control groups (cgroups), version 2 and version 1."""
 
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -7,7 +7,7 @@ ROOT = "/sys/fs/cgroup"
 
 
 def read_text(path: str) -> str | None:
-    """A small file of the system's, or None."""
+    """The text of a small system file, or None."""
     try:
         return Path(path).read_text()
     except OSError:
@@ -15,7 +15,7 @@ def read_text(path: str) -> str | None:
 
 
 def cpu_limit() -> str | None:
-    """`quota period` in microseconds, as version 2 writes it, of the nearest group that says; None: unknown."""
+    """`quota period` in microseconds, in version 2's format, from the nearest group that has one; None: unknown."""
     for folder in _folders("cpu"):
         if text := read_text(f"{folder}/cpu.max"):
             return text.strip()
@@ -26,7 +26,7 @@ def cpu_limit() -> str | None:
 
 
 def memory_limit() -> str | None:
-    """Bytes, or `max`, of the nearest group that says; None: unknown."""
+    """Bytes, or `max`, from the nearest group that has a limit; None: unknown."""
     for folder in _folders("memory"):
         for name in ("memory.max", "memory.limit_in_bytes"):
             if text := read_text(f"{folder}/{name}"):
@@ -35,7 +35,7 @@ def memory_limit() -> str | None:
 
 
 def throttled() -> int | None:
-    """Times that a CPU limit has stopped this process's group or one above it; None: unknown."""
+    """How often a CPU limit has stopped this process's group or a parent of it; None: unknown."""
     counts = [
         int(line.split()[1])
         for folder in _folders("cpu")
@@ -46,8 +46,8 @@ def throttled() -> int | None:
 
 
 def _folders(controller: str) -> Iterator[str]:
-    """Where this process's group and those above it may be found, the nearest first, each once."""
-    found: dict[str, None] = {}
+    """The possible folders of this process's group and its parents, nearest first, each once."""
+    folders: dict[str, None] = {}
     for line in (read_text("/proc/self/cgroup") or "").splitlines():
         _, controllers, group = line.split(":", 2)
         bases = [ROOT] if not controllers else []
@@ -55,8 +55,8 @@ def _folders(controller: str) -> Iterator[str]:
             bases = [f"{ROOT}/{controllers}", f"{ROOT}/{controller}"]
         for base in bases:
             path = PurePosixPath(group)
-            found.update(dict.fromkeys(f"{base}/{part}".rstrip("/.") for part in _upwards(path)))
-    yield from found
+            folders.update(dict.fromkeys(f"{base}/{part}".rstrip("/.") for part in _upwards(path)))
+    yield from folders
 
 
 def _upwards(path: PurePosixPath) -> Iterator[str]:

@@ -1,65 +1,155 @@
-"""The conditions of a run. An allow-list: what is not named here is not recorded. Unknown stays "unknown"."""
+"""The conditions of a run: an allow-list. A condition that is not a field here is not recorded."""
 
 import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
-from threadpoolctl import threadpool_info
 
 from epoch_gap.profiler.machine.cgroup import cpu_limit, memory_limit, read_text
 
 UNKNOWN = "unknown"
 
 KERNEL_VARIABLES = (
-    "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "MKL_ENABLE_INSTRUCTIONS", "MKL_DEBUG_CPU_TYPE", "ONEDNN_MAX_CPU_ISA",
-    "DNNL_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY", "NPY_DISABLE_CPU_FEATURES", "NPY_ENABLE_CPU_FEATURES",
-)  # fmt: skip
-"""Environment variables that choose a library's kernels in place of the library."""
+    "OPENBLAS_CORETYPE",
+    "OPENBLAS_L2_SIZE",
+    "MKL_ENABLE_INSTRUCTIONS",
+    "MKL_DEBUG_CPU_TYPE",
+    "ONEDNN_MAX_CPU_ISA",
+    "DNNL_MAX_CPU_ISA",
+    "ATEN_CPU_CAPABILITY",
+    "NPY_DISABLE_CPU_FEATURES",
+    "NPY_ENABLE_CPU_FEATURES",
+)
+"""Environment variables that override a library's own choice of kernels."""
 THREAD_VARIABLES = (
-    "OMP_NUM_THREADS", "OMP_PROC_BIND", "OMP_WAIT_POLICY", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS", "KMP_AFFINITY", "KMP_BLOCKTIME",
-)  # fmt: skip
-"""Environment variables that move the speed of BLAS or OpenMP; recorded where they are set."""
+    "OMP_NUM_THREADS",
+    "OMP_PROC_BIND",
+    "OMP_WAIT_POLICY",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "KMP_AFFINITY",
+    "KMP_BLOCKTIME",
+)
+"""Environment variables that change the speed of BLAS or OpenMP; recorded when they are set."""
 
 PACKAGES = ("numpy", "torch", "torchvision", "lucid-dl", "mlx", "scipy", "tqdm")
 
 
-def collect() -> dict[str, Any]:
-    """What is known of this process and its machine, as JSON. Call it when the framework has been loaded."""
-    return {
-        "machine": _machine(),
-        "python": f"{platform.python_implementation()} {platform.python_version()}",
-        "packages": {name: _version(name) for name in PACKAGES},
-        "thread_pools": _thread_pools(),
-        "numpy_blas": _numpy_blas(),
-        "variables": {
-            name: os.environ[name] for name in (*THREAD_VARIABLES, *KERNEL_VARIABLES) if name in os.environ
-        },
-        "git": _git(Path(__file__).parent),
-    }
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """Hardware, operating system and limits. "unknown": not readable here; None: not recorded by that version."""
+
+    cpu: str
+    system: str
+    cores_usable: int | str
+    arch: str | None = None
+    cores_physical: int | str | None = None
+    cores_logical: int | str | None = None
+    cgroup_cpu_max: str | None = None
+    """`quota period` in microseconds, or `max period`"""
+    cgroup_memory_max: str | None = None
+    """bytes, or `max`"""
+    memory_bytes: int | None = None
+    governor: str | None = None
+    power: str | None = None
+    """mains | battery | unknown"""
+
+    @property
+    def cpu_limit(self) -> str | None:
+        """The control group's CPU limit, `quota period`; None without one."""
+        return self.cgroup_cpu_max if self.cgroup_cpu_max and self.cgroup_cpu_max[0].isdigit() else None
+
+    @property
+    def description(self) -> str:
+        """One line for people: CPU, usable cores, CPU limit if there is one, system."""
+        limited = f" (CPU limit {self.cpu_limit})" if self.cpu_limit else ""
+        return f"{self.cpu}, {self.cores_usable} cores{limited}, {self.system.split()[0]}"
 
 
-def _machine() -> dict[str, Any]:
-    return {
-        "system": f"{platform.system()} {platform.release()}",
-        "arch": platform.machine(),
-        "cpu": _cpu_model(),
-        "cores_physical": psutil.cpu_count(logical=False) or UNKNOWN,
-        "cores_logical": psutil.cpu_count() or UNKNOWN,
-        "cores_usable": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else UNKNOWN,
-        "cgroup_cpu_max": cpu_limit() or UNKNOWN,
-        "cgroup_memory_max": memory_limit() or UNKNOWN,
-        "memory_bytes": psutil.virtual_memory().total,
-        "governor": _first_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
-        "power": _power(),
-    }
+@dataclass(frozen=True, kw_only=True)
+class ThreadPool:
+    """One loaded BLAS or OpenMP library, as threadpoolctl reports it."""
+
+    user_api: str | None = None
+    internal_api: str | None = None
+    prefix: str | None = None
+    version: str | None = None
+    num_threads: int | None = None
+    architecture: str | None = None
+    """the kernels that it uses"""
+    threading_layer: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Git:
+    """The project's commit, and whether the working tree differed from it."""
+
+    commit: str | None = None
+    dirty: bool | str | None = None
+
+    @property
+    def short(self) -> str:
+        """Seven digits of the commit, `+` appended if the working tree was dirty; empty if unknown."""
+        return f"{self.commit[:7]}{'+' * (self.dirty is True)}" if self.commit not in (None, "", UNKNOWN) else ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """The machine and the software under a run."""
+
+    machine: Machine
+    python: str
+    packages: Mapping[str, str] = field(default_factory=dict)
+    """version by distribution name"""
+    thread_pools: tuple[ThreadPool, ...] = ()
+    numpy_blas: str | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """the environment variables of `THREAD_VARIABLES` and `KERNEL_VARIABLES` that were set"""
+    git: Git = field(default_factory=Git)
+
+    @property
+    def forced_kernels(self) -> dict[str, str]:
+        """The set variables among `KERNEL_VARIABLES`."""
+        return {name: self.variables[name] for name in KERNEL_VARIABLES if name in self.variables}
+
+
+def read_environment() -> Environment:
+    """The conditions of this process and its machine. Call it after the framework has been imported."""
+    return Environment(
+        machine=_read_machine(),
+        python=f"{platform.python_implementation()} {platform.python_version()}",
+        packages={name: _version(name) for name in PACKAGES},
+        thread_pools=_read_thread_pools(),
+        numpy_blas=_numpy_blas(),
+        variables={name: os.environ[name] for name in (*THREAD_VARIABLES, *KERNEL_VARIABLES) if name in os.environ},
+        git=_read_git(Path(__file__).resolve().parent),
+    )
+
+
+def _read_machine() -> Machine:
+    import psutil  # only a recording needs it: commands that read runs start without it
+
+    return Machine(
+        system=f"{platform.system()} {platform.release()}",
+        arch=platform.machine(),
+        cpu=_cpu_model(),
+        cores_physical=psutil.cpu_count(logical=False) or UNKNOWN,
+        cores_logical=psutil.cpu_count() or UNKNOWN,
+        cores_usable=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else UNKNOWN,
+        cgroup_cpu_max=cpu_limit() or UNKNOWN,
+        cgroup_memory_max=memory_limit() or UNKNOWN,
+        memory_bytes=psutil.virtual_memory().total,
+        governor=_first_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+        power=_power(),
+    )
 
 
 def _cpu_model() -> str:
@@ -74,29 +164,25 @@ def _values(path: str, key: str) -> Iterator[str]:
 
 
 def _power() -> str:
+    import psutil
+
     battery = psutil.sensors_battery() if hasattr(psutil, "sensors_battery") else None
     if battery is None:
         return UNKNOWN
     return "mains" if battery.power_plugged else "battery"
 
 
-def _thread_pools() -> list[dict[str, Any]]:
-    """Each BLAS and OpenMP library really loaded, with its threads and the kernel that it chose."""
-    wanted = (
-        "user_api",
-        "internal_api",
-        "prefix",
-        "version",
-        "num_threads",
-        "architecture",
-        "threading_layer",
-    )
-    pools = [{key: pool[key] for key in wanted if pool.get(key) is not None} for pool in threadpool_info()]
-    return sorted(pools, key=str)
+def _read_thread_pools() -> tuple[ThreadPool, ...]:
+    """Every BLAS and OpenMP library that is loaded, sorted by its description."""
+    from threadpoolctl import threadpool_info
+
+    names = [field.name for field in fields(ThreadPool)]
+    known = [{name: pool[name] for name in names if pool.get(name) is not None} for pool in threadpool_info()]
+    return tuple(ThreadPool(**pool) for pool in sorted(known, key=str))
 
 
 def _numpy_blas() -> str:
-    """The BLAS that NumPy was built with: threadpoolctl does not see Apple's Accelerate."""
+    """The BLAS that NumPy was built with; threadpoolctl cannot detect Apple's Accelerate."""
     config: Any = np.show_config(mode="dicts")
     blas = config["Build Dependencies"]["blas"]
     return f"{blas.get('name', UNKNOWN)} {blas.get('version', '')}".strip()
@@ -109,10 +195,10 @@ def _version(package: str) -> str:
         return "not installed"
 
 
-def _git(directory: Path) -> dict[str, Any]:
+def _read_git(directory: Path) -> Git:
     commit = _output(["git", "-C", str(directory), "rev-parse", "HEAD"])
     status = _output(["git", "-C", str(directory), "status", "--porcelain"])
-    return {"commit": commit, "dirty": UNKNOWN if UNKNOWN in (commit, status) else status != ""}
+    return Git(commit=commit, dirty=UNKNOWN if UNKNOWN in (commit, status) else status != "")
 
 
 def _output(command: list[str]) -> str:

@@ -1,41 +1,44 @@
-"""The two ledgers: where the clock charged time, and where the work was done.
+"""Fencing: the two timing modes, and the schedule that alternates them.
 
-On a lazy or asynchronous device a phase may end before its work has. An as-run step is the article's loop with
-nothing added. A fenced step waits, before each mark, for everything that was asked for. Totals come from as-run
-steps, the split of the work from fenced ones; a run that alternates between them has both from one process.
+On a lazy or asynchronous device a phase may end before its work is done. An *as-run* step is the article's loop with
+nothing added: it shows where the clock charges time. A *fenced* step waits, before each mark, for all requested work:
+it shows where the work is done. Totals come from as-run steps and the split of work from fenced ones; a run that
+alternates has both from one process. The stored name of the timing mode is `ledger`.
 """
 
 from collections.abc import Callable
 from enum import StrEnum
 
 ASRUN_BLOCK, FENCED_BLOCK = 6, 3
-"""Steps of one ledger before the other's turn. The first after a switch may pay for the last before it and is kept
-apart; totals need more precision than the split."""
+"""Steps of one timing mode before the other's turn. Totals need more precision than the split. The first step after a
+switch is excluded, since it may pay for the step before it."""
 
 
-class Ledger(StrEnum):
-    """How a step was timed."""
+class TimingMode(StrEnum):
+    """The timing mode of a step."""
 
     ASRUN = "asrun"
     FENCED = "fenced"
 
 
-Schedule = Callable[[int], Ledger]
-"""The ledger of a training step, by its index in the epoch."""
+Schedule = Callable[[int], TimingMode]
+"""The timing mode of a training step, by its index in the epoch."""
 
 POLICIES: dict[str, Schedule] = {
-    "none": lambda step: Ledger.ASRUN,
-    "alternate": lambda step: Ledger.ASRUN if step % (ASRUN_BLOCK + FENCED_BLOCK) < ASRUN_BLOCK else Ledger.FENCED,
-    "all": lambda step: Ledger.FENCED,
+    "none": lambda step: TimingMode.ASRUN,
+    "alternate": lambda step: (
+        TimingMode.ASRUN if step % (ASRUN_BLOCK + FENCED_BLOCK) < ASRUN_BLOCK else TimingMode.FENCED
+    ),
+    "all": lambda step: TimingMode.FENCED,
 }
-"""What `--fence` may be."""
+"""The choices of `--fence`."""
 
 
 def ends_asrun_block(schedule: Schedule, steps: int) -> bool:
-    """Whether the last of `steps` steps were a block of as-run ones: what they left undone can be told."""
-    return steps >= ASRUN_BLOCK and all(schedule(i) is Ledger.ASRUN for i in range(steps - ASRUN_BLOCK, steps))
+    """Whether the last of `steps` steps form a block of as-run ones, so that a flush after them can be scaled."""
+    return steps >= ASRUN_BLOCK and all(schedule(i) is TimingMode.ASRUN for i in range(steps - ASRUN_BLOCK, steps))
 
 
 def begins_block(schedule: Schedule, step: int) -> bool:
-    """Whether a block begins with this training step: where the ledger changes, and after as many steps otherwise."""
+    """Whether a block begins with this training step: at a switch of modes, or after as many steps without one."""
     return step % (ASRUN_BLOCK + FENCED_BLOCK) == 0 or schedule(step) is not schedule(step - 1)
