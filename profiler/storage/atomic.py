@@ -1,5 +1,10 @@
-"""Files that are whole or not there."""
+"""Atomic file replacement: a reader sees the old file or the new one, never a part of it.
 
+Content goes to a temporary file in the same directory, which takes the final name at the end and is removed on
+failure. Its name is unique, so that two writers never share one; the last to finish wins. The directory must exist.
+"""
+
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -7,19 +12,25 @@ from typing import IO
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[IO[bytes]]:
-    """A stream to what is at `path` as soon as it ends, in one step: a reader sees the file before or after."""
-    partial = path.with_name(f"{path.name}.partial")
+def replace_atomically(path: Path) -> Iterator[Path]:
+    """Yield a temporary path with the suffix of `path`; the file written there becomes `path` at the end."""
+    temporary = path.with_name(f".partial-{secrets.token_hex(4)}-{path.name}")
     try:
-        with partial.open("wb") as stream:
-            yield stream
-        partial.replace(path)
+        yield temporary
+        temporary.replace(path)
     except BaseException:
-        partial.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 
-def replace(path: Path, content: str | bytes) -> None:
-    """Put `content` at `path` in one step."""
-    with whole(path) as stream:
+@contextmanager
+def open_atomically(path: Path) -> Iterator[IO[bytes]]:
+    """Yield a binary stream whose content becomes the file `path` at the end."""
+    with replace_atomically(path) as temporary, temporary.open("xb") as stream:
+        yield stream
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write `content` to `path`; text as UTF-8."""
+    with open_atomically(path) as stream:
         stream.write(content if isinstance(content, bytes) else content.encode())

@@ -1,38 +1,27 @@
-"""A stored run, immutable: what was asked for, where it ran, and every step that it took.
-
-Schema version of a stored run, and what each version changed:
-  1  the first: manifest, steps, epochs, events.
-  2  phases `flush` and `compiled_step`; `rss_bytes` of every step; table `readings` in place of the manifest's
-     `load_start`, `load_end`.
-"""
+"""A stored run, immutable: its manifest and every step that it took."""
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from epoch_gap.profiler.phases import Phase
-from epoch_gap.profiler.recording.fencing import Ledger
-from epoch_gap.profiler.recording.recorder import Epoch, Reading, Step
-
-SCHEMA_VERSION = 2
+from epoch_gap.profiler.recording.fencing import TimingMode
+from epoch_gap.profiler.recording.records import Epoch, Reading, Step
+from epoch_gap.profiler.storage.manifest import Config, FrameworkInfo, Manifest, RunStatus
 
 
 def finite(loss: float | None) -> float | None:
-    """A loss as JSON can hold it: None where training diverged."""
+    """A loss as JSON can hold it: None if it is not finite."""
     return float(loss) if loss is not None and math.isfinite(loss) else None
-
-
-STATUSES = ("running", "complete", "interrupted", "failed")
 
 
 @dataclass(frozen=True, eq=False)
 class StepTable:
-    """One stage's steps as columns, each of shape (n,); times in ns. Equal to itself alone."""
+    """One stage's steps as columns, each of shape (n,); times in ns. Equality is identity, since arrays have none."""
 
     epoch: NDArray[np.int64]
     index: NDArray[np.int64]
@@ -43,9 +32,9 @@ class StepTable:
     start_ns: NDArray[np.int64]
     wall_ns: NDArray[np.int64]
     phase_ns: Mapping[Phase, NDArray[np.int64]]
-    """only the phases that the framework has"""
+    """the phases that the framework has, and no others"""
     rss_bytes: NDArray[np.int64]
-    """the process's resident size after each; 0 where unknown"""
+    """the process's resident size after each step; 0: unknown"""
 
     def __len__(self) -> int:
         return len(self.wall_ns)
@@ -68,13 +57,13 @@ class StepTable:
         )
 
     @classmethod
-    def of(cls, steps: Sequence[Step]) -> "StepTable":
+    def from_steps(cls, steps: Sequence[Step]) -> "StepTable":
         """Recorded steps, at least one, as columns."""
         phases = {phase: np.array([s.durations.get(phase, 0) for s in steps]) for phase in steps[0].durations}
         return cls(
             np.array([s.epoch for s in steps]),
             np.array([s.index for s in steps]),
-            np.array([s.ledger is Ledger.FENCED for s in steps]),
+            np.array([s.mode is TimingMode.FENCED for s in steps]),
             np.array([s.images for s in steps]),
             np.array([s.loss for s in steps]),
             np.array([s.correct for s in steps]),
@@ -87,13 +76,13 @@ class StepTable:
 
 @dataclass(frozen=True)
 class Run:
-    """One process's run. `manifest` holds JSON values: see docs/run-store.md."""
+    """One process's run."""
 
     id: str
     path: Path
-    status: str
-    """running | complete | interrupted | failed; a run whose process is gone is never `running`"""
-    manifest: Mapping[str, Any]
+    status: RunStatus
+    """a run whose process is gone is never `running`"""
+    manifest: Manifest
     train: StepTable
     evaluate: StepTable
     epochs: tuple[Epoch, ...]
@@ -103,11 +92,21 @@ class Run:
     """of the machine, before and after every block of training steps, in order"""
 
     @property
-    def framework(self) -> str:
-        """The framework's registry name."""
-        return str(self.manifest["config"]["framework"])
+    def config(self) -> Config:
+        """The settings, as requested."""
+        return self.manifest.config
+
+    @property
+    def framework(self) -> FrameworkInfo:
+        """The framework and device that were measured."""
+        return self.manifest.framework
 
     @property
     def batch_size(self) -> int:
         """Images per full training step."""
-        return int(self.manifest["config"]["batch_size"])
+        return self.manifest.config.batch_size
+
+    @property
+    def short_id(self) -> str:
+        """The random end of the id."""
+        return self.id.rpartition("-")[2]

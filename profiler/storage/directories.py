@@ -1,0 +1,25 @@
+"""Directories of runs and drill-downs: created exclusively, named so that they sort by age."""
+
+import re
+import secrets
+from datetime import UTC, datetime
+from pathlib import Path
+
+from epoch_gap.profiler.errors import UserError
+
+
+def create_directory(parent: Path, name: str) -> Path:
+    """Create `<utc>-<name>-<random>` in `parent`. Raises UserError if that is impossible."""
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")[:-3] + "Z"  # milliseconds: names sort by age
+    path = parent / f"{stamp}-{name}-{secrets.token_hex(3)}"
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        path.mkdir()
+    except OSError as error:
+        raise UserError(f"cannot write runs to {parent}: {error.strerror}; choose another --runs-dir") from None
+    return path
+
+
+def safe_name(text: str) -> str:
+    """`text` as part of a directory name: letters, digits and `.+-` only, at most 80 characters."""
+    return re.sub(r"[^A-Za-z0-9.+-]+", "_", text)[:80]

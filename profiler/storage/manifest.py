@@ -1,0 +1,183 @@
+"""The manifest of a run: its settings, framework, data and conditions, typed. The only code that knows its JSON."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from epoch_gap.profiler.errors import UserError
+from epoch_gap.profiler.machine.environment import Environment
+
+
+class RunStatus(StrEnum):
+    """How a run ended, or that it has not."""
+
+    RUNNING = "running"
+    COMPLETE = "complete"
+    INTERRUPTED = "interrupted"
+    FAILED = "failed"
+
+
+class DataKind(StrEnum):
+    """The source of the images; the values are stored."""
+
+    CIFAR10 = "cifar10"
+    SYNTHETIC = "synthetic"
+    CUSTOM = "own"
+    """the data of a custom training loop"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """The settings of a run, as requested. None: the built-in default, or not a setting of that kind of run."""
+
+    framework: str
+    """the registry's name, or a custom loop's own"""
+    batch_size: int
+    label: str = ""
+    preset: str
+    fence: str | None = None
+    """none | alternate | all"""
+    seed: int | None = None
+    checkpoint: bool | None = None
+    mmap: bool | None = None
+    compile: bool | None = None
+    epochs: int | None = None
+    steps: int | None = None
+    """training steps per epoch, at most"""
+    seconds: float | None = None
+    """training seconds per epoch, at most"""
+    share: float | None = None
+    """training stops once its 95 % interval is within this share"""
+    train_limit: int | None = None
+    test_limit: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameworkInfo:
+    """The framework and device that were measured."""
+
+    name: str
+    """the registry's name, or a custom loop's own"""
+    title: str
+    """the display name"""
+    version: str
+    device: str
+    phases: tuple[str, ...]
+    """the phases that it has; any other phase reads n/a"""
+    clocks: Mapping[str, str] = field(default_factory=dict)
+    """what each phase's clock timed, in the framework's own calls; empty in older runs"""
+    conditions: Mapping[str, Any] = field(default_factory=dict)
+    """conditions that only the framework knows: dtype, layout, threads, schedule, ..."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataInfo:
+    """The images that a run trained and evaluated on."""
+
+    kind: DataKind
+    source: str
+    sha256: str | None = None
+    """None: never computed (custom training loops)"""
+    train_images: int
+    test_images: int
+
+    @property
+    def name(self) -> str:
+        """The kind, or a custom loop's name for its data."""
+        return self.source if self.kind is DataKind.CUSTOM else str(self.kind)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochSize:
+    """Images in one full epoch."""
+
+    train_images: int
+    test_images: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """Everything about a run except its measurements."""
+
+    config: Config
+    framework: FrameworkInfo
+    data: DataInfo
+    full_epoch: EpochSize
+    environment: Environment
+    mark_cost_ns: float
+    session: str = ""
+    """shared by the runs of one `profile`; empty: a run of its own"""
+    order: tuple[str, ...] = ()
+    """the session's frameworks in run order, fixed before its first run"""
+    turn: int = 1
+    """this run's place in `order`, from 1"""
+    progress: str | None = None
+    """the progress bar's destination: terminal | lines | discarded"""
+    created: str = ""
+    """UTC, ISO 8601"""
+    finished: str | None = None
+    stopped: str | None = None
+    """why training ended"""
+    peak_rss_bytes: int | None = None
+    status: RunStatus = RunStatus.RUNNING
+    as_stored: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    """the JSON that this manifest was read from, unknown keys of other versions included"""
+
+
+_FRAMEWORK_FIELDS = {f.name for f in fields(FrameworkInfo)} - {"conditions"}
+
+
+def manifest_to_json(manifest: Manifest) -> dict[str, Any]:
+    """The manifest as JSON values. Raises UserError with the name of a field that JSON or its type does not allow."""
+    data = _to_json_values(replace(manifest, as_stored={}))
+    del data["as_stored"]
+    framework = data["framework"]
+    conditions = framework.pop("conditions")
+    data["framework"] = framework | {key: v for key, v in conditions.items() if key not in _FRAMEWORK_FIELDS}
+    data["environment"] = environment_to_json(manifest.environment)
+    stored = {key: value for key, value in data.items() if value is not None}
+    manifest_from_json(stored)  # a run that cannot be read back is refused before it starts
+    return stored
+
+
+def environment_to_json(environment: Environment) -> dict[str, Any]:
+    """The environment as JSON values; a thread pool holds only the keys that it has."""
+    data = _to_json_values(environment)
+    data["thread_pools"] = [
+        {key: value for key, value in pool.items() if value is not None} for pool in data["thread_pools"]
+    ]
+    return data
+
+
+def _to_json_values(section: Manifest | Environment) -> dict[str, Any]:
+    try:
+        data: dict[str, Any] = json.loads(json.dumps(asdict(section)))
+    except (TypeError, ValueError) as error:
+        raise UserError(f"a condition of the run is not JSON: {error}") from None
+    return data
+
+
+def manifest_from_json(data: Mapping[str, Any]) -> Manifest:
+    """Read what `manifest_to_json` wrote, or an older version of it.
+
+    Raises UserError with the name of the field that is missing or of the wrong type.
+    """
+    typed = dict(data)
+    framework = data.get("framework")
+    if isinstance(framework, Mapping):
+        conditions = {key: value for key, value in framework.items() if key not in _FRAMEWORK_FIELDS}
+        typed["framework"] = {**framework, "conditions": conditions}
+    try:
+        manifest = msgspec.convert(typed, Manifest)
+    except msgspec.ValidationError as error:
+        raise UserError(f"manifest: {_describe(error)}") from None
+    return replace(manifest, as_stored=data)
+
+
+def _describe(error: msgspec.ValidationError) -> str:
+    """msgspec's message without the path's root: Expected `int`, got `str` in `config.batch_size`."""
+    return str(error).replace("$.", "").replace(" - at ", " in ")

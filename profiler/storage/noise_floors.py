@@ -1,0 +1,76 @@
+"""Noise floors as stored: `noise.json` beside the runs, the newest floor per machine and comparison."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from epoch_gap.profiler.errors import UserError
+from epoch_gap.profiler.storage.atomic import write_atomically
+
+NOISE_JSON = "noise.json"
+
+
+@dataclass(frozen=True)
+class NoiseFloor:
+    """The result of one comparison of a framework with itself."""
+
+    framework: str
+    """the registry's name"""
+    device: str
+    batch_size: int
+    data: str
+    """cifar10 | synthetic"""
+    share: float
+    """half the interval of the ratio, or the ratio's distance from 1 if that is larger"""
+    ratio: float
+    verdict: str
+    processes: int
+    day: str
+    """of its first run"""
+
+    @property
+    def key(self) -> str:
+        """Identifies the comparison among those of one machine."""
+        return noise_floor_key(self.framework, self.device, self.batch_size, self.data)
+
+
+NoiseFloors = Mapping[str, Mapping[str, NoiseFloor]]
+"""by machine, then by `NoiseFloor.key`"""
+
+
+def noise_floor_key(framework: str, device: str, batch_size: int, data: str) -> str:
+    """Identifies a comparison of a framework with itself: framework, device, batch size and kind of data."""
+    return f"{framework}-{device}-batch-{batch_size}-{data}"
+
+
+def load_noise_floors(runs_dir: Path) -> NoiseFloors:
+    """The noise floors stored beside these runs. Raises UserError if the file is damaged."""
+    path = runs_dir / NOISE_JSON
+    try:
+        return _floors_from_json(json.loads(path.read_text()))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read: {error}; remove it and run `make noise` again") from None
+
+
+def save_noise_floor(runs_dir: Path, machine: str, floor: NoiseFloor) -> None:
+    """Store a machine's noise floor, replacing an earlier one of the same comparison."""
+    known = {key: dict(floors) for key, floors in load_noise_floors(runs_dir).items()}
+    known.setdefault(machine, {})[floor.key] = floor
+    data = {key: {name: asdict(f) for name, f in floors.items()} for key, floors in known.items()}
+    write_atomically(runs_dir / NOISE_JSON, json.dumps(data, indent=1) + "\n")
+
+
+def _floors_from_json(data: Any) -> NoiseFloors:
+    """Raises ValueError for anything that `save_noise_floor` did not write."""
+    try:
+        floors = {key: {name: NoiseFloor(**f) for name, f in machine.items()} for key, machine in data.items()}
+        if not all(math.isfinite(f.share + f.ratio) for machine in floors.values() for f in machine.values()):
+            raise ValueError("a floor is not finite")
+    except (AttributeError, TypeError):
+        raise ValueError("it holds no noise floors of this version") from None
+    return floors
