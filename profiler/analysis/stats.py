@@ -1,4 +1,4 @@
-"""Statistics, pure: values with the variance of their error, and intervals from them."""
+"""Statistics: values with the variance of their error, and intervals from them. Pure functions."""
 
 import math
 from collections.abc import Iterable, Iterator
@@ -10,25 +10,25 @@ from numpy.typing import NDArray
 
 LEVEL = 0.95
 LEAST_INDEPENDENT = 3
-"""A series counts for at least this many independent values: a short one cannot tell a trend from autocorrelation."""
+"""A series counts as at least this many independent values: a short one cannot distinguish trend and correlation."""
 LEAST_FOR_SKEWNESS = 30
-"""independent values: fewer say too little of a third moment, and an interval that follows it runs away"""
-FEW_LAGS = 20
-"""lags that are looked at one by one"""
+"""independent values; with fewer, the third moment is too uncertain, and an interval that uses it diverges"""
+DIRECT_LAGS = 20
+"""lags that are computed one by one; larger ones by Fourier transform"""
 
 Series = NDArray[np.floating[Any]] | NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A value with its 95 % interval; `low` and `high` are None where the spread is unknown."""
+    """A value with its 95 % interval; `low` and `high` are None if the spread is unknown."""
 
     value: float
     low: float | None
     high: float | None
 
     def excludes(self, value: float) -> bool:
-        """Whether `value` lies outside; no where the interval is unknown."""
+        """Whether `value` is outside the interval; False if the interval is unknown."""
         return self.low is not None and self.high is not None and not self.low <= value <= self.high
 
 
@@ -39,27 +39,27 @@ class Estimate:
     value: float
     variance: float = 0.0
     dof: float = math.inf
-    third: float = 0.0
-    """third central moment of the error: positive where few large values carry a mean"""
+    third_moment: float = 0.0
+    """third central moment of the error; positive if a few large values dominate a mean"""
 
     def scaled(self, factor: float) -> "Estimate":
-        """`factor` times this."""
-        return Estimate(self.value * factor, self.variance * factor**2, self.dof, self.third * factor**3)
+        """`factor` times this estimate."""
+        return Estimate(self.value * factor, self.variance * factor**2, self.dof, self.third_moment * factor**3)
 
     def interval(self, least: float = -math.inf) -> Interval:
-        """Student's t interval at 95 %, skewed as the value's error is, cut at `least` where it cannot be smaller."""
+        """Student's t interval at 95 %, skewed like the error, cut at `least`, the smallest possible value."""
         if self.dof <= 0:
             return Interval(self.value, None, None)
         t, error = t_quantile(0.5 + LEVEL / 2, self.dof), math.sqrt(self.variance)
-        skewness = self.third / error**3 if self.variance > 0 else 0.0
+        skewness = self.third_moment / error**3 if self.variance > 0 else 0.0
         low, high = (self.value - error * _skewed(quantile, skewness) for quantile in (t, -t))
         return Interval(self.value, max(least, low), high)
 
 
 def _skewed(t: float, skewness: float) -> float:
-    """The quantile of a studentised mean whose error has this skewness, from Student's t.
+    """The quantile of a studentised mean with a skewed error, from the quantile `t` of Student's distribution.
 
-    Inverse of the cubic transformation of Hall 1992 (On the removal of skewness by transformation).
+    The inverse of the cubic transformation of Hall 1992 (On the removal of skewness by transformation).
     """
     if abs(skewness) < 1e-6:
         return t
@@ -67,34 +67,34 @@ def _skewed(t: float, skewness: float) -> float:
 
 
 def t_quantile(p: float, dof: float) -> float:
-    """The value that Student's t with `dof` > 0 degrees of freedom stays below with probability p."""
-    from scipy.special import stdtrit  # loads a BLAS of its own: not in a timed process that needs no interval
+    """The p-quantile of Student's t with `dof` > 0 degrees of freedom."""
+    from scipy.special import stdtrit  # imported late: it loads a BLAS, which a timed process should not
 
     return float(stdtrit(dof, p))
 
 
 def total(parts: Iterable[Estimate]) -> Estimate:
-    """The sum of independent estimates; degrees of freedom by Welch and Satterthwaite.
+    """The sum of independent estimates; degrees of freedom after Welch and Satterthwaite.
 
     A part of unknown spread (dof 0) adds its value and no variance.
     """
     parts = list(parts)
     known = [part for part in parts if part.dof > 0 and part.variance > 0]
-    variance, third = sum(part.variance for part in known), sum(part.third for part in known)
+    variance, third_moment = sum(part.variance for part in known), sum(part.third_moment for part in known)
     value = math.fsum(part.value for part in parts)
     if not known:
         return Estimate(value, 0.0, math.inf if any(part.dof > 0 for part in parts) else 0.0)
     spread = sum(part.variance**2 / part.dof for part in known)
-    return Estimate(value, variance, variance**2 / spread if spread else math.inf, third)
+    return Estimate(value, variance, variance**2 / spread if spread else math.inf, third_moment)
 
 
 def difference(a: Estimate, b: Estimate) -> Estimate:
-    """a - b for independent estimates; of unknown spread where one of them is.
+    """a - b for independent estimates; its spread is unknown if one of theirs is.
 
-    Its interval is Student's: outliers in one sample alone say too little for a lower bound that follows them.
+    The interval is Student's, without skewness: outliers in only one sample do not justify a tighter lower bound.
     """
     whole = total([a, b.scaled(-1)])
-    return replace(whole, third=0.0) if a.dof > 0 and b.dof > 0 else Estimate(whole.value, 0.0, 0.0)
+    return replace(whole, third_moment=0.0) if a.dof > 0 and b.dof > 0 else Estimate(whole.value, 0.0, 0.0)
 
 
 def log_ratio(a: Estimate, b: Estimate) -> Estimate:
@@ -112,12 +112,12 @@ def ratio(log: Estimate) -> Interval:
 
 
 def mean(series: Series, population: int | None = None) -> Estimate:
-    """The mean of a series of n values that follow each other in time, n >= 1.
+    """The mean of a series of n >= 1 values in time order.
 
-    The variance of the mean is s^2 / n, inflated by the autocorrelation (see `inflation`); a trend is not told from
-    that, so the inflation ends where `LEAST_INDEPENDENT` values are left. With `population`, the mean
-    of a finite population of that size is meant, and the variance shrinks by 1 - n / population (Cochran 1977). The
-    skewness of the mean is the series' own over the root of the independent values, where these are enough to tell.
+    The variance of the mean is s^2 / n times `inflation`, for autocorrelation. A trend inflates it too; the inflation
+    is limited so that at least `LEAST_INDEPENDENT` values remain. With `population`, the result estimates the mean of
+    a finite population of that size, and the variance shrinks by 1 - n / population (Cochran 1977). The skewness of
+    the mean is that of the series over the root of the number of independent values, from `LEAST_FOR_SKEWNESS` on.
     """
     n = len(series)
     value = float(np.mean(series))
@@ -128,8 +128,8 @@ def mean(series: Series, population: int | None = None) -> Estimate:
     if population is not None:
         variance *= max(0.0, 1 - n / population)
     skewed = skewness(series) / math.sqrt(n / wider) if n / wider >= LEAST_FOR_SKEWNESS else 0.0
-    third = skewed * variance**1.5
-    return Estimate(value, variance, max(1.0, n / wider - 1), third)
+    third_moment = skewed * variance**1.5
+    return Estimate(value, variance, max(1.0, n / wider - 1), third_moment)
 
 
 def skewness(series: Series) -> float:
@@ -141,11 +141,11 @@ def skewness(series: Series) -> float:
 
 
 def inflation(series: Series) -> float:
-    """How many times the variance of the mean of a series of n values is that of independent ones, >= 1.
+    """The variance of the mean of n values over its variance if they were independent, >= 1.
 
-    The larger of two: a first-order autoregression's, (1 + r) / (1 - r) with r the lag-1 autocorrelation; and, for
-    memory that is longer than that, 1 + 2 (r_1 + r_2 + ...) up to lag sqrt(n) or the first that is not positive
-    (initial positive sequence, Geyer 1992), each corrected for its bias of -1 / n.
+    The larger of two: (1 + r) / (1 - r), a first-order autoregression with lag-1 autocorrelation r; and, for longer
+    memory, 1 + 2 (r_1 + r_2 + ...) up to lag sqrt(n) or the first non-positive one (initial positive sequence,
+    Geyer 1992), each corrected for its bias of -1 / n.
     """
     x = np.asarray(series, np.float64)
     n, x = len(x), x - x.mean()
@@ -165,22 +165,22 @@ def inflation(series: Series) -> float:
 def _lagged(x: NDArray[np.float64], most: int) -> Iterator[float]:
     """The products of a series with itself at lags 1 to `most`.
 
-    One by one at first, since most series need no more; then all others at once, by Fourier transform.
+    The first `DIRECT_LAGS` one by one, since most series need no more; the others together, by Fourier transform.
     """
-    few = min(most, FEW_LAGS)
+    few = min(most, DIRECT_LAGS)
     for lag in range(1, few + 1):
         yield float(x[lag:] @ x[:-lag])
     if most > few:
-        size = 1 << (len(x) + most).bit_length()  # zeros beyond the end: nothing wraps around
+        size = 1 << (len(x) + most).bit_length()  # zero-padded, so that nothing wraps around
         power = np.abs(np.fft.rfft(x, size)) ** 2
         yield from np.fft.irfft(power, size)[few + 1 : most + 1].tolist()
 
 
 def trend(series: Series, at: Series) -> Estimate:
-    """The change of a series from its first value to its last, by a straight line, as a share of its mean.
+    """The change of a series from first value to last along a fitted straight line, as a share of its mean.
 
-    `at` are the values' places in time, as many. The slope's variance is that of least squares, with the residuals'
-    autocorrelation as in `mean`. Of unknown spread below four values.
+    `at` holds the times of the values, shape (n,). The slope's variance is that of least squares, inflated for the
+    residuals' autocorrelation as in `mean`. The spread is unknown below four values.
     """
     x, t = np.asarray(series, np.float64), np.asarray(at, np.float64)
     n, level, t = len(x), float(x.mean()), t - t.mean()
@@ -199,7 +199,7 @@ def trend(series: Series, at: Series) -> Estimate:
 
 @dataclass(frozen=True)
 class Spread:
-    """A series beside its mean. Nothing is dropped from the mean; outliers are counted, and shown what they do."""
+    """Percentiles and outliers of a series. Outliers are counted, never dropped from the mean."""
 
     p5: float
     p50: float
@@ -225,23 +225,24 @@ def spread(series: Series) -> Spread:
 
 
 def outer_fences(series: Series) -> tuple[float, float]:
-    """Three interquartile ranges below and above the quartiles of n >= 1 values: what lies beyond is an outlier."""
+    """Tukey's outer fences of n >= 1 values: three interquartile ranges below and above the quartiles."""
     q1, q3 = (float(p) for p in np.percentile(series, [25, 75]))
     return q1 - 3 * (q3 - q1), q3 + 3 * (q3 - q1)
 
 
 def unseen_share(n: int) -> float:
-    """The share that a kind of step, none of which is among n >= 1 independent ones, is below at 95 %; about 3 / n.
+    """The 95 % upper bound on the share of a kind of value that n >= 1 independent values do not contain.
 
-    1 - 0.05^(1 / n), the exact form of the rule of three (Hanley & Lippman-Hand 1983).
+    1 - 0.05^(1 / n), about 3 / n: the exact form of the rule of three (Hanley & Lippman-Hand 1983).
     """
     return 1 - float((1 - LEVEL) ** (1 / n))
 
 
-def steps_for(series: Series, population: int, share: float) -> int:
-    """How many values of a finite population give its mean to +- `share` at 95 %, by what `series` varies.
+def required_steps(series: Series, population: int, share: float) -> int:
+    """The sample size that estimates the mean of a finite population to +- `share` at 95 %.
 
-    Cochran's sample size for a finite population (1977, 4.6), with the series' autocorrelation; n >= 2.
+    Cochran's sample size for a finite population (1977, 4.6), with the variance and the autocorrelation of `series`,
+    n >= 2 values.
     """
     n, x = len(series), np.asarray(series, np.float64)
     effective = float(x.var(ddof=1)) * inflation(x)
@@ -251,7 +252,7 @@ def steps_for(series: Series, population: int, share: float) -> int:
 
 
 def autocorrelation(series: Series) -> float:
-    """Lag-1 autocorrelation in [0, 1], corrected for its bias of about -(1 + 3 r) / n (Kendall 1954)."""
+    """Lag-1 autocorrelation, clipped to [0, 1], corrected for its bias of about -(1 + 3 r) / n (Kendall 1954)."""
     x = np.asarray(series, np.float64)
     n, x = len(x), x - x.mean()
     square = float(x @ x)
@@ -261,8 +262,8 @@ def autocorrelation(series: Series) -> float:
     return min(1.0, max(0.0, (n * r + 1) / (n - 3)))
 
 
-def between(values: Iterable[float]) -> Estimate:
-    """The mean of independent values, one per process."""
+def mean_of_processes(values: Iterable[float]) -> Estimate:
+    """The mean of independent values, one per process; its spread is unknown for a single value."""
     x = np.array(list(values))
     if len(x) < 2:
         return Estimate(float(x.mean()), 0.0, 0.0)

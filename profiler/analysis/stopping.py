@@ -1,29 +1,31 @@
-"""When a sample of an epoch is large enough."""
+"""The stopping rule: when a sample of an epoch is large enough."""
 
 import time
 from collections.abc import Callable
 
-from epoch_gap.profiler.analysis.epoch import precision
+from epoch_gap.profiler.analysis.epoch import training_precision
 from epoch_gap.profiler.analysis.stats import t_quantile
-from epoch_gap.profiler.recording.recorder import Step
+from epoch_gap.profiler.analysis.step_selection import select_steps
+from epoch_gap.profiler.recording.records import Step
 from epoch_gap.profiler.storage.run import StepTable
 
 LEAST_IN_TIME = 8
 """steps that are taken however long they last"""
 LEAST_FOR_PRECISION = 18
-"""steps before an interval is trusted: two turns of both ledgers"""
-ALL = "all images were used"
-EACH = 1.05
-"""The interval is looked at again when there are this many times as many steps."""
-LOOKS = 3
-"""in a row that must find it narrow: a sample that stops at the first lucky one is too sure"""
+"""steps before an interval is trusted: two cycles of both timing modes"""
+ALL_IMAGES = "all images were used"
+GROWTH = 1.05
+"""The interval is checked again once there are this many times as many steps."""
+CHECKS = 3
+"""consecutive checks that must find it narrow; a sample that stops at the first lucky check is overconfident"""
 
 
-class Sample:
-    """Ends an epoch's training by number, time or precision, whichever is first; `reason` says which.
+class StoppingRule:
+    """Ends an epoch's training by number of steps, time or precision, whichever is first; `reason` names it.
 
     `seconds` counts from the end of the epoch's first step; `share` is half the 95 % interval of the epoch's
-    training, as a share of it. None: no such limit. Time and precision end it only where `may_end` (steps) says so.
+    training, as a share of it. None: no such limit. Time and precision end training only after a number of steps for
+    which `may_end` is true.
     """
 
     def __init__(
@@ -41,38 +43,51 @@ class Sample:
         self._may_end = may_end
         self._steps: list[Step] = []
         self._deadline = 0.0
-        self._look_at = 0.0
-        self._precise = 0
-        self.reason = ALL
+        self._next_check = 0.0
+        self._passed_checks = 0
+        self.reason = ALL_IMAGES
         if share is not None:
-            t_quantile(0.5, 1)  # what it needs is loaded before anything is timed
+            t_quantile(0.5, 1)  # imports its dependencies before anything is timed
 
     def __call__(self, step: Step) -> bool:
-        """Whether the steps of this epoch, of which `step` is the newest, are enough."""
+        """Whether training stops after `step`, the newest of its epoch."""
         if step.index == 0:
-            self._steps.clear()
-            self.reason = ALL
-            self._deadline = self._clock() + (self._seconds or 0.0)
-            self._look_at = LEAST_FOR_PRECISION
-            self._precise = 0
+            self._start_epoch()
         self._steps.append(step)
-        taken = len(self._steps)
-        if self._share is not None and taken >= self._look_at:
-            self._look_at = taken * EACH if self._precise < LOOKS else taken + 1
-            found = precision(StepTable.of(self._steps), self._batch_size, self._train_images)
-            self._precise = self._precise + 1 if found is not None and found <= self._share else 0
-            if self._precise >= LOOKS and self._may_end(taken):
-                self.reason = f"the epoch's training is known within {self._share:.0%}"
-                return True
-        if (
+        reason = self._reason_to_stop(len(self._steps))
+        if reason is not None:
+            self.reason = reason
+        return reason is not None
+
+    def _start_epoch(self) -> None:
+        self._steps.clear()
+        self.reason = ALL_IMAGES
+        self._deadline = self._clock() + (self._seconds or 0.0)
+        self._next_check = LEAST_FOR_PRECISION
+        self._passed_checks = 0
+
+    def _reason_to_stop(self, steps: int) -> str | None:
+        if self._is_precise(steps):
+            return f"the epoch's training is known within {self._share:.0%}"
+        if self._is_out_of_time(steps):
+            return f"its time of {self._seconds:.0f} s was spent"
+        if self._most is not None and steps >= self._most:
+            return f"its number of steps, {self._most}, was reached"
+        return None
+
+    def _is_precise(self, steps: int) -> bool:
+        if self._share is None or steps < self._next_check:
+            return False
+        self._next_check = steps * GROWTH if self._passed_checks < CHECKS else steps + 1
+        selection = select_steps(StepTable.from_steps(self._steps), self._batch_size)
+        precision = training_precision(selection, self._batch_size, self._train_images)
+        self._passed_checks = self._passed_checks + 1 if precision is not None and precision <= self._share else 0
+        return self._passed_checks >= CHECKS and self._may_end(steps)
+
+    def _is_out_of_time(self, steps: int) -> bool:
+        return (
             self._seconds is not None
-            and taken >= LEAST_IN_TIME
-            and self._may_end(taken)
+            and steps >= LEAST_IN_TIME
+            and self._may_end(steps)
             and self._clock() >= self._deadline
-        ):
-            self.reason = f"its time of {self._seconds:.0f} s was spent"
-            return True
-        if self._most is not None and taken >= self._most:
-            self.reason = f"its number of steps, {self._most}, was reached"
-            return True
-        return False
+        )

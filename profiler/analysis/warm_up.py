@@ -1,4 +1,4 @@
-"""Where a series of step times becomes steady, and whether it does."""
+"""Warm-up detection: the start of the steady part of a series of step times, if there is one."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,17 +10,17 @@ from epoch_gap.profiler.analysis.stats import Estimate, Series, difference, infl
 
 LATEST = 0.4
 """A series that is not steady from this share of its steps on has no steady state."""
-ALPHA = 0.01
+SIGNIFICANCE = 0.01
 LEAST_CHANGE = 0.01
-"""of the mean: two windows that differ by less are alike"""
+"""of the mean: windows that differ by less count as equal"""
 LEAST_STEPS = 6
-"""fewer tell nothing: then the first step is the warm-up"""
+"""in shorter series only the first step is warm-up"""
 WINSOR = 5.0
-"""robust standard deviations beyond which a value counts for no more: one outlier is no change of level"""
+"""robust standard deviations at which values are clipped: a single outlier is not a change of level"""
 
 
-class Kind(StrEnum):
-    """How a run began (after Barrett et al. 2017)."""
+class StartKind(StrEnum):
+    """The start of a run (after Barrett et al. 2017)."""
 
     FLAT = "flat"
     WARM_UP = "warm-up"
@@ -29,41 +29,43 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True)
-class Steady:
-    """`start`: how many values at the beginning are kept apart; the first always is, where there are two."""
+class Start:
+    """The kind of start, and the number of values before the steady part, at least one if there are two."""
 
-    kind: Kind
-    start: int
+    kind: StartKind
+    steps: int
 
 
-def detect(series: Series) -> Steady:
-    """Find the steady part of a series of n values in time.
+def detect_start(series: Series) -> Start:
+    """Detect the steady part of a series of n values in time order.
 
-    A beginning of d values, d up to `LATEST` n, is told from what follows it by the d of the largest standardised
-    difference of means, at `ALPHA` over all d (Bonferroni); again on what remains, until nothing is found. The noise
-    is that of the last 1 - `LATEST` of the series, its autocorrelation included; values are winsorised for it. What
-    remains is steady if its two halves, as following windows, do not differ, and it follows no straight line.
+    The start is a change point within the first `LATEST` n values: the largest standardised difference between the
+    mean before and the mean after, significant at `SIGNIFICANCE` over all candidates (Bonferroni) and at least
+    `LEAST_CHANGE` of the mean. The search repeats on the remainder until nothing is significant. The noise is
+    estimated from the last 1 - `LATEST` of the series, autocorrelation included, with winsorised values. The
+    remainder is steady if its two halves do not differ and it has no trend.
     """
     x = np.asarray(series, np.float64)
     if len(x) < LEAST_STEPS:
-        return Steady(Kind.FLAT, min(1, len(x) - 1))
+        return Start(StartKind.FLAT, min(1, len(x) - 1))
     latest = int(len(x) * LATEST)
-    cut = _winsorised(x, x[latest:])
-    start = _beginning(cut, latest)
-    rest = x[max(1, start) :]
-    if start >= latest or _moves(rest):
-        return Steady(Kind.NONE, max(1, min(start, latest)))
+    clipped = _winsorise(x, x[latest:])
+    start = _last_change(clipped, latest)
+    remainder = x[max(1, start) :]
+    if start >= latest or _is_moving(remainder):
+        return Start(StartKind.NONE, max(1, min(start, latest)))
     if start == 0:
-        return Steady(Kind.WARM_UP if x[0] > cut[0] else Kind.FLAT, 1)
-    return Steady(Kind.WARM_UP if np.median(x[:start]) > np.median(rest) else Kind.SLOWDOWN, start)
+        return Start(StartKind.WARM_UP if x[0] > clipped[0] else StartKind.FLAT, 1)
+    is_slower = np.median(x[:start]) > np.median(remainder)
+    return Start(StartKind.WARM_UP if is_slower else StartKind.SLOWDOWN, start)
 
 
-def _beginning(x: NDArray[np.float64], latest: int) -> int:
-    """How many values at the start of `x` differ in level from what follows."""
+def _last_change(x: NDArray[np.float64], latest: int) -> int:
+    """The last change point of `x` before `latest`; 0 without one."""
     reference = x[latest:]
     wider = inflation(reference)
     noise = float(reference.std(ddof=1)) * wider**0.5
-    critical = t_quantile(1 - ALPHA / 2 / latest, max(1.0, len(reference) / wider - 1))
+    critical = t_quantile(1 - SIGNIFICANCE / 2 / latest, max(1.0, len(reference) / wider - 1))
     least = LEAST_CHANGE * abs(float(reference.mean()))
     start = 0
     while start < latest:
@@ -72,29 +74,29 @@ def _beginning(x: NDArray[np.float64], latest: int) -> int:
         sums = np.cumsum(x[start:])
         change = np.abs(sums[d - 1] / d - (sums[-1] - sums[d - 1]) / (n - d))
         scale = noise * np.sqrt(1 / d + 1 / (n - d))
-        clear = (change > critical * scale) & (change > least)
-        if not clear.any():
+        is_clear = (change > critical * scale) & (change > least)
+        if not is_clear.any():
             break
-        start += int(d[np.argmax(np.where(clear, change / np.maximum(scale, least / 1000), 0))])
+        start += int(d[np.argmax(np.where(is_clear, change / np.maximum(scale, least / 1000), 0))])
     return start
 
 
-def _winsorised(x: NDArray[np.float64], reference: NDArray[np.float64]) -> NDArray[np.float64]:
-    """`x` cut at `WINSOR` robust standard deviations, or 10 `LEAST_CHANGE`, about the median of `reference`."""
+def _winsorise(x: NDArray[np.float64], reference: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Clip `x` at `WINSOR` robust standard deviations, or 10 `LEAST_CHANGE`, around the median of `reference`."""
     middle = float(np.median(reference))
     reach = max(WINSOR * 1.4826 * float(np.median(np.abs(reference - middle))), 10 * LEAST_CHANGE * abs(middle))
     return np.clip(x, middle - reach, middle + reach)
 
 
-def _moves(x: NDArray[np.float64]) -> bool:
-    """Whether two following windows have different means, or a line through all has a slope."""
+def _is_moving(x: NDArray[np.float64]) -> bool:
+    """Whether the means of the two halves differ, or a straight line through all values has a slope."""
     half = len(x) // 2
     change = difference(mean(x[half:]), mean(x[:half])).scaled(1 / float(x.mean()))
     slope = trend(x, np.arange(len(x)))
-    return _is_clear(change, LEAST_CHANGE) or _is_clear(slope, 2 * LEAST_CHANGE)
+    return _is_significant(change, LEAST_CHANGE) or _is_significant(slope, 2 * LEAST_CHANGE)
 
 
-def _is_clear(change: Estimate, least: float) -> bool:
+def _is_significant(change: Estimate, least: float) -> bool:
     if abs(change.value) <= least or change.dof <= 0:
         return False
-    return bool(abs(change.value) > t_quantile(1 - ALPHA / 2, change.dof) * change.variance**0.5)
+    return bool(abs(change.value) > t_quantile(1 - SIGNIFICANCE / 2, change.dof) * change.variance**0.5)

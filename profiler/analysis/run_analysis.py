@@ -1,0 +1,114 @@
+"""The analysis of one run, computed once and read by everything after it."""
+
+from dataclasses import dataclass
+
+from epoch_gap.profiler.analysis.epoch import NS, EpochEstimate, count_required_steps, estimate_epoch, whole_epochs
+from epoch_gap.profiler.analysis.flags import Flag, cores_busy, find_flags, has_drifted, stolen_share
+from epoch_gap.profiler.analysis.stats import Estimate, Spread, inflation, mean, spread
+from epoch_gap.profiler.analysis.step_selection import StepSelection, select_steps
+from epoch_gap.profiler.analysis.warm_up import StartKind
+from epoch_gap.profiler.errors import UserError
+from epoch_gap.profiler.recording.fencing import TimingMode
+from epoch_gap.profiler.recording.records import Epoch
+from epoch_gap.profiler.storage.run import Run, StepTable
+
+
+@dataclass(frozen=True)
+class ModeAnalysis:
+    """A run in one timing mode."""
+
+    steady: StepTable
+    """its steady steps, at least one"""
+    own_epoch: EpochEstimate
+    """of this process's own epoch; a point if all of it was run"""
+    any_epoch: EpochEstimate
+    """of epochs in general, as a comparison needs"""
+
+
+@dataclass(frozen=True)
+class WarmUp:
+    """The start of a run, in seconds per step. It is stored and shown, and excluded from the averages."""
+
+    kind: StartKind
+    steps: int
+    first: float
+    excess: float
+    """of the as-run warm-up steps together, over as many steady ones"""
+    steady: Estimate
+    """of as-run steps"""
+
+
+@dataclass(frozen=True)
+class RunAnalysis:
+    """A run, its steady steps, its epoch, and everything that is reported about it."""
+
+    run: Run
+    selection: StepSelection
+    asrun: ModeAnalysis
+    fenced: ModeAnalysis | None
+    """None: the run has no steady fenced steps"""
+    warm_up: WarmUp
+    spread: Spread
+    """seconds of the steady as-run steps"""
+    independent_steps: int
+    """steady as-run steps, reduced for their autocorrelation"""
+    more_steps: int | None
+    """as-run steps that are still required for +- 1 %; None: unknown"""
+    whole_epochs: tuple[Epoch, ...]
+    """the epochs that trained and evaluated on every image"""
+    flags: tuple[Flag, ...]
+    has_drifted: bool | None
+    """None: the canary was not read"""
+    marks_share: float
+    """the share of a steady step that its marks cost at least; each marked phase counts once"""
+    cores_busy: float | None
+    """CPU seconds of the process per second of training; None: unknown"""
+    stolen_share: float | None
+    """the share of the machine's CPU time that its host gave to other guests; None: unknown"""
+
+    @property
+    def flag_titles(self) -> list[str]:
+        """The titles of its flags, each once."""
+        return list(dict.fromkeys(str(flag.kind) for flag in self.flags))
+
+
+def analyse_run(run: Run) -> RunAnalysis:
+    """Analyse a run. Raises UserError if it holds no steady as-run step."""
+    selection = select_steps(run.train, run.batch_size)
+    if not len(selection.full):
+        raise UserError(f"{run.id}: no full training step was stored ({run.status}); nothing to report")
+    asrun = _analyse_mode(run, selection, TimingMode.ASRUN)
+    if asrun is None:
+        needed = "as-run steps (--fence alternate or none)"
+        raise UserError(f"{run.id}: too few steps to estimate an epoch; take more of them, and {needed}")
+    steady_ns = asrun.steady.wall_ns
+    return RunAnalysis(
+        run=run,
+        selection=selection,
+        asrun=asrun,
+        fenced=_analyse_mode(run, selection, TimingMode.FENCED),
+        warm_up=_measure_warm_up(selection, mean(steady_ns * NS)),
+        spread=spread(steady_ns * NS),
+        independent_steps=round(len(steady_ns) / inflation(steady_ns)),
+        more_steps=count_required_steps(run, selection),
+        whole_epochs=tuple(whole_epochs(run)),
+        flags=find_flags(run, selection),
+        has_drifted=has_drifted(run, selection),
+        marks_share=float(len(asrun.steady.phase_ns) * run.manifest.mark_cost_ns / steady_ns.mean()),
+        cores_busy=cores_busy(run),
+        stolen_share=stolen_share(run),
+    )
+
+
+def _analyse_mode(run: Run, selection: StepSelection, mode: TimingMode) -> ModeAnalysis | None:
+    steady = selection.steady(mode)
+    if not len(steady):
+        return None
+    own, general = (estimate_epoch(run, steady, mode, is_finite=is_finite) for is_finite in (True, False))
+    return ModeAnalysis(steady, own, general)
+
+
+def _measure_warm_up(selection: StepSelection, steady: Estimate) -> WarmUp:
+    early = selection.judged_at_start.wall_ns * NS
+    excess = float(early.sum() - len(early) * steady.value)
+    return WarmUp(selection.start.kind, selection.start.steps, float(selection.full.wall_ns[0] * NS), excess, steady)
