@@ -1,22 +1,29 @@
-"""What the two ledgers say together: what fences cost, and whose work was charged to whom."""
+"""The effect of fences: their cost, and the work that one phase does and another is charged for."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from epoch_gap.profiler.analysis.epoch import NS, steady_steps
-from epoch_gap.profiler.analysis.stats import Estimate, Interval, between, difference, log_ratio, mean, ratio
-from epoch_gap.profiler.comparison.subject import Subject
+from epoch_gap.profiler.analysis.epoch import NS
+from epoch_gap.profiler.analysis.run_analysis import ModeAnalysis, RunAnalysis
+from epoch_gap.profiler.analysis.stats import (
+    Estimate,
+    Interval,
+    difference,
+    log_ratio,
+    mean,
+    mean_of_processes,
+    ratio,
+)
 from epoch_gap.profiler.phases import Phase
-from epoch_gap.profiler.recording.fencing import Ledger
-from epoch_gap.profiler.storage.run import Run
 
 HARMLESS = (0.95, 1.05)
-"""A fenced step within these multiples of an as-run one shows where the work of an as-run step is done."""
-LEAST_MOVE = 0.01
-"""of a step: smaller moves are not told from noise"""
+"""If a fenced step takes between these multiples of an as-run one, it shows where an as-run step's work is done."""
+LEAST_SHIFT = 0.01
+"""of a step; smaller shifts are indistinguishable from noise"""
 
 
 @dataclass(frozen=True)
-class Move:
+class ShiftedWork:
     """Work of `worker` that the clock charged to `payer`, seconds per step."""
 
     worker: Phase
@@ -24,59 +31,64 @@ class Move:
     seconds: float
 
 
-def perturbation(subject: Subject) -> Interval | None:
-    """A fenced step's time over an as-run step's; None where there is no fenced step."""
-    if subject.fenced is None:
+@dataclass(frozen=True)
+class FenceEffect:
+    """A subject's fenced steps against its as-run steps."""
+
+    perturbation: Interval
+    """a fenced step's time over an as-run step's"""
+    by_phase: dict[Phase, Estimate]
+    """fenced minus as-run seconds per step; positive if a phase does more work than it is charged for"""
+    shifted_work: tuple[ShiftedWork, ...]
+    """largest first"""
+
+    @property
+    def is_harmless(self) -> bool:
+        """Whether fences leave the step's time unchanged, within `HARMLESS`."""
+        low, high = HARMLESS
+        return low <= self.perturbation.value <= high
+
+
+def measure_fence_effect(analyses: Sequence[RunAnalysis]) -> FenceEffect | None:
+    """Compare the fenced and as-run steps of a subject's runs, at least one; None if a run has no fenced steps."""
+    pairs = [(a.asrun, a.fenced) for a in analyses if a.fenced is not None]
+    if len(pairs) < len(analyses):
         return None
-    logs = [_log_ratio(run) for run in subject.runs]
-    return ratio(logs[0] if len(logs) == 1 else between(log.value for log in logs))
-
-
-def is_harmless(shift: Interval) -> bool:
-    """Whether fences leave the step's time as it is, as far as can be told."""
-    low, high = HARMLESS
-    return low <= shift.value <= high
-
-
-def differences(subject: Subject) -> dict[Phase, Estimate]:
-    """Fenced minus as-run seconds per step: positive where a phase does more work than it is charged for."""
-    runs = [_per_step(run) for run in subject.runs]
-    phases = runs[0].keys()
-    return {p: runs[0][p] if len(runs) == 1 else between(run[p].value for run in runs) for p in phases}
-
-
-def moves(subject: Subject) -> list[Move]:
-    """Whose work is charged to whom, the largest first: each payer pays for the phases before it."""
-    step = _mean_step(subject)
-    clear = {
-        p: e.value
-        for p, e in differences(subject).items()
-        if e.interval().excludes(0) and abs(e.value) >= LEAST_MOVE * step
+    logs = [_log_ratio(asrun, fenced) for asrun, fenced in pairs]
+    perturbation = ratio(logs[0] if len(logs) == 1 else mean_of_processes(log.value for log in logs))
+    per_run = [_differences(asrun, fenced) for asrun, fenced in pairs]
+    by_phase = {
+        phase: first if len(per_run) == 1 else mean_of_processes(run[phase].value for run in per_run)
+        for phase, first in per_run[0].items()
     }
-    owed = {p: seconds for p, seconds in clear.items() if seconds > 0}
-    found = []
-    for payer, paid in ((p, -seconds) for p, seconds in clear.items() if seconds < 0):
-        for worker in [p for p in owed if _ORDER.index(p) < _ORDER.index(payer)]:
+    step_s = float(analyses[0].asrun.steady.wall_ns.mean()) * NS
+    return FenceEffect(perturbation, by_phase, tuple(_shifted_work(by_phase, step_s)))
+
+
+def _log_ratio(asrun: ModeAnalysis, fenced: ModeAnalysis) -> Estimate:
+    return log_ratio(mean(fenced.steady.wall_ns * NS), mean(asrun.steady.wall_ns * NS))
+
+
+def _differences(asrun: ModeAnalysis, fenced: ModeAnalysis) -> dict[Phase, Estimate]:
+    before, after = asrun.steady.phase_ns, fenced.steady.phase_ns
+    return {phase: difference(mean(after[phase] * NS), mean(before[phase] * NS)) for phase in before}
+
+
+def _shifted_work(by_phase: dict[Phase, Estimate], step_s: float) -> list[ShiftedWork]:
+    """Match the phases that are charged too much with the earlier phases that are charged too little."""
+    clear = {
+        phase: e.value
+        for phase, e in by_phase.items()
+        if e.interval().excludes(0) and abs(e.value) >= LEAST_SHIFT * step_s
+    }
+    order = list(Phase)
+    owed = {phase: seconds for phase, seconds in clear.items() if seconds > 0}
+    shifts = []
+    for payer, paid in ((phase, -seconds) for phase, seconds in clear.items() if seconds < 0):
+        for worker in [phase for phase in owed if order.index(phase) < order.index(payer)]:
             part = min(paid, owed[worker])
             paid -= part
             owed[worker] -= part
-            if part >= LEAST_MOVE * step:
-                found.append(Move(worker, payer, part))
-    return sorted(found, key=lambda move: -move.seconds)
-
-
-_ORDER = list(Phase)
-
-
-def _per_step(run: Run) -> dict[Phase, Estimate]:
-    asrun, fenced = (steady_steps(run, ledger).phase_ns for ledger in Ledger)
-    return {p: difference(mean(fenced[p] * NS), mean(asrun[p] * NS)) for p in asrun}
-
-
-def _log_ratio(run: Run) -> Estimate:
-    asrun, fenced = (mean(steady_steps(run, ledger).wall_ns * NS) for ledger in Ledger)
-    return log_ratio(fenced, asrun)
-
-
-def _mean_step(subject: Subject) -> float:
-    return float(steady_steps(subject.first).wall_ns.mean()) * NS
+            if part >= LEAST_SHIFT * step_s:
+                shifts.append(ShiftedWork(worker, payer, part))
+    return sorted(shifts, key=lambda shift: -shift.seconds)

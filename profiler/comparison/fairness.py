@@ -1,15 +1,24 @@
-"""Whatever differs between two subjects and can move their time or their accuracy."""
+"""Fairness: every condition that differs between subjects and can change their time or their accuracy."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
-from epoch_gap.profiler.analysis.flags import cores_busy
+from epoch_gap.profiler.analysis.run_analysis import RunAnalysis
 from epoch_gap.profiler.comparison.subject import Subject
-from epoch_gap.profiler.storage.run import Run
+from epoch_gap.profiler.machine.environment import Environment, Machine
+from epoch_gap.profiler.storage.manifest import Config, DataKind, Manifest
 
-Read = Callable[[Run], Any]
-UNKNOWN = "n/a"
+NOT_AVAILABLE = "n/a"
+
+
+class Affects(StrEnum):
+    """What a condition can change; the values are stored in summary.json."""
+
+    TIME = "time"
+    ACCURACY = "accuracy"
+    BOTH = "both"
 
 
 @dataclass(frozen=True)
@@ -20,145 +29,143 @@ class Item:
     values: dict[str, str]
     """by subject id"""
     differs: bool
-    """whether the subjects, or the repeats of one, were not alike; not to know is not like to know"""
-    matters: str
-    """time | accuracy | both"""
+    """whether the subjects, or one subject's runs, differ; unknown and known differ, too"""
+    affects: Affects
 
 
 @dataclass(frozen=True)
-class _Framework:
-    """What the framework said of itself under `key`."""
+class Condition:
+    """A condition, how to read it from a run, and what it can change."""
 
-    key: str
-
-    def __call__(self, run: Run) -> Any:
-        return run.manifest["framework"].get(self.key)
-
-
-def _config(key: str) -> Read:
-    return lambda run: run.manifest["config"].get(key)
+    name: str
+    read: Callable[[RunAnalysis], Any]
+    affects: Affects
+    framework_key: str = ""
+    """its key among the framework's own conditions, if it is one"""
 
 
-def _environment(key: str) -> Read:
-    return lambda run: run.manifest["environment"].get(key)
+def _manifest(name: str, read: Callable[[Manifest], Any], affects: Affects) -> Condition:
+    return Condition(name, lambda analysis: read(analysis.run.manifest), affects)
 
 
-def _machine(key: str) -> Read:
-    return lambda run: run.manifest["environment"]["machine"].get(key)
+def _config(name: str, read: Callable[[Config], Any], affects: Affects) -> Condition:
+    return _manifest(name, lambda manifest: read(manifest.config), affects)
 
 
-def _pools(run: Run) -> str:
-    """Each loaded pool's library, kernel and threads."""
-    pools = run.manifest["environment"]["thread_pools"]
+def _environment(name: str, read: Callable[[Environment], Any]) -> Condition:
+    return _manifest(name, lambda manifest: read(manifest.environment), Affects.TIME)
+
+
+def _machine(name: str, read: Callable[[Machine], Any]) -> Condition:
+    return _environment(name, lambda environment: read(environment.machine))
+
+
+def _framework(key: str, affects: Affects, name: str = "") -> Condition:
+    """A condition that the framework itself reported."""
+    return Condition(name or key, lambda a: a.run.framework.conditions.get(key), affects, key)
+
+
+def _describe_pools(environment: Environment) -> str:
+    """Library, kernels and threads of each loaded pool."""
     return "; ".join(
-        " ".join(
-            str(part) for part in (p.get("internal_api"), p.get("architecture"), f"x{p.get('num_threads')}") if part
-        )
-        for p in pools
+        " ".join(filter(None, (pool.internal_api, pool.architecture, f"x{pool.num_threads}")))
+        for pool in environment.thread_pools
     )
 
 
-def _cores_busy(run: Run) -> str | None:
-    cores = cores_busy(run)
-    return None if cores is None else f"about {cores:.0f}"
+def _describe_cores_busy(analysis: RunAnalysis) -> str | None:
+    return None if analysis.cores_busy is None else f"about {analysis.cores_busy:.0f}"
 
 
-def _variables(run: Run) -> str:
-    return ", ".join(f"{k}={v}" for k, v in run.manifest["environment"]["variables"].items()) or "none set"
+def _describe_variables(environment: Environment) -> str:
+    return ", ".join(f"{name}={value}" for name, value in environment.variables.items()) or "none set"
 
 
-def _package(name: str) -> Read:
-    return lambda run: run.manifest["environment"]["packages"].get(name)
+def _describe_git(manifest: Manifest) -> Mapping[str, Any]:
+    git = manifest.environment.git
+    known = {"commit": git.commit, "dirty": git.dirty}
+    return {key: value for key, value in known.items() if value is not None}
 
 
-AUDIT: tuple[tuple[str, Read, str], ...] = (
-    ("device", _Framework("device"), "time"),
-    ("execution", _Framework("execution"), "time"),
-    ("kernels", _Framework("kernels"), "time"),
-    ("accelerator", _Framework("accelerator"), "time"),
-    ("thread pools and BLAS kernels", _pools, "time"),
-    ("cores kept busy while training", _cores_busy, "time"),
-    ("NumPy's BLAS", _environment("numpy_blas"), "time"),
-    ("BLAS and OpenMP variables", _variables, "time"),
-    ("dtype", _Framework("dtype"), "both"),
-    ("layout", _Framework("layout"), "time"),
-    ("TF32", _Framework("tf32"), "both"),
-    ("automatic mixed precision", _Framework("autocast"), "both"),
-    ("loader", _Framework("loader"), "time"),
-    ("data order", _Framework("data_order"), "accuracy"),
-    ("initialisation", _Framework("initialisation"), "accuracy"),
-    ("optimizer", _Framework("optimizer"), "accuracy"),
-    ("learning-rate schedule", _Framework("schedule"), "accuracy"),
-    ("seed", _config("seed"), "accuracy"),
-    ("training steps taken", lambda run: len(run.train), "accuracy"),
-    ("fence policy", _config("fence"), "time"),
-    ("epochs", _config("epochs"), "accuracy"),
-    ("checkpoint per epoch", _config("checkpoint"), "time"),
-    ("memory-mapped data", _config("mmap"), "time"),
-    ("test images", lambda run: run.manifest["data"]["test_images"], "accuracy"),
-    ("training images", lambda run: run.manifest["data"]["train_images"], "both"),
-    ("progress bar", lambda run: run.manifest.get("progress"), "time"),
-    ("CPU", _machine("cpu"), "time"),
-    ("usable cores", _machine("cores_usable"), "time"),
-    ("CPU limit of the control group", _machine("cgroup_cpu_max"), "time"),
-    ("memory, bytes", _machine("memory_bytes"), "time"),
-    ("system", _machine("system"), "time"),
-    ("governor", _machine("governor"), "time"),
-    ("power", _machine("power"), "time"),
-    ("Python", _environment("python"), "time"),
-    ("NumPy", _package("numpy"), "time"),
-    ("project commit", lambda run: run.manifest["environment"]["git"], "both"),
+CONDITIONS: tuple[Condition, ...] = (
+    _manifest("device", lambda manifest: manifest.framework.device, Affects.TIME),
+    _framework("execution", Affects.TIME),
+    _framework("kernels", Affects.TIME),
+    _framework("accelerator", Affects.TIME),
+    _environment("thread pools and BLAS kernels", _describe_pools),
+    Condition("cores kept busy while training", _describe_cores_busy, Affects.TIME),
+    _environment("NumPy's BLAS", lambda environment: environment.numpy_blas),
+    _environment("BLAS and OpenMP variables", _describe_variables),
+    _framework("dtype", Affects.BOTH),
+    _framework("layout", Affects.TIME),
+    _framework("tf32", Affects.BOTH, "TF32"),
+    _framework("autocast", Affects.BOTH, "automatic mixed precision"),
+    _framework("loader", Affects.TIME),
+    _framework("data_order", Affects.ACCURACY, "data order"),
+    _framework("initialisation", Affects.ACCURACY),
+    _framework("optimizer", Affects.ACCURACY),
+    _framework("schedule", Affects.ACCURACY, "learning-rate schedule"),
+    _config("seed", lambda config: config.seed, Affects.ACCURACY),
+    Condition("training steps taken", lambda analysis: len(analysis.run.train), Affects.ACCURACY),
+    _config("fence policy", lambda config: config.fence, Affects.TIME),
+    _config("epochs", lambda config: config.epochs, Affects.ACCURACY),
+    _config("checkpoint per epoch", lambda config: config.checkpoint, Affects.TIME),
+    _config("memory-mapped data", lambda config: config.mmap, Affects.TIME),
+    _manifest("test images", lambda manifest: manifest.data.test_images, Affects.ACCURACY),
+    _manifest("training images", lambda manifest: manifest.data.train_images, Affects.BOTH),
+    _manifest("progress bar", lambda manifest: manifest.progress, Affects.TIME),
+    _machine("CPU", lambda machine: machine.cpu),
+    _machine("usable cores", lambda machine: machine.cores_usable),
+    _machine("CPU limit of the control group", lambda machine: machine.cgroup_cpu_max),
+    _machine("memory, bytes", lambda machine: machine.memory_bytes),
+    _machine("system", lambda machine: machine.system),
+    _machine("governor", lambda machine: machine.governor),
+    _machine("power", lambda machine: machine.power),
+    _environment("Python", lambda environment: environment.python),
+    _environment("NumPy", lambda environment: environment.packages.get("numpy")),
+    _manifest("project commit", _describe_git, Affects.BOTH),
 )
-"""(item, how to read it from a run, what it can move)"""
-
-NO_CONDITIONS = {"name", "title", "version", "phases", "clocks"}
-"""what a run stores of its framework besides conditions"""
-LISTED = {read.key for _, read, _ in AUDIT if isinstance(read, _Framework)}
 
 
-def machine(run: Run) -> str:
-    """The machine that a run had, in words: CPU, usable cores, CPU limit where there is one, system."""
-    found = run.manifest["environment"]["machine"]
-    limit = str(found.get("cgroup_cpu_max"))
-    limited = f" (CPU limit {limit})" if limit[:1].isdigit() else ""
-    return f"{found['cpu']}, {found['cores_usable']} cores{limited}, {found['system'].split()[0]}"
-
-
-def other_machines(subjects: Mapping[str, Subject]) -> str | None:
-    """That subjects, by what they are called, did not run on one machine, in words; None where they did."""
-    found = {name: " and ".join(dict.fromkeys(map(machine, s.runs))) for name, s in subjects.items()}
-    if len({machine(run) for s in subjects.values() for run in s.runs}) == 1:
-        return None
-    where = "; ".join(f"{name} on {machines}" for name, machines in found.items())
-    return f"{' and '.join(found)} ran on different machines: {where}; the difference may be the machines'"
-
-
-def audit(subjects: Sequence[Subject]) -> list[Item]:
-    """Every condition, those that differ first; a subject without one reads UNKNOWN."""
-    items = [_item(subjects, *entry) for entry in (*AUDIT, *_others(subjects))]
+def audit_fairness(subjects: Sequence[Subject]) -> list[Item]:
+    """Every condition, those that differ first; a subject without one reads n/a."""
+    conditions = [*CONDITIONS, *_custom_conditions(subjects)]
+    items = [_item(subjects, condition) for condition in conditions]
     return sorted(items, key=lambda item: not item.differs)
 
 
-def _others(subjects: Sequence[Subject]) -> Iterator[tuple[str, Read, str]]:
-    """What else loops of one's own said of themselves: nobody knows what that can move."""
-    own = (run for s in subjects for run in s.runs if run.manifest["data"]["kind"] == "own")
-    known = (key for run in own for key in run.manifest["framework"])
-    for key in dict.fromkeys(known):
-        if key not in NO_CONDITIONS | LISTED:
-            yield key, _Framework(key), "both"
+def describe_machines(subjects: Mapping[str, Subject]) -> str | None:
+    """A sentence on subjects, by display name, that ran on different machines; None if they ran on one."""
+    machines = {
+        name: list(dict.fromkeys(run.manifest.environment.machine.description for run in subject.runs))
+        for name, subject in subjects.items()
+    }
+    if len({machine for used in machines.values() for machine in used}) == 1:
+        return None
+    places = "; ".join(f"{name} on {' and '.join(used)}" for name, used in machines.items())
+    return f"{' and '.join(machines)} ran on different machines: {places}; the difference may be the machines'"
 
 
-def _item(subjects: Sequence[Subject], name: str, read: Read, matters: str) -> Item:
-    found = {s.id: dict.fromkeys(_text(read(run)) for run in s.runs) for s in subjects}
-    differs = len({text for texts in found.values() for text in texts}) > 1
-    return Item(name, {subject: " | ".join(texts) for subject, texts in found.items()}, differs, matters)
+def _custom_conditions(subjects: Sequence[Subject]) -> Iterator[Condition]:
+    """The other conditions of custom training loops; their effect is unknown, so they count as both."""
+    listed = {condition.framework_key for condition in CONDITIONS}
+    custom = (run for s in subjects for run in s.runs if run.manifest.data.kind is DataKind.CUSTOM)
+    keys = (key for run in custom for key in run.framework.conditions)
+    yield from (_framework(key, Affects.BOTH) for key in dict.fromkeys(keys) if key not in listed)
 
 
-def _text(value: Any) -> str:
+def _item(subjects: Sequence[Subject], condition: Condition) -> Item:
+    texts = {s.id: dict.fromkeys(_describe(condition.read(a)) for a in s.analyses) for s in subjects}
+    differs = len({text for of_subject in texts.values() for text in of_subject}) > 1
+    values = {subject: " | ".join(of_subject) for subject, of_subject in texts.items()}
+    return Item(condition.name, values, differs, condition.affects)
+
+
+def _describe(value: Any) -> str:
     if value is None or value in ("", {}):
-        return UNKNOWN
+        return NOT_AVAILABLE
     if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_text(v)}" for key, v in value.items())
+        return ", ".join(f"{key} {_describe(v)}" for key, v in value.items())
     if isinstance(value, bool):
         return "yes" if value else "no"
     return str(value)

@@ -1,17 +1,17 @@
-"""How long epochs took over all stored runs: runs that differ in nothing but the version follow each other."""
+"""Epoch times over all stored runs; runs that differ only in the framework's version form a series."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from epoch_gap.profiler.analysis.epoch import EpochEstimate
-from epoch_gap.profiler.analysis.flags import flags
-from epoch_gap.profiler.comparison import subject
-from epoch_gap.profiler.comparison.fairness import machine
-from epoch_gap.profiler.comparison.gap import Gap, gap
-from epoch_gap.profiler.comparison.noise_floor import Floors, applying
-from epoch_gap.profiler.comparison.subject import Subject, lineage
+from epoch_gap.profiler.comparison.gap import Gap, measure_gap
+from epoch_gap.profiler.comparison.identity import data_key, lineage_id
+from epoch_gap.profiler.comparison.noise_floor import applicable_floor
+from epoch_gap.profiler.comparison.subject import Subject, public_version
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.phases import Phase
+from epoch_gap.profiler.storage.noise_floors import NoiseFloors
 from epoch_gap.profiler.storage.run import Run
 
 
@@ -27,81 +27,90 @@ class Entry:
     """of the framework"""
     epoch: EpochEstimate
     flags: tuple[str, ...]
-    """names"""
+    """titles"""
     commit: str
-    """of the project, with `+` where the files differed from it; empty: unknown"""
+    """of the project, `+` appended if the working tree was dirty; empty: unknown"""
 
 
 @dataclass(frozen=True)
 class Series:
-    """Comparable runs of one subject, whatever its version: the same batch size, data and machine. Oldest first."""
+    """Comparable runs of one subject in any version: the same batch size, data and machine. Oldest first."""
 
     title: str
     """framework or label, device and settings"""
     batch_size: int
     data: str
-    """cifar10 | synthetic; of a loop of one's own, the name that it gave"""
+    """cifar10 | synthetic, or a custom loop's name for its data"""
     machine: str
     entries: tuple[Entry, ...]
     change: Gap | None
-    """the last run minus the first; None where there is one run"""
+    """the last run minus the first; None for a single run"""
 
     @property
     def phases(self) -> tuple[Phase, ...]:
-        """Those that took any time in any run, in display order."""
+        """The phases that took any time in any run, in display order."""
         return tuple(p for p in Phase if any(entry.epoch.phases[p] is not None for entry in self.entries))
 
 
+def shorten_versions(versions: Collection[str]) -> dict[str, str]:
+    """Each version without its build tag; the whole version if two of them differ only in the tag."""
+    uses = Counter(public_version(version) for version in versions)
+    return {v: public_version(v) if uses[public_version(v)] == 1 else v for v in versions}
+
+
 @dataclass
-class _Open:
+class _OpenSeries:
     first: Subject
     last: Subject
     entries: list[Entry] = field(default_factory=list)
 
 
-def histories(runs: Iterable[Run], left_out: dict[str, str], floors: Floors | None = None) -> list[Series]:
-    """The series of `runs`, which come oldest first; steps are kept of a series' first and last run alone.
+def build_histories(runs: Iterable[Run], skipped: dict[str, str], floors: NoiseFloors | None = None) -> list[Series]:
+    """The series of `runs`, which come oldest first. Only a series' first and last run keep their steps in memory.
 
-    A run that holds no full step goes to `left_out`, with the reason, by its id.
+    A run without a full step is added to `skipped`, by its id, with the reason.
     """
-    found: dict[tuple[object, ...], _Open] = {}
+    series_by_key: dict[tuple[object, ...], _OpenSeries] = {}
     for run in runs:
         try:
-            one = subject.of(subject.subject_id(run), (run,))
+            subject = Subject.from_runs([run])
         except UserError as error:
-            left_out[run.id] = str(error)
+            skipped[run.id] = str(error)
             continue
-        series = found.setdefault(_key(run), _Open(one, one))
-        series.last = one
-        series.entries.append(_entry(one))
-    return [_closed(series, floors or {}) for series in found.values()]
+        series = series_by_key.setdefault(_series_key(run), _OpenSeries(subject, subject))
+        series.last = subject
+        series.entries.append(_entry(subject))
+    return [_close(series, floors or {}) for series in series_by_key.values()]
 
 
-def _key(run: Run) -> tuple[object, ...]:
-    """What runs of one series share: else they are not comparable, or no repeats but for the version."""
-    full = run.manifest["full_epoch"]
-    sizes = full["train_images"], full["test_images"]
-    return lineage(run), run.batch_size, subject.data_key(run), machine(run), sizes
+def _series_key(run: Run) -> tuple[object, ...]:
+    """The properties that the runs of one series share: comparable, and repeats except for the version."""
+    manifest = run.manifest
+    machine = manifest.environment.machine.description
+    return lineage_id(manifest), run.batch_size, data_key(manifest), machine, manifest.full_epoch
 
 
-def _entry(one: Subject) -> Entry:
-    run, git = one.first, one.first.manifest["environment"]["git"]
-    commit = str(git.get("commit", ""))
-    known = commit and commit != "unknown"
+def _entry(subject: Subject) -> Entry:
+    manifest = subject.manifest
     return Entry(
-        run.id,
-        run.manifest["created"],
-        str(run.manifest["framework"]["version"]),
-        one.epoch,
-        tuple(dict.fromkeys(flag.name for flag in flags(run))),
-        f"{commit[:7]}{'+' * (git.get('dirty') is True)}" if known else "",
+        run=subject.first.id,
+        created=manifest.created,
+        version=manifest.framework.version,
+        epoch=subject.epoch,
+        flags=tuple(subject.flag_titles),
+        commit=manifest.environment.git.short,
     )
 
 
-def _closed(series: _Open, floors: Floors) -> Series:
+def _close(series: _OpenSeries, floors: NoiseFloors) -> Series:
     run = series.first.first
-    floor = applying(floors, [run, series.last.first])
-    change = gap(series.last, series.first, floor.share if floor else None) if len(series.entries) > 1 else None
-    stored = run.manifest["data"]
-    data = str(stored["source"] if stored["kind"] == "own" else stored["kind"])
-    return Series(series.first.lineage, run.batch_size, data, machine(run), tuple(series.entries), change)
+    floor = applicable_floor(floors, [run, series.last.first])
+    has_change = len(series.entries) > 1
+    return Series(
+        title=series.first.lineage_title,
+        batch_size=run.batch_size,
+        data=run.manifest.data.name,
+        machine=run.manifest.environment.machine.description,
+        entries=tuple(series.entries),
+        change=measure_gap(series.last, series.first, floor.share if floor else None) if has_change else None,
+    )

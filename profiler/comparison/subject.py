@@ -1,128 +1,154 @@
 """A subject: one configuration, with the runs (processes) that repeated it."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from epoch_gap.profiler.analysis.epoch import EpochEstimate, estimate_epoch, has_ledger
-from epoch_gap.profiler.analysis.stats import Estimate, between
-from epoch_gap.profiler.errors import UserError
+from epoch_gap.profiler.analysis.epoch import EpochEstimate
+from epoch_gap.profiler.analysis.run_analysis import RunAnalysis, analyse_run
+from epoch_gap.profiler.analysis.stats import Estimate, mean_of_processes
+from epoch_gap.profiler.comparison.attribution import FenceEffect, measure_fence_effect
+from epoch_gap.profiler.comparison.identity import active_settings, check_comparable, subject_id
 from epoch_gap.profiler.phases import Phase
-from epoch_gap.profiler.recording.fencing import Ledger
+from epoch_gap.profiler.storage.manifest import Config, DataKind, FrameworkInfo, Manifest
 from epoch_gap.profiler.storage.run import Run
-
-SETTINGS = ("checkpoint", "mmap", "compile")
-"""switches whose runs are not repeats of runs without them"""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """Runs of one framework, version, device and label."""
+    """Runs of one framework, version, device, label and settings."""
 
     id: str
-    runs: tuple[Run, ...]
+    analyses: tuple[RunAnalysis, ...]
+    """one per run, at least one"""
     epoch: EpochEstimate
     """of this subject's own epochs; over several runs, with an interval between processes"""
-    general: tuple[EpochEstimate, ...]
-    """per run, of an epoch as such: what a comparison is made of"""
+    any_epoch: tuple[EpochEstimate, ...]
+    """per run, of epochs in general: the input of a comparison"""
+    fence_effect: FenceEffect | None = None
     fenced: "Subject | None" = None
-    """the same, made of fenced steps; None where a run has none"""
+    """the same configuration, estimated from fenced steps; None if a run has none"""
     side: str = ""
-    """A or B, where two subjects stand opposite each other by name"""
+    """A or B, if two subjects are compared by name"""
+    shown_version: str = ""
+    """the framework's version in the title, if it is shortened there; see `shorten_titles`"""
+
+    @classmethod
+    def from_analyses(cls, analyses: Sequence[RunAnalysis], id: str = "", side: str = "") -> "Subject":
+        """The subject that analysed runs, at least one, repeat; `id` defaults to theirs."""
+        analyses = tuple(analyses)
+        id = id or subject_id(analyses[0].run.manifest)
+        modes = [a.asrun for a in analyses]
+        fenced_modes = [a.fenced for a in analyses if a.fenced is not None]
+        fenced = None
+        if len(fenced_modes) == len(analyses):
+            own, general = [m.own_epoch for m in fenced_modes], tuple(m.any_epoch for m in fenced_modes)
+            fenced = cls(id, analyses, _mean_epoch(own), general, side=side)
+        own, general = [m.own_epoch for m in modes], tuple(m.any_epoch for m in modes)
+        return cls(id, analyses, _mean_epoch(own), general, measure_fence_effect(analyses), fenced, side)
+
+    @classmethod
+    def from_runs(cls, runs: Sequence[Run], id: str = "", side: str = "") -> "Subject":
+        """Analyse runs that repeat one configuration, at least one. Raises UserError as `analyse_run` does."""
+        return cls.from_analyses([analyse_run(run) for run in runs], id, side)
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """Its runs, in order."""
+        return tuple(analysis.run for analysis in self.analyses)
 
     @property
     def first(self) -> Run:
-        """The run whose conditions stand for the subject's."""
-        return self.runs[0]
+        """The run whose conditions represent the subject's."""
+        return self.analyses[0].run
+
+    @property
+    def manifest(self) -> Manifest:
+        """The manifest of the first run."""
+        return self.first.manifest
+
+    @property
+    def framework(self) -> FrameworkInfo:
+        """The framework and device."""
+        return self.first.manifest.framework
+
+    @property
+    def config(self) -> Config:
+        """The settings, as requested."""
+        return self.first.manifest.config
+
+    @property
+    def is_synthetic(self) -> bool:
+        """Whether its images were generated."""
+        return self.manifest.data.kind is DataKind.SYNTHETIC
+
+    @property
+    def is_custom(self) -> bool:
+        """Whether it is a custom training loop, for which there are no drill-downs and no presets."""
+        return self.manifest.data.kind is DataKind.CUSTOM
+
+    @property
+    def has_whole_epoch(self) -> bool:
+        """Whether its first run trained and evaluated on every image for at least one epoch."""
+        return bool(self.analyses[0].whole_epochs)
+
+    @property
+    def steady_steps(self) -> int:
+        """Steady as-run steps of all runs together."""
+        return sum(len(analysis.asrun.steady) for analysis in self.analyses)
+
+    @property
+    def flag_titles(self) -> list[str]:
+        """The titles of its runs' flags, each once."""
+        return list(dict.fromkeys(title for analysis in self.analyses for title in analysis.flag_titles))
 
     @property
     def title(self) -> str:
-        """For people: name, version, device, label, side."""
-        version = self.first.manifest["framework"]["version"]
-        return f"{self._named(f' {version}')}{f' [{self.side}]' if self.side else ''}"
+        """The display name: name, version, device, settings, side."""
+        side = f" [{self.side}]" if self.side else ""
+        return f"{self._display(f' {self.shown_version or self.framework.version}')}{side}"
 
     @property
-    def lineage(self) -> str:
-        """For people: what its versions have in common."""
-        return self._named("")
+    def lineage_title(self) -> str:
+        """The display name of all its versions."""
+        return self._display("")
 
-    def _named(self, version: str) -> str:
-        framework, config = self.first.manifest["framework"], self.first.manifest["config"]
-        settings = "".join(f", {name}" for name in SETTINGS if config.get(name))
-        return f"{config['label'] or framework['title']}{version} ({framework['device']}{settings})"
-
-
-def subject_id(run: Run) -> str:
-    """What makes two runs repeats of each other: framework, label, version, device, and settings that cost time."""
-    return _joined(run, run.manifest["framework"]["version"])
+    def _display(self, version: str) -> str:
+        settings = "".join(f", {name}" for name in active_settings(self.manifest))
+        return f"{self.config.label or self.framework.title}{version} ({self.framework.device}{settings})"
 
 
-def lineage(run: Run) -> str:
-    """What a framework's versions have in common: a subject's id without the version."""
-    return _joined(run, "")
-
-
-def _joined(run: Run, version: str) -> str:
-    framework, config = run.manifest["framework"], run.manifest["config"]
-    settings = [name for name in SETTINGS if config.get(name)]
-    return "-".join(filter(None, [framework["name"], config["label"], version, framework["device"], *settings]))
-
-
-def group(runs: Sequence[Run]) -> list[Subject]:
-    """Runs by subject, in order of appearance. Raises UserError where they cannot be compared."""
+def group_runs(runs: Sequence[Run]) -> list[Subject]:
+    """Runs as subjects, in order of appearance. Raises UserError if they cannot be compared or analysed."""
     check_comparable(runs)
-    ids = dict.fromkeys(subject_id(run) for run in runs)
-    return [of(name, tuple(run for run in runs if subject_id(run) == name)) for name in ids]
+    by_id: dict[str, list[Run]] = {}
+    for run in runs:
+        by_id.setdefault(subject_id(run.manifest), []).append(run)
+    return [Subject.from_runs(members, id) for id, members in by_id.items()]
 
 
-def check_comparable(runs: Sequence[Run]) -> None:
-    """Raise UserError unless all runs used one batch size and the same data."""
-    for run in runs[1:]:
-        if reason := incomparable(runs[0], run):
-            raise UserError(f"{runs[0].id} and {run.id} cannot be compared: {reason}")
+def shorten_titles(subjects: Sequence[Subject]) -> list[Subject]:
+    """The subjects with titles without build tags such as `+cu130`, except where only the tag distinguishes two."""
+    short = [replace(s, shown_version=public_version(s.framework.version)) for s in subjects]
+    uses = Counter(s.title for s in short)
+    return [a if uses[a.title] == 1 else b for a, b in zip(short, subjects, strict=True)]
 
 
-def incomparable(a: Run, b: Run) -> str | None:
-    """Why two runs cannot be compared, or None."""
-    if a.batch_size != b.batch_size:
-        return f"batch size {a.batch_size} and {b.batch_size}"
-    if data_key(a) != data_key(b):
-        return f"data {' and '.join(map(_data_name, (a, b)))} differ"
-    return None
+def public_version(version: str) -> str:
+    """The version without its local segment (PEP 440): `2.14.1` for `2.14.1+cu130`."""
+    return version.partition("+")[0]
 
 
-def data_key(run: Run) -> str:
-    """The data's SHA-256; of data that only a loop of one's own has seen, the name that it gave."""
-    data = run.manifest["data"]
-    return str(data["sha256"] or data["source"])
-
-
-def _data_name(run: Run) -> str:
-    data = run.manifest["data"]
-    return f"{data['source']} ({data['sha256'][:8]})" if data["sha256"] else str(data["source"])
-
-
-def of(name: str, runs: tuple[Run, ...], side: str = "") -> Subject:
-    """The subject that `runs` are repeats of, at least one, under `name`."""
-    fenced = all(has_ledger(run, Ledger.FENCED) for run in runs)
-    return replace(
-        _in(Ledger.ASRUN, name, runs, side), fenced=_in(Ledger.FENCED, name, runs, side) if fenced else None
-    )
-
-
-def _in(ledger: Ledger, name: str, runs: tuple[Run, ...], side: str) -> Subject:
-    own = [estimate_epoch(run, ledger) for run in runs]
-    general = tuple(estimate_epoch(run, ledger, finite=False) for run in runs)
-    return Subject(name, runs, own[0] if len(own) == 1 else _over_processes(own), general, side=side)
-
-
-def _over_processes(estimates: Sequence[EpochEstimate]) -> EpochEstimate:
-    """Means over processes; a phase that one of them did not get to measure is in no sum."""
-    phases = {phase: _over_values([e.phases[phase] for e in estimates]) for phase in Phase}
+def _mean_epoch(estimates: Sequence[EpochEstimate]) -> EpochEstimate:
+    """The mean over processes. A phase that one of them did not measure is excluded from the sum."""
+    if len(estimates) == 1:
+        return estimates[0]
+    phases = {phase: _mean_phase([e.phases[phase] for e in estimates]) for phase in Phase}
     unknown = [phase for phase, part in phases.items() if part is None]
-    totals = between(e.without(unknown).total.value for e in estimates)
-    return replace(estimates[0], phases=phases, total=totals, measured=all(e.measured for e in estimates))
+    total = mean_of_processes(e.without(unknown).total.value for e in estimates)
+    return replace(estimates[0], phases=phases, total=total, measured=all(e.measured for e in estimates))
 
 
-def _over_values(values: Sequence[Estimate | None]) -> Estimate | None:
+def _mean_phase(values: Sequence[Estimate | None]) -> Estimate | None:
     known = [value.value for value in values if value is not None]
-    return between(known) if len(known) == len(values) else None
+    return mean_of_processes(known) if len(known) == len(values) else None
