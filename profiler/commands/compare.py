@@ -7,19 +7,24 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from epoch_gap.profiler.commands import report
-from epoch_gap.profiler.commands.exit_status import GATE_FAILED, output
+from epoch_gap.profiler.commands.exit_status import GATE_FAILED
 from epoch_gap.profiler.commands.options import add_runs_dir
-from epoch_gap.profiler.comparison import gap as compare
-from epoch_gap.profiler.comparison import gate, subject
-from epoch_gap.profiler.comparison import noise_floor as noise
-from epoch_gap.profiler.comparison.subject import Subject
-from epoch_gap.profiler.drilldown.matching import Found, contender
+from epoch_gap.profiler.commands.output_folder import write_report
+from epoch_gap.profiler.commands.printing import tolerate_closed_pipe, warn
+from epoch_gap.profiler.commands.run_selection import readable_noise_floors
+from epoch_gap.profiler.comparison.gap import measure_gap
+from epoch_gap.profiler.comparison.gate import Decision, decide_gate
+from epoch_gap.profiler.comparison.identity import check_comparable, drilldown_key, subject_id
+from epoch_gap.profiler.comparison.noise_floor import applicable_floor
+from epoch_gap.profiler.comparison.subject import Subject, shorten_titles
+from epoch_gap.profiler.drilldown.loading import load_drilldowns
+from epoch_gap.profiler.drilldown.matching import Drilldowns
 from epoch_gap.profiler.errors import UserError
-from epoch_gap.profiler.storage import store
+from epoch_gap.profiler.storage.noise_floors import NoiseFloors
+from epoch_gap.profiler.storage.reader import locate_run, read_run
 from epoch_gap.profiler.storage.run import Run
 from epoch_gap.reports.report import render_subjects
-from epoch_gap.reports.terminal.comparison import comparison
+from epoch_gap.reports.terminal.comparison import comparison_table
 
 
 def percentage(text: str) -> float:
@@ -38,57 +43,56 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--fail-above",
         type=percentage,
         metavar="PERCENT",
-        help="exit status 1 where the whole 95 %% interval of B / A lies above 1 + PERCENT / 100, that of "
+        help="exit status 1 if the whole 95 %% interval of B / A is above 1 + PERCENT / 100, that of "
         "the difference excludes 0, and the ratio is beyond the noise floor",
     )
-    parser.add_argument("--out", type=Path, metavar="DIR", help="write the comparison as a page, too")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="also write the comparison as a page")
     add_runs_dir(parser)
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Print the comparison. Raises UserError where batch size or data differ."""
-    sides = [[store.read(store.locate(name, args.runs_dir)) for name in side.split(",")] for side in (args.a, args.b)]
+    """Print the comparison. Raises UserError if batch size or data differ."""
+    sides = [[read_run(locate_run(name, args.runs_dir)) for name in side.split(",")] for side in (args.a, args.b)]
     runs = [run for side in sides for run in side]
     if len({run.id for run in runs}) < len(runs):
-        raise UserError("a run cannot stand on both sides, nor twice on one")
-    subject.check_comparable(runs)
+        raise UserError("a run cannot be on both sides, nor twice on one")
+    check_comparable(runs)
     a, b = (_subject(side, name) for side, name in zip(sides, "AB", strict=True))
     if a.id == b.id:
         a, b = (replace(s, id=f"{s.id} ({s.side})") for s in (a, b))
-    floors = report.floors(args.runs_dir)
-    floor = noise.applying(floors, runs)
-    gap = compare.gap(b, a, floor.share if floor else None)
-    page = _write([a, b], floors, args) if args.out else None
-    decision = None if args.fail_above is None else gate.decide(gap, args.fail_above / 100)
-    with output():  # whoever reads may have read enough: what was decided stands
-        print(comparison(a, b, gap, floor))
+    a, b = shorten_titles([a, b])
+    floors = readable_noise_floors(args.runs_dir)
+    floor = applicable_floor(floors, runs)
+    gap = measure_gap(b, a, floor.share if floor else None)
+    page = _write_page([a, b], floors, args.out, args.runs_dir) if args.out else None
+    decision = None if args.fail_above is None else decide_gate(gap, args.fail_above / 100)
+    with tolerate_closed_pipe():  # a reader that closes the pipe early does not change the decision
+        print(comparison_table(a, b, gap, floor))
         if page:
             print(f"report: {page}")
         if decision is not None:
-            _say(decision)
+            _print_decision(decision)
     return GATE_FAILED if decision is not None and decision.failed else 0
 
 
 def _subject(side: Sequence[Run], name: str) -> Subject:
     """Raises UserError unless all runs of a side repeat one configuration."""
-    ids = {subject.subject_id(run) for run in side}
+    ids = {subject_id(run.manifest) for run in side}
     if len(ids) > 1:
         raise UserError(f"the runs of one side are of different configurations: {', '.join(sorted(ids))}")
-    in_turn = sorted(side, key=lambda run: run.id)  # as they were paired
-    return subject.of(ids.pop(), tuple(in_turn), name)
+    by_age = sorted(side, key=lambda run: run.id)  # the order in which they were paired
+    return Subject.from_runs(by_age, side=name)
 
 
-def _write(subjects: Sequence[Subject], floors: noise.Floors, args: argparse.Namespace) -> Path:
-    """Write the page; where it is. Two of one kind get no drill-downs: the newest is not of both."""
-    runs = [run for s in subjects for run in s.runs]
-    kinds = {contender(s.first.framework, str(s.first.manifest["framework"]["device"])) for s in subjects}
-    found = report.drilldowns(runs, args.runs_dir) if len(kinds) > 1 else Found()
-    page = render_subjects(subjects, floors, found)
-    report.put(page, args.out)
-    return Path(args.out) / page.page
+def _write_page(subjects: Sequence[Subject], floors: NoiseFloors, out: Path, runs_dir: Path) -> Path:
+    """Two subjects of one framework and device get no drill-downs: the newest belongs to only one of them."""
+    runs = [run for subject in subjects for run in subject.runs]
+    keys = {drilldown_key(subject.manifest) for subject in subjects}
+    drilldowns = load_drilldowns(runs, runs_dir, warn) if len(keys) > 1 else Drilldowns()
+    return write_report(render_subjects(subjects, floors, drilldowns), out)
 
 
-def _say(decision: gate.Decision) -> None:
+def _print_decision(decision: Decision) -> None:
     if decision.known:
         print(f"gate: {decision.text}")
     else:

@@ -1,107 +1,126 @@
-"""Sample the stacks of a framework's training by py-spy: a run of its own, never a timed one."""
+"""Sample the stacks of a framework's training with py-spy, in a separate run that is never a timed one."""
 
 import argparse
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from epoch_gap.profiler.analysis.epoch import steady_steps
+from epoch_gap.profiler.analysis.run_analysis import analyse_run
 from epoch_gap.profiler.commands.options import add_workload, positive, workload_arguments
-from epoch_gap.profiler.comparison.subject import incomparable, subject_id
+from epoch_gap.profiler.comparison.identity import drilldown_key, subject_id, why_incomparable
 from epoch_gap.profiler.drilldown import stacks
-from epoch_gap.profiler.drilldown.matching import conditions
+from epoch_gap.profiler.drilldown.matching import drilldown_conditions
 from epoch_gap.profiler.errors import UserError
-from epoch_gap.profiler.storage import store
+from epoch_gap.profiler.storage.artifacts import DRILLDOWNS, store_artifacts
+from epoch_gap.profiler.storage.reader import find_runs, read_run
 from epoch_gap.profiler.storage.run import Run
+from epoch_gap.profiler.storage.schema import DATABASE
 from epoch_gap.reports import theme
 from epoch_gap.reports.charts import canvas
 from epoch_gap.reports.charts import flame as flame_graph
-from epoch_gap.reports.sentences.verdict import short_id
-from epoch_gap.reports.terminal import tables as text
+from epoch_gap.reports.export.json_text import strict_json
+from epoch_gap.reports.export.speedscope import stacks_to_speedscope
+from epoch_gap.reports.terminal.drilldowns import phase_shares
 from epoch_gap.workloads import registry
 from epoch_gap.workloads.loop_lines import phase_of
 
 RATE = 50
-"""samples per second"""
+"""default samples per second"""
 SECONDS = 90
-"""of training, where nothing else is asked for"""
+"""default training time"""
+TEST_IMAGES = 128
+"""default number of test images: evaluation is not shown"""
 HOTTEST = 20
 RUNS = "sampled"
-"""below the drill-downs: the sampled runs, which are no contenders of a report"""
+"""folder of the sampled runs below the drill-downs, where no report looks for candidates"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("--framework", choices=registry.FRAMEWORKS, required=True)
     parser.add_argument("--rate", type=positive, default=RATE, metavar="HZ", help="samples per second (default: 50)")
-    parser.add_argument("--native", action="store_true", help="frames of C and C++ too; pauses the process")
+    parser.add_argument("--native", action="store_true", help="include C and C++ frames; pauses the process")
     add_workload(parser)
     parser.set_defaults(preset="epoch")
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Run, sample, store the stacks as speedscope JSON and SVG, and print the phases' shares beside the marks'."""
+    """Sample a run, store its stacks, and print the shares of the phases beside those of the marks."""
     spy = Path(sys.executable).parent / "py-spy"
     if not spy.is_file():
-        raise UserError("py-spy is not beside this Python; `make setup` installs it")
-    if args.seconds is None and args.steps is None:
-        args.seconds = SECONDS
-    args.test_limit = args.test_limit or 128
-    runs_dir: Path = args.runs_dir
-    args.runs_dir = runs_dir / store.DRILLDOWNS / RUNS
-    with tempfile.TemporaryDirectory() as folder:
-        raw = Path(folder) / "raw.txt"
-        run = _sampled_run(spy, raw, args)
-        sampled = raw.read_text()
-    found = replace(stacks.parse(sampled, phase_of, args.rate, len(run.train)), conditions=conditions(run))
-    if not found.samples:
-        raise UserError("py-spy saw no stack of the training loop; take more --seconds")
-    name = f"{run.manifest['framework']['title']} {run.manifest['framework']['version']} ({run.id})"
-    files = {
-        stacks.TEXT: stacks.to_text(found),
-        stacks.COUNTS: text.as_json(stacks.counts(found)),
-        stacks.SPEEDSCOPE: text.as_json(stacks.speedscope(found, name)),
-        stacks.SVG: canvas.svg(flame_graph.static(flame_graph.of_one(found, name))),
-        stacks.HOT: "\n".join(f"{file}:{function}:{count}" for file, function, count in _hot(run, found)),
-    }
-    folder_kept = store.keep_files(runs_dir, f"flame-{run.framework}-{run.manifest['framework']['device']}", files)
-    print(text.phase_shares(run, found))
-    print(_slowdown(run, runs_dir))
-    print(folder_kept)
+        raise UserError("py-spy is not installed beside this Python; `make setup` installs it")
+    run, sampled = _sampled_run(spy, args)
+    parsed = stacks.parse(sampled, phase_of, args.rate, len(run.train))
+    if not parsed.samples:
+        raise UserError("py-spy took no sample of the training loop; increase --seconds")
+    sampled_stacks = replace(parsed, conditions=drilldown_conditions(run.manifest))
+    name = f"{run.framework.title} {run.framework.version} ({run.id})"
+    files = _files(sampled_stacks, run.config.framework, name)
+    folder = store_artifacts(args.runs_dir, f"flame-{drilldown_key(run.manifest)}", files)
+    print(phase_shares(run, sampled_stacks))
+    print(_slowdown(run, args.runs_dir))
+    print(folder)
     return 0
 
 
+def _files(sampled: stacks.Stacks, framework: str, name: str) -> dict[str, str]:
+    """The stored files by name."""
+    hottest = stacks.hottest(sampled, f"{framework}/", HOTTEST)  # the framework's own functions
+    return {
+        stacks.TEXT: stacks.to_text(sampled),
+        stacks.COUNTS: strict_json(stacks.counts(sampled)),
+        stacks.SPEEDSCOPE: strict_json(stacks_to_speedscope(sampled, name)),
+        stacks.SVG: canvas.svg(flame_graph.static(flame_graph.of_stacks(sampled, name))),
+        stacks.HOT: "\n".join(f"{file}:{function}:{count}" for file, function, count in hottest),
+    }
+
+
 def _slowdown(run: Run, runs_dir: Path) -> str:
-    """What sampling cost: a steady step beside that of the newest comparable run that was not sampled."""
-    for path in reversed(store.find(runs_dir)):
+    """The cost of sampling, from a steady step of the newest comparable run without sampling, in words."""
+    for path in reversed(find_runs(runs_dir)):
         with suppress(UserError):
-            other = store.read(path)
-            if subject_id(other) == subject_id(run) and incomparable(other, run) is None:
-                sampled, plain = (float(steady_steps(r).wall_ns.mean()) for r in (run, other))
+            other = read_run(path)
+            if subject_id(other.manifest) == subject_id(run.manifest) and why_incomparable(other, run) is None:
+                sampled, plain = (float(analyse_run(r).asrun.steady.wall_ns.mean()) for r in (run, other))
                 times = theme.times(sampled / plain)
-                return f"a sampled step took {times} times as long as one of run {short_id(other)}"
-    return "what sampling cost is not known: no comparable run that was not sampled"
+                return f"a sampled step took {times} times as long as a step of run {other.short_id}"
+    return "cost of sampling unknown: no comparable run without sampling"
 
 
-def _hot(run: Run, found: stacks.Stacks) -> list[tuple[str, str, int]]:
-    """The framework's own functions in which most samples were."""
-    return stacks.hottest(found, f"{run.framework}/", HOTTEST)
+def _sampled_run(spy: Path, args: argparse.Namespace) -> tuple[Run, str]:
+    """The stored run and its stacks in py-spy's raw format. Raises UserError."""
+    seconds = SECONDS if args.seconds is None and args.steps is None else args.seconds
+    words = workload_arguments(
+        args,
+        seconds=seconds,
+        test_limit=args.test_limit or TEST_IMAGES,
+        runs_dir=args.runs_dir / DRILLDOWNS / RUNS,
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        raw = Path(folder) / "raw.txt"
+        result = _record(spy, raw, args.rate, args.native, ["run", "--framework", args.framework, *words])
+        paths = [Path(line) for line in result.stdout.splitlines()]
+        path = next((path for path in reversed(paths) if (path / DATABASE).is_file()), None)
+        if path is None or not raw.is_file():
+            raise UserError(_reason(result.stderr))
+        return read_run(path), raw.read_text()
 
 
-def _sampled_run(spy: Path, raw: Path, args: argparse.Namespace) -> Run:
-    """The stored run. py-spy starts the process itself and so needs no rights. Raises UserError."""
-    how = ["--native"] if args.native else ["--nonblocking"]
-    record: list[str | Path] = [spy, "record", "--format", "raw", "--rate", str(args.rate), *how]
-    record += ["--output", raw, "--"]
-    command = [sys.executable, "-m", "profiler", "run", "--framework", args.framework, *workload_arguments(args)]
-    result = subprocess.run([*record, *command], capture_output=True, text=True)
-    printed = [Path(line) for line in result.stdout.splitlines()]
-    path = next((line for line in reversed(printed) if (line / store.DATABASE).is_file()), None)
-    if path is None or not raw.is_file():
-        said = [line for line in result.stderr.splitlines() if "rror" in line] or ["py-spy gave no reason"]
-        own = next((line.removeprefix("error: ") for line in said if line.startswith("error: ")), None)
-        raise UserError(own or f"nothing was sampled: {said[-1].strip()}; where ptrace is forbidden, allow it")
-    return store.read(path)
+def _record(spy: Path, raw: Path, rate: int, native: bool, words: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    """Run a verb under py-spy. It needs no special rights, because py-spy starts the process itself."""
+    how = "--native" if native else "--nonblocking"
+    record: list[str | Path] = [spy, "record", "--format", "raw", "--rate", str(rate), how, "--output", raw, "--"]
+    return subprocess.run(
+        [*record, sys.executable, "-m", "epoch_gap.profiler", *words], capture_output=True, text=True
+    )
+
+
+def _reason(stderr: str) -> str:
+    """The reason why nothing was sampled: the error line of the run, else the last one of py-spy."""
+    errors = [line for line in stderr.splitlines() if "rror" in line] or ["py-spy gave no reason"]
+    of_run = next((line.removeprefix("error: ") for line in errors if line.startswith("error: ")), None)
+    return of_run or f"nothing was sampled: {errors[-1].strip()}; if ptrace is forbidden, allow it"

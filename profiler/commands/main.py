@@ -1,4 +1,4 @@
-"""The command line: finds the verb, and maps what goes wrong to exit statuses."""
+"""The command line: it finds the verb and maps errors to exit statuses."""
 
 import argparse
 import sys
@@ -6,41 +6,42 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import NoReturn, Protocol, cast
 
-from epoch_gap.profiler.commands.exit_status import INTERRUPTED, USAGE_ERROR, drop_output
+from epoch_gap.profiler.commands.exit_status import INTERRUPTED, USAGE_ERROR
+from epoch_gap.profiler.commands.printing import discard_output
 from epoch_gap.profiler.errors import UserError
 
 
 class Verb(Protocol):
-    """What each module of this package offers."""
+    """The interface of each verb's module."""
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declare the options."""
 
     def execute(self, args: argparse.Namespace) -> int:
-        """Do it; the exit status."""
+        """Execute the verb and return the exit status."""
 
 
 VERBS = {
     "run": "train one framework in this process and store every step",
     "profile": "run each framework in fresh processes, then report; the main job",
     "report": "write the report of stored runs",
-    "compare": "compare two stored runs, or fail where the second is too slow",
-    "noise": "compare a framework with itself: the smallest effect that this machine lets one claim",
-    "layers": "where forward and backward go, layer by layer: a run of its own",
-    "operators": "where forward and backward go, by kind of operator: a run of its own",
+    "compare": "compare two stored runs, or fail if the second is too slow",
+    "noise": "compare a framework with itself: the smallest effect that can be claimed on this machine",
+    "layers": "time forward and backward layer by layer, in a separate run",
+    "operators": "time forward and backward by operator category, in a separate run",
     "flame": "sample the stacks of a framework's training, by phase",
     "lines": "time the lines of a framework's hot functions",
     "export": "write a stored run's steps, epochs and phases as CSV, Parquet or JSON",
-    "history": "how long the epochs of all stored runs took, the oldest first",
+    "history": "list the epoch times of all stored runs, oldest first",
     "trace": "write a stored run as a trace for Perfetto",
     "list": "list the stored runs",
     "show": "show one stored run",
 }
-"""Name and help. A verb's module is imported when it is asked for: a timed process loads no charts."""
+"""Name and help. A verb's module is imported on demand, so that a timed process loads no charts."""
 
 
 class _Parser(argparse.ArgumentParser):
-    """One line for bad usage, like every other error."""
+    """Reports bad usage in one line, like every other error."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(USAGE_ERROR, f"error: {message}; see {self.prog} --help\n")
@@ -72,5 +73,5 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        drop_output()
+        discard_output()
         return 0

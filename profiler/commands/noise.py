@@ -1,24 +1,25 @@
-"""Compare a framework with itself in alternating fresh processes: the noise floor, kept for later reports."""
+"""Compare a framework with itself in alternating fresh processes: the noise floor, stored for later reports."""
 
 import argparse
-import sys
-from pathlib import Path
 
-from epoch_gap.profiler.commands import profile
 from epoch_gap.profiler.commands.options import add_workload, positive, workload_arguments
-from epoch_gap.profiler.comparison import noise_floor as noise
-from epoch_gap.profiler.comparison.gap import gaps
-from epoch_gap.profiler.comparison.subject import group
-from epoch_gap.profiler.storage import store
-from epoch_gap.reports.terminal import tables as text
-from epoch_gap.workloads.cifar10.load import settled
+from epoch_gap.profiler.commands.printing import warn
+from epoch_gap.profiler.commands.sessions import alternating_order, run_session
+from epoch_gap.profiler.comparison.gap import measure_gaps
+from epoch_gap.profiler.comparison.identity import machine_key
+from epoch_gap.profiler.comparison.noise_floor import measure_noise_floor
+from epoch_gap.profiler.comparison.subject import group_runs
+from epoch_gap.profiler.storage.noise_floors import load_noise_floors, save_noise_floor
+from epoch_gap.profiler.storage.reader import read_run
+from epoch_gap.reports.terminal.noise import describe_self_comparison
+from epoch_gap.workloads.cifar10.load import resolve_source
 from epoch_gap.workloads.registry import FRAMEWORKS
 
 SIDES = ("A", "A again")
 FOLDER = "noise"
-"""below the runs' directory: these runs are no contenders of a report"""
+"""inside the runs' directory: these runs are no candidates of a report"""
 SECONDS = 60
-"""of training per process, where nothing else is asked for"""
+"""of training per process, by default"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,27 +40,27 @@ _pairs.__name__ = "whole number"
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Run A, A, A, A ... and keep the half-width of the comparison's interval."""
-    store.floors(args.runs_dir)  # that it can be read is known before the work
-    args.data, warning = settled(args.data)
+    """Run A, A, A, A ... and store the half-width of the comparison's interval."""
+    load_noise_floors(args.runs_dir)  # a damaged file is reported before the work
+    data, warning = resolve_source(args.data)
     if warning:
-        print(f"warning: {warning}", file=sys.stderr)
-    runs_dir: Path = args.runs_dir
-    args.runs_dir = runs_dir / FOLDER
-    if args.preset == "quick" and args.seconds is None and args.steps is None:
-        args.seconds = SECONDS
-    args.fence = args.fence or "none"
-    common = ["--framework", args.framework, *workload_arguments(args), "--data-warning", warning or ""]
-    status, paths = profile.in_turn(
-        {side: [*common, "--label", side] for side in SIDES},
-        profile.alternating(SIDES, args.repeats),
-        args.allow_busy,
+        warn(warning)
+    is_unlimited = args.preset == "quick" and args.seconds is None and args.steps is None
+    workload = workload_arguments(
+        args,
+        data=data,
+        runs_dir=args.runs_dir / FOLDER,
+        seconds=SECONDS if is_unlimited else args.seconds,
+        fence=args.fence or "none",
     )
+    common = ["--framework", args.framework, *workload, "--data-warning", warning or ""]
+    arguments = {side: [*common, "--label", side] for side in SIDES}
+    status, paths = run_session(arguments, alternating_order(SIDES, args.repeats), args.allow_busy)
     if status:
         return status
-    runs = [store.read(path) for path in paths]
-    gap = gaps(group(runs))[0]
-    found = noise.floor(gap)
-    store.keep_floor(runs_dir, noise.machine_key(runs[0]), found)
-    print(text.noise(found, gap))
+    runs = [read_run(path) for path in paths]
+    gap = measure_gaps(group_runs(runs))[0]
+    floor = measure_noise_floor(gap)
+    save_noise_floor(args.runs_dir, machine_key(runs[0].manifest), floor)
+    print(describe_self_comparison(floor, gap))
     return 0

@@ -1,19 +1,27 @@
-"""Where a framework's forward and backward time goes, by kind of operator: a run of its own, never a timed one."""
+"""Time forward and backward by operator category, in a separate run that is never a timed one."""
 
 import argparse
 
-from epoch_gap.profiler.commands import layers as layers_command
-from epoch_gap.profiler.drilldown import layers
-from epoch_gap.reports.terminal import layers as layer_tables
+from epoch_gap.profiler.commands import watched_training
+from epoch_gap.profiler.commands.watched_training import (
+    layer_drilldown,
+    operators_watch,
+    store_layers,
+    train_watched,
+)
+from epoch_gap.profiler.drilldown.layers import OPERATORS
+from epoch_gap.reports.terminal.layers import operator_table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    layers_command.add_arguments(parser)
+    watched_training.add_arguments(parser)
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Store and print the families of operators."""
-    found = layers_command.drill(args, layers.OPERATORS, lambda framework, spans: framework.operators(spans))
-    print(layer_tables.families_of_one(found))
+    """Store and print the operators."""
+    training = train_watched(args, operators_watch)
+    drilldown = layer_drilldown(training)
+    print(store_layers(args, training, OPERATORS, drilldown))
+    print(operator_table(drilldown))
     return 0

@@ -1,18 +1,19 @@
-"""Options that several verbs share, and their checks."""
+"""Options that several verbs share, with their checks."""
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from epoch_gap.profiler.recording.fencing import POLICIES
 from epoch_gap.workloads.presets import PRESETS
 from epoch_gap.workloads.registry import FRAMEWORKS
 
 MAX_SEED = 2**32 - 1
-"""NumPy's largest"""
+"""the largest seed that NumPy accepts"""
 
 
 def seed(text: str) -> int:
-    """An integer that every generator takes as a seed, for argparse."""
+    """An integer that every random generator accepts as a seed, for argparse."""
     value = int(text)
     if not 0 <= value <= MAX_SEED:
         raise argparse.ArgumentTypeError(f"{value} is not 0 to {MAX_SEED}")
@@ -36,7 +37,7 @@ def add_runs_dir(parser: argparse.ArgumentParser) -> None:
 
 
 def add_workload(parser: argparse.ArgumentParser) -> None:
-    """What a run does; `workload_arguments` turns it back into a command line."""
+    """Declare the options of a workload; `workload_arguments` turns them back into a command line."""
     parser.add_argument("--preset", choices=PRESETS, default="quick", help="amount of work (default: quick)")
     parser.add_argument("--device", default="auto", metavar="auto|cpu|gpu|mps|cuda", help="default: auto")
     parser.add_argument("--data", default="auto", metavar="auto|synthetic|PATH", help="default: auto")
@@ -47,7 +48,9 @@ def add_workload(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--train-limit", type=positive, metavar="N", help="training images")
     parser.add_argument("--test-limit", type=positive, metavar="N", help="test images")
     parser.add_argument(
-        "--fence", choices=POLICIES, help="steps that wait before each mark (quick: alternate; else none)"
+        "--fence",
+        choices=POLICIES,
+        help="steps that wait before each mark (default: alternate for quick, otherwise none)",
     )
     parser.add_argument("--seed", type=seed, default=42, metavar="N", help="default: 42")
     parser.add_argument(
@@ -58,26 +61,26 @@ def add_workload(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--mmap", action=argparse.BooleanOptionalAction, default=False, help="memory-map the data")
     parser.add_argument("--compile", action="store_true", help="mlx: compile forward, backward and step into one")
-    parser.add_argument("--allow-busy", action="store_true", help="run although another timed run is going on")
+    parser.add_argument("--allow-busy", action="store_true", help="run even if another timed run is going on")
     parser.add_argument("--quiet", action="store_true", help="no progress bar and no notes")
     add_runs_dir(parser)
 
 
 _PASSED_ON = (
-    "preset", "device", "data", "batch_size", "steps", "seconds", "epochs", "train_limit", "test_limit", "fence",
-    "seed", "runs_dir",
-)  # fmt: skip
+    *("preset", "device", "data", "batch_size", "steps", "seconds", "epochs"),
+    *("train_limit", "test_limit", "fence", "seed", "runs_dir"),
+)
 _SWITCHES = ("checkpoint", "mmap", "compile", "allow_busy", "quiet")
 
 
-def workload_arguments(args: argparse.Namespace) -> list[str]:
-    """The command line that `add_workload` parsed."""
+def workload_arguments(args: argparse.Namespace, **changes: Any) -> list[str]:
+    """The command line that `add_workload` parsed, with `changes` by option name."""
+    values = {**vars(args), **changes}
     words = []
     for name in _PASSED_ON:
-        value = getattr(args, name)
-        if value is not None:
-            words += [f"--{name.replace('_', '-')}", str(value)]
-    return words + [f"--{name.replace('_', '-')}" for name in _SWITCHES if getattr(args, name)]
+        if values[name] is not None:
+            words += [f"--{name.replace('_', '-')}", str(values[name])]
+    return words + [f"--{name.replace('_', '-')}" for name in _SWITCHES if values[name]]
 
 
 def framework_names(text: str) -> list[str]:

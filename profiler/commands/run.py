@@ -10,18 +10,20 @@ from dataclasses import asdict, fields, replace
 from functools import partial
 from typing import Any
 
-from epoch_gap.profiler.analysis.stopping import Sample
+from epoch_gap.profiler.analysis.stopping import StoppingRule
 from epoch_gap.profiler.commands.exit_status import TERMINATED
 from epoch_gap.profiler.commands.options import add_workload
+from epoch_gap.profiler.commands.printing import warn
 from epoch_gap.profiler.errors import UserError
-from epoch_gap.profiler.instrument import ending
-from epoch_gap.profiler.machine import canary, environment
-from epoch_gap.profiler.machine import run_lock as busy
-from epoch_gap.profiler.machine.run_lock import Presence
+from epoch_gap.profiler.instrument import storing_the_end_of
+from epoch_gap.profiler.machine.canary import read_machine, rss_bytes
+from epoch_gap.profiler.machine.environment import read_environment
+from epoch_gap.profiler.machine.run_lock import RunLock, hold_run_lock
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.recording.fencing import POLICIES, ends_asrun_block
 from epoch_gap.profiler.recording.recorder import Recorder, mark_cost_ns
-from epoch_gap.profiler.storage import store
+from epoch_gap.profiler.storage.manifest import Config, DataInfo, DataKind, EpochSize, FrameworkInfo, Manifest
+from epoch_gap.profiler.storage.writer import RunWriter, create_run
 from epoch_gap.workloads import loop, progress, registry, resnet18
 from epoch_gap.workloads.adapters.fake import DEFAULT_COSTS
 from epoch_gap.workloads.cifar10.load import FULL_SIZE, Cifar10, load_cifar10
@@ -30,7 +32,7 @@ from epoch_gap.workloads.presets import PRESETS, Preset
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM: like Ctrl-C, with the exit status of its own."""
+    """SIGTERM: like Ctrl-C, with its own exit status."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,12 +45,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--order", default="", help=argparse.SUPPRESS)
     parser.add_argument("--data-warning", default="", help=argparse.SUPPRESS)
     script = parser.add_argument_group("the scripted framework, --framework fake")
-    script.add_argument("--fake-costs", default=DEFAULT_COSTS, metavar="PHASE=MS,...", help="default: %(default)s")
+    script.add_argument("--fake-costs", metavar="PHASE=MS,...", help=f"default: {DEFAULT_COSTS}")
     script.add_argument("--fake-lazy", action="store_true", help="forward and backward are done at the next wait")
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Check everything that can be checked, then create the run and train. SIGTERM ends it like Ctrl-C."""
+    """Check all input, then create the run and train. SIGTERM ends it like Ctrl-C."""
     try:
         with _terminate_as_interrupt():
             return _execute(args)
@@ -58,32 +60,38 @@ def execute(args: argparse.Namespace) -> int:
 
 def _execute(args: argparse.Namespace) -> int:
     session = args.session or secrets.token_hex(4)
-    with busy.present(session, allow_others=args.allow_busy) as presence:  # before anything that costs time
+    with hold_run_lock(session, allow_others=args.allow_busy) as lock:  # before anything that costs time
         preset = _preset(args)
         try:
             framework = registry.build(
-                args.framework, args.device, args.seed,
-                batch_size=preset.batch_size, costs=args.fake_costs, lazy=args.fake_lazy, compiled=args.compile,
-            )  # fmt: skip
+                args.framework,
+                registry.Options(
+                    device=args.device,
+                    seed=args.seed,
+                    batch_size=preset.batch_size,
+                    compiled=args.compile,
+                    costs=args.fake_costs,
+                    lazy=args.fake_lazy,
+                ),
+            )
             data = _load(args, preset)
         except KeyboardInterrupt:
             print("interrupted before the first step: nothing was stored", file=sys.stderr)
             raise
-        return _store(args, preset, framework, data, presence)
+        return _store(args, preset, framework, data, lock)
 
 
-def _store(args: argparse.Namespace, preset: Preset, framework: Framework, data: Cifar10, presence: Presence) -> int:
-    """Train, with every step stored, whatever ends it."""
+def _store(args: argparse.Namespace, preset: Preset, framework: Framework, data: Cifar10, lock: RunLock) -> int:
+    """Train with every step stored, however the training ends."""
     stream_name, stream = progress.stream(args.quiet)
-    manifest = _manifest(args, preset, framework, data) | {"progress": stream_name}
-    writer = store.create(args.runs_dir, framework.name, framework.device, manifest)
+    writer = create_run(args.runs_dir, _build_manifest(args, preset, framework, data, stream_name))
     try:
-        with ending(writer):
+        with storing_the_end_of(writer):
             if data.warning:
-                print(f"warning: {data.warning}", file=sys.stderr)
+                warn(data.warning)
             if warning := data.warning or args.data_warning:
                 writer.event("data", warning)
-            _train(args, preset, framework, data, writer, stream, presence)
+            _train(args, preset, framework, data, writer, stream, lock)
     except KeyboardInterrupt:
         shows = f"python -m profiler report {writer.path}"
         print(f"interrupted: the steps so far are stored; `{shows}` shows them", file=sys.stderr)
@@ -98,9 +106,9 @@ def _train(
     preset: Preset,
     framework: Framework,
     data: Cifar10,
-    writer: store.RunWriter,
+    writer: RunWriter,
     stream: Any,
-    presence: Presence,
+    lock: RunLock,
 ) -> None:
     schedule = POLICIES[preset.fence]
     recorder = Recorder(
@@ -108,42 +116,41 @@ def _train(
         writer,
         schedule=schedule,
         wait=framework.wait,
-        look=lambda: canary.read(presence.others),
-        rss_bytes=canary.rss_bytes,
+        read_machine=lambda: read_machine(lock.count_other_sessions),
+        rss_bytes=rss_bytes,
         charged_to=framework.charged_to,
     )
-    around = loop.timed_collate(recorder)
     size = preset.batch_size
     full_steps = FULL_SIZE[0] / size
     steps = -(-len(data.y_train) // size)
     planned = min(steps, preset.steps or steps)
-    lazy = Phase.FLUSH in framework.phases and preset.fence == "alternate"
-    may_end = partial(ends_asrun_block, schedule) if lazy else lambda steps: True
-    sample = Sample(size, FULL_SIZE[0], preset.steps, preset.seconds, preset.share, may_end)
+    is_lazy = Phase.FLUSH in framework.phases and preset.fence == "alternate"
+    may_end = partial(ends_asrun_block, schedule) if is_lazy else lambda steps: True
+    stopping = StoppingRule(size, FULL_SIZE[0], preset.steps, preset.seconds, preset.share, may_end)
     bar = progress.Progress(framework.name, None if preset.seconds else planned, full_steps, stream)
     try:
         loop.train(
             framework,
-            framework.loader(data.x_train, data.y_train, size, True, around),
+            framework.loader(data.x_train, data.y_train, size, True, loop.timed_collate(recorder)),
             framework.loader(data.x_test, data.y_test, size, False, lambda collate: collate),
             recorder,
             bar,
             epochs=preset.epochs,
-            enough=sample,
+            should_stop=stopping,
             checkpoint_folder=writer.path if args.checkpoint else None,
         )
-        writer.update({"stopped": sample.reason})
+        writer.update({"stopped": stopping.reason})
         if not args.quiet:
-            print(f"{framework.name}: training ended because {sample.reason}", file=sys.stderr)
+            print(f"{framework.name}: training ended because {stopping.reason}", file=sys.stderr)
     finally:
         recorder.flush()
 
 
 def _preset(args: argparse.Namespace) -> Preset:
-    """The preset with what the command line says differently; asking for steps lifts the other limits."""
+    """The preset with the command line's changes; a number of steps removes the other limits."""
     preset = PRESETS[args.preset]
-    given = {f.name: getattr(args, f.name, None) for f in fields(Preset)}
-    changes = {name: value for name, value in given.items() if value is not None}
+    options = {f.name: getattr(args, f.name, None) for f in fields(Preset)}
+    changes = {name: value for name, value in options.items() if value is not None}
     if "steps" in changes:
         changes = {"seconds": None, "share": None, **changes}
     return replace(preset, **changes)
@@ -156,28 +163,45 @@ def _load(args: argparse.Namespace, preset: Preset) -> Cifar10:
     return data
 
 
-def _manifest(args: argparse.Namespace, preset: Preset, framework: Framework, data: Cifar10) -> dict[str, Any]:
-    return {
-        "config": {
-            "framework": args.framework, "label": args.label, "preset": args.preset, "seed": args.seed,
-            "checkpoint": args.checkpoint, "mmap": args.mmap, "compile": args.compile, **asdict(preset),
-        },
-        "session": args.session,
-        "order": args.order.split(",") if args.order else [],
-        "turn": args.turn,
-        "framework": {
-            "name": framework.name, "title": framework.title, "version": framework.version,
-            "device": framework.device, "phases": sorted(framework.phases), "clocks": framework.clocks,
-            "parameters": framework.parameter_count(), "optimizer": str(resnet18.ADAM), **framework.describe(),
-        },
-        "data": {
-            "kind": data.kind, "source": data.source, "sha256": data.sha256,
-            "train_images": len(data.y_train), "test_images": len(data.y_test),
-        },
-        "full_epoch": {"train_images": FULL_SIZE[0], "test_images": FULL_SIZE[1]},
-        "mark_cost_ns": mark_cost_ns(),
-        "environment": environment.collect(),
-    }  # fmt: skip
+def _build_manifest(
+    args: argparse.Namespace, preset: Preset, framework: Framework, data: Cifar10, progress_stream: str
+) -> Manifest:
+    optimizer = {"parameters": framework.parameter_count(), "optimizer": str(resnet18.ADAM)}
+    return Manifest(
+        config=Config(
+            framework=args.framework,
+            label=args.label,
+            preset=args.preset,
+            seed=args.seed,
+            checkpoint=args.checkpoint,
+            mmap=args.mmap,
+            compile=args.compile,
+            **asdict(preset),
+        ),
+        session=args.session,
+        order=tuple(args.order.split(",")) if args.order else (),
+        turn=args.turn,
+        framework=FrameworkInfo(
+            name=framework.name,
+            title=framework.title,
+            version=framework.version,
+            device=framework.device,
+            phases=tuple(sorted(framework.phases)),
+            clocks={str(phase): text for phase, text in framework.clocks.items()},
+            conditions={**optimizer, **framework.describe()},
+        ),
+        data=DataInfo(
+            kind=DataKind(data.kind),
+            source=data.source,
+            sha256=data.sha256,
+            train_images=len(data.y_train),
+            test_images=len(data.y_test),
+        ),
+        full_epoch=EpochSize(train_images=FULL_SIZE[0], test_images=FULL_SIZE[1]),
+        mark_cost_ns=mark_cost_ns(),
+        environment=read_environment(),
+        progress=progress_stream,
+    )
 
 
 @contextmanager

@@ -1,25 +1,25 @@
-"""Show one stored run: its conditions, its epoch by phase, its losses."""
+"""Show one stored run: its conditions, its epoch by phase, its flags."""
 
 import argparse
 
-from epoch_gap.profiler.analysis.flags import flags
 from epoch_gap.profiler.commands.options import add_runs_dir
-from epoch_gap.profiler.comparison.subject import group
-from epoch_gap.profiler.storage import store
-from epoch_gap.reports.terminal import tables as text
+from epoch_gap.profiler.comparison.subject import Subject, shorten_titles
+from epoch_gap.profiler.storage.reader import locate_run, read_run
+from epoch_gap.reports.terminal.tables import list_conditions, phase_table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("run", metavar="RUN", help="a run's directory, its id, or a part of it that no other has")
+    parser.add_argument("run", metavar="RUN", help="a run's directory, its id, or a unique part of its id")
     add_runs_dir(parser)
 
 
 def execute(args: argparse.Namespace) -> int:
     """Print the run."""
-    run = store.read(store.locate(args.run, args.runs_dir))
-    print(text.conditions(run))
-    print(text.phase_table(group([run])))
-    for flag in flags(run):
-        print(f"{flag.name}: {flag.text}")
+    run = read_run(locate_run(args.run, args.runs_dir))
+    print(list_conditions(run))
+    (subject,) = shorten_titles([Subject.from_runs([run])])
+    print(phase_table([subject]))
+    for flag in subject.analyses[0].flags:
+        print(f"{flag.kind}: {flag.text}")
     return 0

@@ -6,14 +6,14 @@ from pathlib import Path
 
 from epoch_gap.profiler.commands.options import add_runs_dir
 from epoch_gap.profiler.errors import UserError
-from epoch_gap.profiler.storage import atomic as files
-from epoch_gap.profiler.storage import store
-from epoch_gap.reports.export.perfetto import trace
+from epoch_gap.profiler.storage.atomic import write_atomically
+from epoch_gap.profiler.storage.reader import locate_run, read_run
+from epoch_gap.reports.export.perfetto import run_to_trace
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("run", metavar="RUN", help="a run's directory, its id, or a part of it that no other has")
+    parser.add_argument("run", metavar="RUN", help="a run's directory, its id, or a unique part of its id")
     parser.add_argument(
         "-o", "--output", type=Path, metavar="FILE", help="default: trace.json in the run's directory"
     )
@@ -21,12 +21,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Write the trace and print where. Raises UserError; then no file was touched."""
-    run = store.read(store.locate(args.run, args.runs_dir))
+    """Write the trace and print its path. Raises UserError; no file has been written then."""
+    run = read_run(locate_run(args.run, args.runs_dir))
     output = args.output or run.path / "trace.json"
-    text = json.dumps(trace(run))
+    text = json.dumps(run_to_trace(run))
     try:
-        files.replace(output, text)
+        write_atomically(output, text)
     except OSError as error:
         raise UserError(f"cannot write {output}: {error.strerror}") from None
     print(output)

@@ -1,120 +1,129 @@
-"""Layer and operator times of one framework: what `layers.json` holds, and how two of them compare."""
+"""Layer and operator times of one framework: the content of `layers.json` and `operators.json`, and comparisons."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
 from epoch_gap.profiler.analysis.epoch import NS
 from epoch_gap.profiler.analysis.stats import Interval, mean
 from epoch_gap.profiler.drilldown.roofline import Layer
-from epoch_gap.profiler.drilldown.spans import Direction, Family, Key, Spans
+from epoch_gap.profiler.drilldown.spans import Direction, Key, OperatorCategory, Spans
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.phases import Phase
-from epoch_gap.profiler.recording.recorder import Step
+from epoch_gap.profiler.recording.records import Step
 
 LAYERS, OPERATORS = "layers.json", "operators.json"
 SCHEMA_VERSION = 1
-WORK = {Direction.FORWARD: (Phase.FORWARD, Phase.MATERIALIZE), Direction.BACKWARD: (Phase.BACKWARD,)}
-"""the phases that a direction's layers make up, fenced"""
+OWN = ("schema_version", "phases_s", "watched_phases_s", "slowdown", "ceilings", "architecture", "layers")
+"""keys of the files other than the conditions"""
+PHASES_OF = {Direction.FORWARD: (Phase.FORWARD, Phase.MATERIALIZE), Direction.BACKWARD: (Phase.BACKWARD,)}
+"""the phases of a fenced step that contain the layers of a direction"""
+PHASES_OF_CATEGORY = {
+    OperatorCategory.OPTIMIZER: (Phase.ZERO_GRAD, Phase.STEP),
+    OperatorCategory.DATA: (Phase.FETCH, Phase.COLLATE, Phase.TO_DEVICE),
+}
+"""the phases of the operator categories that are not part of forward or backward"""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """Seconds per step of an operator in a layer, without what is nested in it."""
+    """Self time of an operator in a layer, in seconds per step."""
 
     key: Key
-    family: Family
-    """of its operator"""
+    category: OperatorCategory
     seconds: Interval
 
 
 @dataclass(frozen=True)
 class Drilldown:
-    """One framework's layers, from a run of its own."""
+    """Layer and operator times of one framework, from a separate run."""
 
     conditions: Mapping[str, Any]
     """framework, data, batch size, environment, as in a run's manifest"""
     phases: Mapping[Phase, float]
-    """seconds per fenced step with nothing else watched"""
+    """seconds per fenced step without watching"""
     watched: Mapping[Phase, float]
-    """the same while layers were watched"""
+    """seconds per fenced step with watching"""
     entries: Sequence[Entry]
-    ceilings: Mapping[str, float]
-    """what the machine can do: see `profiler.drilldown.roofline`"""
+    peak_rates: Mapping[str, float]
+    """of the machine: see `profiler.drilldown.roofline`"""
     architecture: Sequence[Layer]
-    """what each layer has to do, in the order of computation"""
+    """the work of each layer, in the order of computation"""
+
+    @classmethod
+    def from_steps(
+        cls,
+        conditions: Mapping[str, Any],
+        plain: Sequence[Step],
+        watched: Sequence[Step],
+        spans: Spans,
+        category_of: Callable[[str], OperatorCategory],
+        peak_rates: Mapping[str, float],
+        architecture: Sequence[Layer],
+    ) -> Self:
+        """Average fenced steps without watching, and those that `spans` watched."""
+        keys = dict.fromkeys(key for step in spans.steps for key in step)
+        entries = [
+            Entry(
+                key,
+                category_of(key.operator),
+                mean(np.array([step.get(key, 0) for step in spans.steps]) * NS).interval(0.0),
+            )
+            for key in keys
+        ]
+        entries += [
+            Entry(key, category_of(key.operator), Interval(ns * NS / len(watched), None, None))
+            for key, ns in spans.totals.items()
+        ]
+        return cls(conditions, _mean_phases(plain), _mean_phases(watched), entries, peak_rates, architecture)
 
     @property
     def slowdown(self) -> float:
-        """A watched step's time over a plain one's."""
+        """The time of a watched step over that of a plain one."""
         return sum(self.watched.values()) / sum(self.phases.values())
 
     def layers(self, direction: Direction) -> dict[str, float]:
         """Seconds per step by layer, its operators included."""
-        found: dict[str, float] = {}
+        seconds: dict[str, float] = {}
         for entry in self.entries:
             if entry.key.direction is direction:
-                found[entry.key.layer] = found.get(entry.key.layer, 0.0) + entry.seconds.value
-        return found
+                seconds[entry.key.layer] = seconds.get(entry.key.layer, 0.0) + entry.seconds.value
+        return seconds
 
-    def families(self, direction: Direction) -> dict[Family, float]:
-        """Seconds per watched step by family, with what no operator took as `OTHER`; they sum to the phase."""
-        found: dict[Family, float] = {}
+    def categories(self, direction: Direction) -> dict[OperatorCategory, float]:
+        """Seconds per watched step by operator category; they sum to the phase, the remainder is `OTHER`.
+
+        Empty if the direction was not watched.
+        """
+        seconds: dict[OperatorCategory, float] = {}
         for entry in self.entries:
             if entry.key.direction is direction:
-                found[entry.family] = found.get(entry.family, 0.0) + entry.seconds.value
-        if found:
-            rest = self._watched_phase(direction) - sum(found.values())
-            found[Family.OTHER] = found.get(Family.OTHER, 0.0) + rest
-        return found
+                seconds[entry.category] = seconds.get(entry.category, 0.0) + entry.seconds.value
+        if seconds:
+            remainder = self._watched_phase(direction) - sum(seconds.values())
+            seconds[OperatorCategory.OTHER] = seconds.get(OperatorCategory.OTHER, 0.0) + remainder
+        return seconds
 
-    def around(self) -> dict[Family, float]:
-        """Seconds per watched step of the families that are phases of their own."""
-        phases = {
-            Family.OPTIMIZER: (Phase.ZERO_GRAD, Phase.STEP),
-            Family.DATA: (Phase.FETCH, Phase.COLLATE, Phase.TO_DEVICE),
+    def categories_outside_layers(self) -> dict[OperatorCategory, float]:
+        """Seconds per watched step of the operator categories that are separate phases."""
+        return {
+            category: sum(self.watched.get(phase, 0.0) for phase in phases)
+            for category, phases in PHASES_OF_CATEGORY.items()
         }
-        return {family: sum(self.watched.get(p, 0.0) for p in members) for family, members in phases.items()}
 
     def _watched_phase(self, direction: Direction) -> float:
-        return sum(self.watched.get(phase, 0.0) for phase in WORK[direction])
+        return sum(self.watched.get(phase, 0.0) for phase in PHASES_OF[direction])
 
     def phase(self, direction: Direction) -> float:
-        """Seconds per fenced step of the phases that the direction's layers make up."""
-        return sum(self.phases.get(phase, 0.0) for phase in WORK[direction])
+        """Seconds per fenced step, without watching, of the phases that contain the direction's layers."""
+        return sum(self.phases.get(phase, 0.0) for phase in PHASES_OF[direction])
 
     def covered(self, direction: Direction) -> float:
-        """The layers' sum over the phase, while both were watched."""
-        whole = self._watched_phase(direction)
-        return sum(self.layers(direction).values()) / whole if whole else 0.0
-
-
-def collect(
-    conditions: Mapping[str, Any],
-    plain: Sequence[Step],
-    watched: Sequence[Step],
-    spans: Spans,
-    family: Callable[[str], Family],
-    ceilings: Mapping[str, float],
-    architecture: Sequence[Layer],
-) -> Drilldown:
-    """Put together what a run saw: fenced steps with nothing watched, and those that `spans` watched."""
-    keys = dict.fromkeys(key for step in spans.steps for key in step)
-    entries = [
-        Entry(
-            key,
-            family(key.operator),
-            mean(np.array([step.get(key, 0) for step in spans.steps]) * NS).interval(0.0),
-        )
-        for key in keys
-    ]
-    entries += [
-        Entry(key, family(key.operator), Interval(ns * NS / len(watched), None, None))
-        for key, ns in spans.totals.items()
-    ]
-    return Drilldown(conditions, _mean_phases(plain), _mean_phases(watched), entries, ceilings, architecture)
+        """The sum of the layers over their phases, both watched."""
+        phase = self._watched_phase(direction)
+        return sum(self.layers(direction).values()) / phase if phase else 0.0
 
 
 def _mean_phases(steps: Sequence[Step]) -> dict[Phase, float]:
@@ -122,51 +131,65 @@ def _mean_phases(steps: Sequence[Step]) -> dict[Phase, float]:
 
 
 def to_json(d: Drilldown) -> dict[str, Any]:
-    """What `from_json` reads."""
+    """The stored form, which `from_json` reads. The keys `family` and `ceilings` are older names."""
     return {
         "schema_version": SCHEMA_VERSION,
         **d.conditions,
         "phases_s": dict(d.phases),
         "watched_phases_s": dict(d.watched),
         "slowdown": d.slowdown,
-        "ceilings": dict(d.ceilings),
-        "architecture": [layer._asdict() for layer in d.architecture],
-        "layers": [
-            {
-                "direction": e.key.direction, "layer": e.key.layer, "operator": e.key.operator,
-                "family": e.family,
-                "seconds_per_step": e.seconds.value, "low_s": e.seconds.low, "high_s": e.seconds.high,
-            }
-            for e in d.entries
-        ],
-    }  # fmt: skip
+        "ceilings": dict(d.peak_rates),
+        "architecture": [_stored_layer(layer) for layer in d.architecture],
+        "layers": [_stored_entry(entry) for entry in d.entries],
+    }
+
+
+def _stored_layer(layer: Layer) -> dict[str, Any]:
+    return {"family" if field == "category" else field: value for field, value in layer._asdict().items()}
+
+
+def _stored_entry(entry: Entry) -> dict[str, Any]:
+    return {
+        "direction": entry.key.direction,
+        "layer": entry.key.layer,
+        "operator": entry.key.operator,
+        "family": entry.category,
+        "seconds_per_step": entry.seconds.value,
+        "low_s": entry.seconds.low,
+        "high_s": entry.seconds.high,
+    }
 
 
 def from_json(data: Mapping[str, Any]) -> Drilldown:
-    """Read what `to_json` made. Raises UserError for anything else."""
+    """Read the output of `to_json`. Raises UserError for anything else."""
     try:
-        own = {"schema_version", "phases_s", "watched_phases_s", "slowdown", "ceilings", "architecture", "layers"}
         return Drilldown(
-            {key: value for key, value in data.items() if key not in own},
+            {key: value for key, value in data.items() if key not in OWN},
             {Phase(name): float(s) for name, s in data["phases_s"].items()},
             {Phase(name): float(s) for name, s in data["watched_phases_s"].items()},
-            list(_entries(data["layers"])),
+            [_entry(row) for row in data["layers"]],
             dict(data["ceilings"]),
-            [Layer(**{**row, "family": Family(row["family"])}) for row in data["architecture"]],
+            [_layer(row) for row in data["architecture"]],
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"not the layers of a run: {error}") from None
+        raise UserError(f"not layer times: {error}") from None
 
 
-def _entries(rows: Iterable[Mapping[str, Any]]) -> Iterable[Entry]:
-    for row in rows:
-        key = Key(Direction(row["direction"]), row["layer"], row["operator"])
-        yield Entry(key, Family(row["family"]), Interval(row["seconds_per_step"], row["low_s"], row["high_s"]))
+def _layer(row: Mapping[str, Any]) -> Layer:
+    values = dict(row)
+    category = OperatorCategory(values.pop("family"))
+    return Layer(**values, category=category)
+
+
+def _entry(row: Mapping[str, Any]) -> Entry:
+    key = Key(Direction(row["direction"]), row["layer"], row["operator"])
+    seconds = Interval(row["seconds_per_step"], row["low_s"], row["high_s"])
+    return Entry(key, OperatorCategory(row["family"]), seconds)
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One layer in two frameworks, seconds per step; None: not watched on that side."""
+    """One layer in two frameworks, in seconds per step; None for a side that did not watch it."""
 
     direction: Direction
     layer: str
@@ -175,45 +198,48 @@ class Difference:
 
     @property
     def seconds(self) -> float:
-        """How much longer it takes in the slow one, as far as both are known."""
+        """How much longer the layer takes in the slow framework; 0 unless both are known."""
         return (self.slow or 0.0) - (self.fast or 0.0) if None not in (self.slow, self.fast) else 0.0
 
 
 def differences(slow: Drilldown, fast: Drilldown) -> list[Difference]:
-    """Every layer of either side and direction, the largest difference first; those of one side alone last."""
-    found = []
+    """All layers of either side in both directions, the largest difference first, one-sided layers last."""
+    return sorted(_layer_pairs(slow, fast), key=lambda d: (None in (d.slow, d.fast), -abs(d.seconds)))
+
+
+def _layer_pairs(slow: Drilldown, fast: Drilldown) -> Iterator[Difference]:
     for direction in Direction:
-        sides = slow.layers(direction), fast.layers(direction)
-        for layer in {**sides[0], **sides[1]}:
-            found.append(Difference(direction, layer, sides[0].get(layer), sides[1].get(layer)))
-    return sorted(found, key=lambda d: (None in (d.slow, d.fast), -abs(d.seconds)))
+        a, b = slow.layers(direction), fast.layers(direction)
+        for layer in {**a, **b}:
+            yield Difference(direction, layer, a.get(layer), b.get(layer))
 
 
-class FamilyDifference(NamedTuple):
-    """One family of operators in two frameworks, seconds per watched step."""
+class CategoryDifference(NamedTuple):
+    """One operator category in two frameworks, in seconds per watched step."""
 
     direction: Direction
-    family: Family
+    category: OperatorCategory
     slow: float
     fast: float
 
     @property
     def seconds(self) -> float:
-        """How much longer it takes in the slow one."""
+        """How much longer the category takes in the slow framework."""
         return self.slow - self.fast
 
 
-def family_differences(slow: Drilldown, fast: Drilldown) -> list[FamilyDifference]:
-    """Every family of either side, the largest difference first, of the directions that both sides watched.
+def category_differences(slow: Drilldown, fast: Drilldown) -> list[CategoryDifference]:
+    """All operator categories of either side, the largest difference first, in directions that both watched.
 
-    There a family that one side does not have takes no time: its families sum to the phase.
+    In such a direction the categories of a side sum to its phase, so that a missing category takes no time.
     """
-    found = []
+    return sorted(_category_pairs(slow, fast), key=lambda d: -abs(d.seconds))
+
+
+def _category_pairs(slow: Drilldown, fast: Drilldown) -> Iterator[CategoryDifference]:
     for direction in Direction:
-        sides = slow.families(direction), fast.families(direction)
-        if all(sides):
-            for family in Family:
-                if any(family in side for side in sides):
-                    a, b = (side.get(family, 0.0) for side in sides)
-                    found.append(FamilyDifference(direction, family, a, b))
-    return sorted(found, key=lambda d: -abs(d.seconds))
+        a, b = slow.categories(direction), fast.categories(direction)
+        if a and b:
+            for category in OperatorCategory:
+                if category in a or category in b:
+                    yield CategoryDifference(direction, category, a.get(category, 0.0), b.get(category, 0.0))

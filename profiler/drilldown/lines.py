@@ -1,4 +1,4 @@
-"""The lines of hot functions: what line_profiler saw."""
+"""Times of the lines of hot functions, measured by line_profiler: the content of `lines.json`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -8,7 +8,7 @@ from epoch_gap.profiler.errors import UserError
 
 FILE = "lines.json"
 OWN = ("schema_version", "steps", "slowdown", "functions")
-"""keys of `lines.json` besides the conditions"""
+"""keys of `lines.json` other than the conditions"""
 
 
 @dataclass(frozen=True)
@@ -23,29 +23,29 @@ class Line:
 
 @dataclass(frozen=True)
 class Function:
-    """A function with the time of its lines, callees included."""
+    """A function and the times of its lines, callees included."""
 
     file: str
-    """below the framework's package"""
+    """path below the folder of installed packages"""
     name: str
     lines: Sequence[Line]
 
     @property
     def seconds(self) -> float:
-        """Of all its lines."""
+        """The time of all its lines."""
         return sum(line.seconds for line in self.lines)
 
 
 def top(functions: Sequence[Function], most: int) -> list[tuple[Function, Line]]:
-    """The lines that took longest, of all functions."""
-    found = [(function, line) for function in functions for line in function.lines]
-    return sorted(found, key=lambda item: -item[1].seconds)[:most]
+    """The `most` lines of all functions that took longest, the longest first."""
+    pairs = [(function, line) for function in functions for line in function.lines]
+    return sorted(pairs, key=lambda pair: -pair[1].seconds)[:most]
 
 
 def to_json(
     conditions: Mapping[str, Any], functions: Sequence[Function], steps: int, slowdown: float
 ) -> dict[str, Any]:
-    """What `lines.json` holds; seconds are of all `steps` watched steps together."""
+    """The stored form; seconds are totals over all `steps` watched steps."""
     return {
         "schema_version": 1,
         **conditions,
@@ -56,15 +56,15 @@ def to_json(
 
 
 def conditions(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Those that `to_json` was given; empty where there are none."""
+    """The conditions in the output of `to_json`; empty if it has none."""
     return {key: value for key, value in data.items() if key not in OWN}
 
 
 def from_json(data: Mapping[str, Any]) -> list[Function]:
-    """The functions of what `to_json` made. Raises UserError for anything else."""
+    """The functions in the output of `to_json`. Raises UserError for anything else."""
     try:
         return [
             Function(row["file"], row["name"], [Line(**line) for line in row["lines"]]) for row in data["functions"]
         ]
     except (KeyError, TypeError) as error:
-        raise UserError(f"not the lines of a run: {error}") from None
+        raise UserError(f"not line times: {error}") from None

@@ -1,4 +1,4 @@
-"""All drill-downs that a report may show."""
+"""Matching: which drill-down explains which run."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,46 +6,46 @@ from typing import Any
 
 from epoch_gap.profiler.drilldown.layers import Drilldown
 from epoch_gap.profiler.drilldown.stacks import Stacks
-from epoch_gap.profiler.storage.run import Run
+from epoch_gap.profiler.storage.manifest import DataKind, Manifest
 
 
 @dataclass(frozen=True)
-class Found:
-    """What was found beside the runs; of layers and operators the newest first."""
+class Drilldowns:
+    """The drill-downs stored beside the runs of a report."""
 
     layers: Sequence[Drilldown] = ()
+    """newest first"""
     operators: Sequence[Drilldown] = ()
+    """newest first"""
     lines: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """what the newest `lines.json` holds, by framework and device"""
+    """the newest `lines.json`, by `identity.drilldown_key`"""
     stacks: Mapping[str, Stacks] = field(default_factory=dict)
-    """the newest sampled stacks, by framework and device"""
+    """the newest sampled stacks, by `identity.drilldown_key`"""
 
 
-def conditions(run: Run) -> dict[str, Any]:
-    """What a run and a drill-down have to share for the one to be explained by the other."""
-    framework = run.manifest["framework"]
+def drilldown_conditions(manifest: Manifest) -> dict[str, Any]:
+    """The conditions that a run and a drill-down have to share, as JSON values."""
+    framework = manifest.framework
     return {
-        "framework": {key: framework[key] for key in ("name", "version", "device")},
-        "batch_size": run.batch_size,
-        "data": {"kind": run.manifest["data"]["kind"]},
+        "framework": {"name": framework.name, "version": framework.version, "device": framework.device},
+        "batch_size": manifest.config.batch_size,
+        "data": {"kind": str(manifest.data.kind)},
     }
 
 
-def explains(found: Mapping[str, Any], run: Run) -> bool:
-    """Whether a drill-down under the conditions `found` explains `run`; empty: unknown, and taken to be the run's.
+def explains(conditions: Mapping[str, Any], manifest: Manifest) -> bool:
+    """Whether a drill-down under `conditions` explains a run; without conditions it is assumed to.
 
-    The drill-downs are of the built-in loop: they explain no loop of one's own, whatever its name.
+    Drill-downs are of the built-in loop, so they never explain a custom training loop.
     """
-    wanted = conditions(run)
-    if wanted["data"]["kind"] == "own":
+    if manifest.data.kind is DataKind.CUSTOM:
         return False
-    if not found:
+    if not conditions:
         return True
-    framework, data = found.get("framework", {}), found.get("data", {})
-    alike = all(framework.get(key) == value for key, value in wanted["framework"].items())
-    return alike and found.get("batch_size") == wanted["batch_size"] and data.get("kind") == wanted["data"]["kind"]
-
-
-def contender(framework: str, device: str) -> str:
-    """The key of `Found.lines` and `Found.stacks`."""
-    return f"{framework}-{device}"
+    wanted = drilldown_conditions(manifest)
+    framework, data = conditions.get("framework", {}), conditions.get("data", {})
+    return (
+        all(framework.get(key) == value for key, value in wanted["framework"].items())
+        and conditions.get("batch_size") == wanted["batch_size"]
+        and data.get("kind") == wanted["data"]["kind"]
+    )

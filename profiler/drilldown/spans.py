@@ -1,6 +1,6 @@
-"""Times of layers and operators within a step, each without what is nested in it, so that they add up.
+"""Self times of layers and operators within a step: nested time is counted once, so that the times add up.
 
-Standard library only, like the recorder. An adapter opens a span before a layer or an operator and closes it when its
+Standard library only, like the recorder. An adapter opens a span before a layer or an operator and closes it when the
 work is done; on a lazy device it waits for the results first.
 """
 
@@ -14,14 +14,14 @@ from epoch_gap.profiler.recording.recorder import Clock
 
 
 class Direction(StrEnum):
-    """Which way through the network."""
+    """The direction of a pass through the network."""
 
     FORWARD = "forward"
     BACKWARD = "backward"
 
 
-class Family(StrEnum):
-    """Kinds of operators, common to all frameworks."""
+class OperatorCategory(StrEnum):
+    """Categories of operators, common to all frameworks."""
 
     CONVOLUTION = "convolution"
     NORMALISATION = "normalisation"
@@ -36,28 +36,29 @@ class Family(StrEnum):
 
 
 class Key(NamedTuple):
-    """What a span's time belongs to."""
+    """Identifies a span."""
 
     direction: Direction
     layer: str
     """canonical name"""
     operator: str
-    """the framework's own name; empty for what a layer does besides its operators"""
+    """the framework's name; empty for the time of a layer outside its operators"""
 
 
 class Spans:
-    """Self times by layer and operator; one entry per step that was closed."""
+    """Collects self times by layer and operator, step by step. Times in nanoseconds of `clock`."""
 
     def __init__(self, clock: Clock = time.perf_counter_ns) -> None:
         self.mark: Callable[[Phase], None] = lambda phase: None
-        """ends a phase, where a framework goes through several in one call: the recorder's, if there is one"""
+        """ends a phase for a framework that goes through several phases in one call; set to the recorder's mark"""
         self._clock = clock
         self._open: list[tuple[Key, int, int]] = []
-        """(what, when it was opened, ns of what was nested in it)"""
+        """(key, start, nested time) of the open spans, outermost first"""
         self._step: dict[Key, int] = {}
         self.steps: list[dict[Key, int]] = []
+        """self time by key, one entry per finished step"""
         self.totals: dict[Key, int] = {}
-        """what is known only of all watched steps together"""
+        """times that are known only as a sum over all watched steps"""
 
     @property
     def layer(self) -> str:
@@ -65,24 +66,24 @@ class Spans:
         return self._open[-1][0].layer if self._open else ""
 
     def open(self, direction: Direction, layer: str, operator: str = "") -> None:
-        """Begin here."""
+        """Start a span now."""
         self._open.append((Key(direction, layer, operator), self._clock(), 0))
 
     def close(self) -> None:
-        """End the innermost span here."""
+        """End the innermost span now."""
         now = self._clock()
         key, start, nested = self._open.pop()
-        whole = now - start
-        self._step[key] = self._step.get(key, 0) + whole - nested
+        duration = now - start
+        self._step[key] = self._step.get(key, 0) + duration - nested
         if self._open:
-            outer, began, inside = self._open[-1]
-            self._open[-1] = (outer, began, inside + whole)
+            outer, outer_start, outer_nested = self._open[-1]
+            self._open[-1] = (outer, outer_start, outer_nested + duration)
 
     def add_total(self, key: Key, ns: int) -> None:
-        """Add time of all watched steps together, measured elsewhere."""
+        """Add the time of a key over all watched steps, measured elsewhere."""
         self.totals[key] = self.totals.get(key, 0) + ns
 
     def end_step(self) -> None:
-        """Put what was collected since the last call into `steps`."""
+        """Finish a step: append the spans since the previous call to `steps`."""
         self.steps.append(self._step)
         self._step = {}

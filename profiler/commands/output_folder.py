@@ -1,0 +1,68 @@
+"""Output folders: created and checked before anything is written, so that no other file is overwritten."""
+
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from epoch_gap.profiler.errors import UserError
+from epoch_gap.profiler.storage.atomic import write_atomically
+from epoch_gap.reports.report import FILES, SUMMARY, Report
+from epoch_gap.reports.terminal.history import HISTORY_CSV
+
+REPORTS = Path("reports/out")
+"""the default folder of reports"""
+HISTORIES = REPORTS / "history"
+"""the default folder of histories"""
+
+
+def write_report(report: Report, out: Path) -> Path:
+    """Write a report's files, replacing an earlier report's, and return the path of its page.
+
+    Raises UserError; no file has been written then.
+    """
+    prepare_report_folder(out)
+    write_files(out, {name: report.files.get(name) for name in FILES})
+    return out / report.page
+
+
+def write_files(out: Path, contents: Mapping[str, str | bytes | None]) -> None:
+    """Write each file atomically; None removes an earlier one. Raises UserError."""
+    with errors_as_one_line(out):
+        for name, content in contents.items():
+            if content is None:
+                (out / name).unlink(missing_ok=True)
+            else:
+                write_atomically(out / name, content)
+
+
+def prepare_report_folder(out: Path) -> None:
+    """Create the folder of a report. Raises UserError if that fails or the folder holds other files."""
+    with errors_as_one_line(out):
+        out.mkdir(parents=True, exist_ok=True)
+        others = [path.name for path in out.iterdir() if not _is_ours(path)]
+        is_foreign = others and not (out / SUMMARY).is_file()
+    if is_foreign:
+        raise UserError(f"{out} holds {others[0]}, which is no report; choose an empty --out, or an earlier report's")
+
+
+def prepare_folder(out: Path, own: Collection[str]) -> None:
+    """Create a folder for files named in `own`. Raises UserError if that fails or it holds any other file."""
+    with errors_as_one_line(out):
+        out.mkdir(parents=True, exist_ok=True)
+        others = sorted(path.name for path in out.iterdir() if path.name not in own)
+    if others:
+        raise UserError(f"{out} holds {others[0]}, which is none of {', '.join(sorted(own))}; choose an empty --out")
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether a folder holds a report or a history; the folder of a report may contain such folders."""
+    return any((folder / name).is_file() for name in (SUMMARY, HISTORY_CSV))
+
+
+@contextmanager
+def errors_as_one_line(out: Path) -> Iterator[None]:
+    """Turn an OSError into a UserError that names the folder."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"cannot write to {out}: {error.strerror}; choose another --out") from None

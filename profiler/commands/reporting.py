@@ -1,0 +1,21 @@
+"""From runs to a report on disk and its verdict in the terminal; shared by `report` and `profile`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from epoch_gap.profiler.commands.output_folder import write_report
+from epoch_gap.profiler.commands.printing import warn
+from epoch_gap.profiler.commands.run_selection import readable_noise_floors
+from epoch_gap.profiler.drilldown.loading import load_drilldowns
+from epoch_gap.profiler.storage.run import Run
+from epoch_gap.reports.report import render_report
+
+
+def report_runs(runs: Sequence[Run], out: Path, runs_dir: Path, svg: bool = False) -> None:
+    """Write the report of `runs` and print its verdict and place. Raises UserError; no file has been written then."""
+    drilldowns = load_drilldowns(runs, runs_dir, warn)
+    report = render_report(runs, readable_noise_floors(runs_dir), drilldowns, svg)
+    page = write_report(report, out)
+    print(report.view.verdict)
+    print(report.view.floor)
+    print(f"report: {page}")

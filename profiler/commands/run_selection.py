@@ -1,0 +1,72 @@
+"""Run selection: the runs that a report shows."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from epoch_gap.profiler.commands.printing import warn
+from epoch_gap.profiler.comparison.identity import candidate_key, subject_id, why_incomparable
+from epoch_gap.profiler.errors import UserError
+from epoch_gap.profiler.storage.noise_floors import NoiseFloors, load_noise_floors
+from epoch_gap.profiler.storage.reader import find_runs, read_run
+from epoch_gap.profiler.storage.run import Run
+
+
+def readable_noise_floors(runs_dir: Path) -> NoiseFloors:
+    """The noise floors beside the runs; a damaged file is a warning, since a report works without them."""
+    try:
+        return load_noise_floors(runs_dir)
+    except UserError as error:
+        warn(str(error))
+        return {}
+
+
+def add_latest_candidates(runs: Sequence[Run], runs_dir: Path) -> list[Run]:
+    """`runs`, and the newest comparable run with a training step of every other candidate, oldest first.
+
+    A candidate's repeats from the same session are included. Raises UserError if there is no run at all.
+    """
+    chosen = list(runs)
+    fixed = {candidate_key(run.manifest) for run in runs}
+    rejected: dict[tuple[str, str], Run] = {}
+    for path in reversed(find_runs(runs_dir)):
+        run = _read_or_warn(path)
+        if run is None or not len(run.train) or candidate_key(run.manifest) in fixed:
+            continue
+        if _joins(run, chosen):
+            chosen.append(run)
+        else:
+            rejected.setdefault(candidate_key(run.manifest), run)
+    if not chosen:
+        raise UserError(f"no run with a training step in {runs_dir}; `make profile` makes some")
+    shown = {candidate_key(run.manifest) for run in chosen}
+    for key, run in rejected.items():
+        if key not in shown:
+            _explain_rejection(run, chosen)
+    return sorted(chosen, key=lambda run: run.path.name)
+
+
+def _joins(run: Run, chosen: Sequence[Run]) -> bool:
+    """Whether `run` is comparable to all, and the first of its candidate or a repeat of that one."""
+    rivals = [other for other in chosen if candidate_key(other.manifest) == candidate_key(run.manifest)]
+    is_repeat = bool(run.manifest.session) and all(
+        other.manifest.session == run.manifest.session and subject_id(other.manifest) == subject_id(run.manifest)
+        for other in rivals
+    )
+    return (not rivals or is_repeat) and not any(why_incomparable(other, run) for other in chosen)
+
+
+def _explain_rejection(run: Run, chosen: Sequence[Run]) -> None:
+    reason = next(filter(None, (why_incomparable(other, run) for other in chosen)))
+    print(
+        f"left out: {run.id} ({reason}); repeat it with the same settings, or name the runs to report",
+        file=sys.stderr,
+    )
+
+
+def _read_or_warn(path: Path) -> Run | None:
+    try:
+        return read_run(path)
+    except UserError as error:
+        warn(f"left out: {error}")
+        return None

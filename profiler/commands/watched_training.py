@@ -1,0 +1,127 @@
+"""A short training that a tool watches, shared by the verbs `layers`, `operators` and `lines`; never a timed run."""
+
+import argparse
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from epoch_gap.profiler.commands.options import add_workload
+from epoch_gap.profiler.drilldown import layers, roofline
+from epoch_gap.profiler.errors import UserError
+from epoch_gap.profiler.machine.environment import read_environment
+from epoch_gap.profiler.machine.run_lock import hold_run_lock
+from epoch_gap.profiler.storage.artifacts import store_json_artifact
+from epoch_gap.profiler.storage.manifest import environment_to_json
+from epoch_gap.workloads import registry, resnet18, watched_steps
+from epoch_gap.workloads.cifar10.load import Cifar10, load_cifar10
+from epoch_gap.workloads.framework import Framework, LayerTimings, Watch
+
+STEPS = 5
+"""default number of steps without watching, and as many with it"""
+BATCH_SIZE = 128
+
+
+@dataclass(frozen=True)
+class WatchedTraining:
+    """A framework, the conditions of its training, and the steps."""
+
+    framework: Framework
+    conditions: dict[str, Any]
+    """as in a run's manifest"""
+    steps: watched_steps.WatchedSteps
+
+    @property
+    def name(self) -> str:
+        """The framework and its device, for the names of files."""
+        return f"{self.framework.name}-{self.framework.device}"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("--framework", choices=registry.FRAMEWORKS, required=True)
+    add_workload(parser)
+    parser.add_argument("--fake-costs", help=argparse.SUPPRESS)
+
+
+def train_watched(args: argparse.Namespace, choose_watch: Callable[[Framework], Watch]) -> WatchedTraining:
+    """Train a few steps without watching, then as many with it. Raises UserError.
+
+    `choose_watch` is called as soon as the framework is built.
+    """
+    size, steps = args.batch_size or BATCH_SIZE, args.steps or STEPS
+    with hold_run_lock(secrets.token_hex(4), allow_others=args.allow_busy):
+        options = registry.Options(
+            device=args.device, seed=args.seed, batch_size=size, compiled=args.compile, costs=args.fake_costs
+        )
+        framework = registry.build(args.framework, options)
+        watch = choose_watch(framework)
+        data = _load(args, size, steps)
+        collected = watched_steps.train(framework, data, size, steps, watch, args.quiet)
+    return WatchedTraining(framework, _conditions(framework, data, size), collected)
+
+
+def _load(args: argparse.Namespace, size: int, steps: int) -> Cifar10:
+    needed = watched_steps.images_needed(size, steps)
+    data = load_cifar10(args.data, train_limit=needed, test_limit=size, mmap=args.mmap)
+    if len(data.y_train) < needed:
+        raise UserError(f"{needed} training images are needed, the data have {len(data.y_train)}; lower --steps")
+    return data
+
+
+def _conditions(framework: Framework, data: Cifar10, size: int) -> dict[str, Any]:
+    return {
+        "framework": {
+            "name": framework.name,
+            "title": framework.title,
+            "version": framework.version,
+            "device": framework.device,
+        },
+        "batch_size": size,
+        "data": {"kind": data.kind, "sha256": data.sha256},
+        "environment": environment_to_json(read_environment()),
+    }
+
+
+def layer_timings(framework: Framework) -> LayerTimings:
+    """The framework's layer timings. Raises UserError if it has none."""
+    timings = framework.layer_timings
+    if timings is None:
+        raise UserError(
+            f"layers and operators of {framework.title} cannot be timed: its adapter does not support it "
+            "(no adapter does with --compile)"
+        )
+    return timings
+
+
+def layers_watch(framework: Framework) -> Watch:
+    """Watches the layers. Raises UserError if the framework cannot time them."""
+    return layer_timings(framework).layers
+
+
+def operators_watch(framework: Framework) -> Watch:
+    """Watches the operators. Raises UserError if the framework cannot time them."""
+    timings = layer_timings(framework)
+    return timings.operators or timings.layers
+
+
+def layer_drilldown(training: WatchedTraining) -> layers.Drilldown:
+    """The times of layers and operators in a training, beside peak rates that are measured here."""
+    timings = layer_timings(training.framework)
+    own_rates = timings.peak_rates() if timings.peak_rates is not None else {}
+    return layers.Drilldown.from_steps(
+        training.conditions,
+        training.steps.plain,
+        training.steps.watched,
+        training.steps.spans,
+        timings.category,
+        {**roofline.numpy_peak_rates(), **own_rates},
+        list(resnet18.layers()),
+    )
+
+
+def store_layers(args: argparse.Namespace, training: WatchedTraining, file: str, drilldown: layers.Drilldown) -> Path:
+    """Store `drilldown` as `file`, layers.json or operators.json, in a new directory; return the file's path."""
+    name = f"{file.removesuffix('.json')}-{training.name}"
+    return store_json_artifact(args.runs_dir, name, file, layers.to_json(drilldown))
