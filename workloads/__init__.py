@@ -1,1 +1,1 @@
-"""What is measured: data, the training loop, and one adapter per framework."""
+"""The workloads that are measured: data, the training loop, one adapter per framework."""

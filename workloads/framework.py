@@ -1,4 +1,7 @@
-"""The adapter contract: what the training loop asks of a framework. Methods bear the names of the phases."""
+"""The adapter contract, in two protocols: training (`Framework`), and optionally layer times (`LayerTimings`).
+
+The methods of `Framework` that the training loop times are named after their phases.
+"""
 
 import random
 from collections.abc import Callable, Iterable, Mapping
@@ -9,30 +12,56 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from epoch_gap.profiler.drilldown.spans import Family, Spans
+from epoch_gap.profiler.drilldown.spans import OperatorCategory, Spans
 from epoch_gap.profiler.phases import Phase
 
 Images = NDArray[np.float32]
 Labels = NDArray[np.int64]
 Batch = Any
-"""what a framework's loader yields"""
+"""a batch as the framework's loader yields it"""
 Tensor = Any
 Collate = Callable[[Any], Batch]
+WrapCollate = Callable[[Collate], Collate]
+Watch = Callable[[Spans], AbstractContextManager[None]]
+"""makes a context in which training steps report spans"""
 
 LOGGING_CLOCK = "tqdm: update() and set_postfix(); its start and close once per epoch"
-"""of every framework: the loop's own"""
+"""the clock of `logging`, which belongs to the training loop: the same in all frameworks"""
+
+
+class LayerTimings(Protocol):
+    """Times of a framework's layers and operators, for the drill-downs."""
+
+    def layers(self, spans: Spans) -> AbstractContextManager[None]:
+        """A context in which every training step reports the time of each layer to `spans`.
+
+        Layers have their canonical names (`resnet18.layers`); time outside them belongs to `network`. On a lazy
+        device each layer waits for its result. A framework that computes forward and backward in one call ends these
+        phases with `spans.mark`.
+        """
+
+    @property
+    def operators(self) -> Watch | None:
+        """The same for operators, if they need another tool; None if the spans of `layers` name the operators."""
+
+    def category(self, operator: str) -> OperatorCategory:
+        """The category of an operator, by its name in the spans."""
+
+    @property
+    def peak_rates(self) -> Callable[[], dict[str, float]] | None:
+        """Measures the machine's peak rates through the framework (`roofline.measured_rates`); None if it cannot."""
 
 
 class Framework(Protocol):
-    """One framework on one device, with the model, the optimizer and the schedule set up."""
+    """One framework on one device, with model, optimizer and schedule ready for training."""
 
     @property
     def name(self) -> str:
-        """The registry's name."""
+        """The name in the registry."""
 
     @property
     def title(self) -> str:
-        """The name that reports show."""
+        """The name in reports."""
 
     @property
     def version(self) -> str:
@@ -44,18 +73,18 @@ class Framework(Protocol):
 
     @property
     def phases(self) -> frozenset[Phase]:
-        """The phases that this framework has; the time of any other reads "n/a" in every report."""
+        """The phases that the framework has; reports show "n/a" for any other."""
 
     @property
     def clocks(self) -> Mapping[Phase, str]:
-        """What each phase's clock times on this device, in the framework's own calls, at most 80 characters.
+        """The framework's calls that each phase times on this device, at most 80 characters.
 
-        Of an as-run step; a fenced one waits besides. Every phase that it has but `other`, which is nobody's call.
+        They describe an as-run step; a fenced step also waits. There is a text for each phase but `other`.
         """
 
     @property
     def charged_to(self) -> Mapping[Phase, Phase]:
-        """The phase that the time of a phase belongs to which this framework cannot tell from others."""
+        """For each phase that the framework cannot separate from others, the phase that gets its time."""
 
     @property
     def checkpoint_name(self) -> str:
@@ -63,81 +92,67 @@ class Framework(Protocol):
 
     @property
     def lr(self) -> float:
-        """The learning rate of the running epoch."""
+        """The learning rate of the current epoch."""
+
+    @property
+    def layer_timings(self) -> LayerTimings | None:
+        """The optional capability to time layers and operators; None if the framework lacks it."""
 
     def parameter_count(self) -> int:
-        """Trainable numbers of the model that was built."""
+        """The number of trainable parameters of the model."""
 
     def loader(
-        self,
-        images: Images,
-        labels: Labels,
-        batch_size: int,
-        shuffle: bool,
-        around: Callable[[Collate], Collate],
+        self, images: Images, labels: Labels, batch_size: int, shuffle: bool, wrap_collate: WrapCollate
     ) -> Iterable[Batch]:
-        """The framework's own loader. It must collate through `around(its collate function)`."""
+        """The framework's own loader over images (N, 3, 32, 32) and labels (N,).
+
+        It must collate with `wrap_collate(collate)`, where `collate` is its own function.
+        """
 
     def train(self) -> None:
         """Put the model into training mode."""
 
     def to_device(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Make (inputs, targets) on the device."""
+        """Move a batch to the device; return (inputs, targets)."""
 
     def zero_grad(self) -> None:
-        """Forget the gradients."""
+        """Clear the gradients."""
 
     def forward(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Give (logits, loss)."""
+        """Return (logits, mean loss)."""
 
     def materialize(self, loss: Tensor) -> None:
-        """Have a lazy loss computed; does nothing in a framework without the phase."""
+        """Compute a lazy loss; do nothing in a framework without this phase."""
 
     def backward(self, loss: Tensor) -> None:
-        """Ask for the gradients."""
+        """Compute the gradients, or request them on a lazy device."""
 
     def step(self) -> None:
-        """Ask for the optimizer's update."""
+        """Update the parameters, or request the update on a lazy device."""
 
     def metrics(self, logits: Tensor, loss: Tensor, targets: Tensor) -> tuple[float, float, int, int]:
-        """Read (mean loss, summed loss, right answers, images) of the batch."""
+        """Return (mean loss, summed loss, correct predictions, images) of the batch."""
 
     def evaluating(self) -> AbstractContextManager[None]:
-        """Evaluation mode and no gradients, for as long as the context is open."""
+        """A context for evaluation: no gradients, and the model in evaluation mode until the next `train()`."""
 
     def wait(self) -> None:
-        """Return when everything that was asked for is done: inputs, outputs, gradients, parameters, optimizer state.
+        """Wait for all requested work: inputs, outputs, gradients, parameters, buffers, optimizer state.
 
-        Doing so twice costs nearly nothing the second time. On an eager device it does nothing.
+        A second call right after the first costs nearly nothing. On an eager device this does nothing.
         """
 
     def end_epoch(self) -> None:
-        """Move the learning-rate schedule on."""
+        """Advance the learning-rate schedule."""
 
     def save(self, path: Path) -> None:
-        """Write the model's weights to `path`, which ends like `checkpoint_name`."""
-
-    def layers(self, spans: Spans) -> AbstractContextManager[None]:
-        """Report the time of every layer of each training step to `spans`, as long as the context is open.
-
-        Under canonical names (`resnet18.layers`); what is no layer is `network`. On a lazy device a layer waits
-        for its result. A framework that goes forward and backward in one call ends the phases by `spans.mark`.
-        """
-
-    def operators(self, spans: Spans) -> AbstractContextManager[None]:
-        """Report the time of every operator of each training step to `spans`, as `layers` does."""
-
-    def family(self, operator: str) -> Family:
-        """The kind of one of the framework's operators, by the name that it has in `spans`."""
-
-    def ceilings(self) -> dict[str, float]:
-        """The machine's rates through this framework, as `roofline.rates` gives them; may be empty."""
+        """Write the model's weights to `path`, which has the suffix of `checkpoint_name`."""
 
     def describe(self) -> dict[str, Any]:
         """Conditions that only the framework knows, as JSON: build, threads, dtype, layout, schedule."""
 
 
 def seed_python(seed: int) -> None:
-    """Seed Python's and NumPy's generators; each adapter seeds its framework's own besides."""
+    """Seed the generators of Python and NumPy; each adapter seeds its framework's own as well."""
     random.seed(seed)
     np.random.seed(seed)

@@ -1,27 +1,29 @@
-"""The one training loop, the article's: the only place where the recorder and a framework meet."""
+"""The article's training loop, the same for all frameworks: calls a framework and marks phases in between."""
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
 from epoch_gap.profiler.phases import Phase
-from epoch_gap.profiler.recording.recorder import Recorder, Step
-from epoch_gap.workloads.framework import Batch, Collate, Framework
+from epoch_gap.profiler.recording.recorder import Recorder
+from epoch_gap.profiler.recording.records import Step
+from epoch_gap.profiler.storage.atomic import replace_atomically
+from epoch_gap.workloads.framework import Batch, Collate, Framework, WrapCollate
 from epoch_gap.workloads.progress import Progress
 
 
-class Enough(Protocol):
-    """Says after each training step whether the epoch's sample is large enough. Its own time is in no phase."""
+class StoppingRule(Protocol):
+    """Decides after each training step whether to end the training of the epoch. Its time belongs to no phase."""
 
     def __call__(self, step: Step) -> bool:
         """Whether to stop after `step`, the newest of its epoch."""
 
 
-def timed_collate(recorder: Recorder) -> Callable[[Collate], Collate]:
-    """Mark where a loader's item reads end and where its collation ends."""
+def timed_collate(recorder: Recorder) -> WrapCollate:
+    """A wrapper of a loader's collation that ends `fetch` before it and `collate` after it."""
 
-    def around(collate: Collate) -> Collate:
+    def wrap_collate(collate: Collate) -> Collate:
         def timed(samples: object) -> Batch:
             recorder.mark(Phase.FETCH)
             batch = collate(samples)
@@ -30,7 +32,7 @@ def timed_collate(recorder: Recorder) -> Callable[[Collate], Collate]:
 
         return timed
 
-    return around
+    return wrap_collate
 
 
 def train(
@@ -41,13 +43,13 @@ def train(
     progress: Progress,
     *,
     epochs: int,
-    enough: Enough,
+    should_stop: StoppingRule,
     checkpoint_folder: Path | None = None,
 ) -> None:
-    """Train and evaluate for `epochs` epochs, each cut short when `enough` says so."""
+    """Train and evaluate for `epochs` epochs; `should_stop` may end the training of an epoch early."""
     for epoch in range(epochs):
         recorder.start_epoch(epoch)
-        train_loss, train_acc = _train_epoch(framework, train_loader, recorder, progress, enough)
+        train_loss, train_acc = _train_epoch(framework, train_loader, recorder, progress, should_stop)
         test_loss, test_acc = _evaluate(framework, test_loader, recorder)
         lr = framework.lr
         framework.end_epoch()
@@ -60,15 +62,15 @@ def train(
 
 
 def _checkpoint(framework: Framework, folder: Path) -> None:
-    """Replace the last checkpoint when the new one is whole."""
-    partial = folder / f"partial-{framework.checkpoint_name}"
-    framework.save(partial)
-    partial.replace(folder / framework.checkpoint_name)
+    """Replace the previous checkpoint by a complete new one."""
+    with replace_atomically(folder / framework.checkpoint_name) as path:
+        framework.save(path)
 
 
 def _train_epoch(
-    framework: Framework, loader: Iterable[Batch], recorder: Recorder, progress: Progress, enough: Enough
+    framework: Framework, loader: Iterable[Batch], recorder: Recorder, progress: Progress, should_stop: StoppingRule
 ) -> tuple[float, float]:
+    """The mean loss and the accuracy of the epoch's training."""
     framework.train()
     batches = iter(loader)
     recorder.mark(Phase.EPOCH_START)
@@ -77,7 +79,7 @@ def _train_epoch(
     recorder.close_outside()
     recorder.start_stage("train")
     total_loss, correct, total = 0.0, 0, 0
-    for batch in _rest(batches):
+    for batch in _remaining(batches):
         mark = recorder.mark
         mark(Phase.OTHER)
         inputs, targets = framework.to_device(batch)
@@ -99,12 +101,12 @@ def _train_epoch(
         mark(Phase.METRICS)
         progress.update(total_loss / total, correct / total)
         mark(Phase.LOGGING)
-        done = enough(recorder.close_step(images, batch_loss, hits))
+        done = should_stop(recorder.close_step(images, batch_loss, hits))
         recorder.resume()
         if done:
             break
     recorder.leave_stage()
-    recorder.mark(Phase.OTHER)  # the loader's end
+    recorder.mark(Phase.OTHER)  # the end of the loader
     framework.wait()
     recorder.mark(Phase.FLUSH)
     progress.close()
@@ -113,14 +115,15 @@ def _train_epoch(
     return total_loss / total, correct / total
 
 
-def _rest(batches: Iterator[Batch]) -> Iterator[Batch]:
-    """What `batches` yields, without calling iter() on it again: an iterator may take that for a new epoch."""
+def _remaining(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """The batches, without a second call of iter(), which may start a new epoch in a loader."""
     with contextlib.suppress(StopIteration):
         while True:
             yield next(batches)
 
 
 def _evaluate(framework: Framework, loader: Iterable[Batch], recorder: Recorder) -> tuple[float, float]:
+    """The mean loss and the accuracy on the test set."""
     total_loss, correct, total = 0.0, 0, 0
     recorder.start_stage("evaluate")
     with framework.evaluating():

@@ -1,4 +1,4 @@
-"""Which phase each line of the training loop is charged to, read off the loop's own source."""
+"""The phase of each line of the training loop, read from the source of the loop."""
 
 import ast
 import inspect
@@ -11,44 +11,46 @@ from epoch_gap.workloads import loop
 
 FILE = Path(loop.__file__).name
 FOLDER = Path(loop.__file__).parent.name
-LOOP = "_train_epoch"
+LOOP, COLLATION = "_train_epoch", "timed"
+"""the functions of the loop that mark phases within a training step"""
 
 
 def phase_of(frame: Frame) -> str | None:
-    """The phase of a frame of the loop; None for any other frame."""
+    """The phase of a frame of the training loop; None for any other frame."""
     if not frame.file.endswith(f"{FOLDER}/{FILE}"):
         return None
     return PHASES.get((frame.function, frame.line))
 
 
 def _phases() -> dict[tuple[str, int], Phase]:
+    """The phase by (function, line)."""
     tree = ast.parse(inspect.getsource(loop))
     functions = {node.name: node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
-    found: dict[tuple[str, int], Phase] = {}
-    for name in (LOOP, "timed"):
-        for first, last, phase in _stretches(functions[name].body):
-            found.update({(name, line): phase for line in range(first, last + 1)})
+    phases: dict[tuple[str, int], Phase] = {}
+    for name in (LOOP, COLLATION):
+        for first, last, phase in _marked_ranges(functions[name].body):
+            phases.update({(name, line): phase for line in range(first, last + 1)})
     batches = next(node for node in functions[LOOP].body if isinstance(node, ast.For))
-    found[LOOP, batches.lineno] = Phase.FETCH  # until the loader calls its collation
-    return found
+    phases[LOOP, batches.lineno] = Phase.FETCH  # until the loader calls its collation
+    return phases
 
 
-def _stretches(body: list[ast.stmt]) -> Iterator[tuple[int, int, Phase]]:
-    """(first line, last line, phase) of the statements up to each mark; a loop's body by itself."""
+def _marked_ranges(body: list[ast.stmt]) -> Iterator[tuple[int, int, Phase]]:
+    """(first line, last line, phase) of the statements up to each mark; the body of a `for` separately."""
     pending: list[ast.stmt] = []
     for statement in body:
         if isinstance(statement, ast.For):
             pending.clear()
-            yield from _stretches(statement.body)
+            yield from _marked_ranges(statement.body)
             continue
         pending.append(statement)
-        if (phase := _marked(statement)) is not None:
+        if (phase := _marked_phase(statement)) is not None:
             yield pending[0].lineno, statement.end_lineno or statement.lineno, phase
             pending.clear()
 
 
-def _marked(statement: ast.stmt) -> Phase | None:
-    """The phase of `mark(Phase.X)` or `recorder.mark(Phase.X)`."""
+def _marked_phase(statement: ast.stmt) -> Phase | None:
+    """The phase X of a statement `mark(Phase.X)` or `recorder.mark(Phase.X)`; None for any other."""
     if not (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call)):
         return None
     called, arguments = statement.value.func, statement.value.args

@@ -1,24 +1,24 @@
-"""How much of the training a run does."""
+"""Presets: named amounts of training per run."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Preset:
-    """A named amount of work; None means all of it."""
+    """An amount of training; None means no limit."""
 
     batch_size: int = 128
     epochs: int = 1
     steps: int | None = None
     """training steps per epoch"""
     seconds: float | None = None
-    """of training per epoch"""
+    """time limit of the training per epoch"""
     share: float | None = None
-    """an epoch's training ends when its 95 % interval is within +- this share of it"""
+    """training ends when the 95 % interval of the epoch time is within +- this share"""
     train_limit: int | None = None
     test_limit: int | None = None
     fence: str = "none"
-    """none | alternate | all: which training steps wait before each mark"""
+    """none | alternate | all: the training steps that wait before each mark"""
 
 
 PRESETS = {

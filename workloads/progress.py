@@ -1,4 +1,4 @@
-"""tqdm, as in the article, with the running estimate of the full epoch. Part of the loop: phase `logging`."""
+"""The progress bar of the training loop (phase `logging`): tqdm, as in the article, with the estimated epoch time."""
 
 import os
 import sys
@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 
 class Lines:
-    """A stream for output that is not a terminal: tqdm's bar as a plain line, at most every `every` seconds."""
+    """A stream that prints tqdm's bar as plain lines, one per `every` seconds at most, for a log file."""
 
     encoding = "utf-8"
 
@@ -19,18 +19,18 @@ class Lines:
         self._next = clock() + every
 
     def write(self, text: str) -> None:
-        """Take what tqdm draws; keep a drawing only when the next line is due."""
+        """Print the bar that tqdm has drawn, if the next line is due."""
         line = text.strip()
         if line and self._clock() >= self._next:
             print(line, file=self._out, flush=True)
             self._next = self._clock() + self._every
 
     def flush(self) -> None:
-        """Lines are flushed as they are written."""
+        """Do nothing: lines are flushed when they are printed."""
 
 
 class Progress:
-    """One bar per epoch. The same tqdm calls are made wherever the bar is drawn to."""
+    """One bar per epoch. The calls of tqdm do not depend on the stream."""
 
     def __init__(self, label: str, steps: int | None, full_steps: float, stream: Any) -> None:
         self._label, self._steps, self._full_steps, self._stream = label, steps, full_steps, stream
@@ -38,12 +38,12 @@ class Progress:
         self._lr = 0.0
 
     def start(self, lr: float) -> None:
-        """Draw the bar of a new epoch."""
+        """Start the bar of an epoch."""
         self._lr = lr
         self._bar = tqdm(total=self._steps, desc=self._label, leave=False, file=self._stream, dynamic_ncols=True)
 
     def update(self, loss: float, acc: float) -> None:
-        """One more step is done; `loss` and `acc` are the epoch's so far."""
+        """Count one step; `loss` and `acc` are averages over the epoch so far."""
         bar = self._bar
         assert bar is not None, "start() comes first"
         bar.update()
@@ -51,13 +51,13 @@ class Progress:
         bar.set_postfix(loss=loss, acc=acc, lr=self._lr, epoch=f"~{per_step * self._full_steps:.0f}s")
 
     def close(self) -> None:
-        """End the epoch's bar."""
+        """End the bar of the epoch."""
         assert self._bar is not None, "start() comes first"
         self._bar.close()
 
 
 def stream(quiet: bool) -> tuple[str, Any]:
-    """Where the bar goes: (what to call it in the run's conditions, the stream)."""
+    """The stream of the bar: (its name in the run's conditions, the stream)."""
     if quiet:
         return "discarded", open(os.devnull, "w")  # noqa: PTH123 - lives as long as the process
     if sys.stderr.isatty():

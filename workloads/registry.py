@@ -1,58 +1,108 @@
-"""Framework names and what each stands for; an adapter, and with it its framework, is imported when asked for."""
+"""The known frameworks and their capabilities. A framework is imported only when it is built."""
 
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
 
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.workloads import resnet18
 from epoch_gap.workloads.framework import Framework
 
+MAX_SEED = 2**32 - 1
+"""the largest seed of NumPy"""
 
-def _torch(device: str, seed: int, **_: Any) -> Framework:
+
+@dataclass(frozen=True)
+class Options:
+    """Settings of a framework. Raises UserError for a value that no framework takes."""
+
+    device: str = "auto"
+    """auto | cpu | gpu | mps | cuda"""
+    seed: int = 42
+    """of all random generators"""
+    batch_size: int = 128
+    """images of a full batch, the unit of scripted costs"""
+    compiled: bool = False
+    """compile the training step into one function (`--compile`)"""
+    costs: str | None = None
+    """scripted costs, PHASE=MILLISECONDS,... per full batch (`--fake-costs`); None: the adapter's default"""
+    lazy: bool = False
+    """put scripted work off until the next wait (`--fake-lazy`)"""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.seed <= MAX_SEED:
+            raise UserError(f"seed {self.seed} is not 0 to {MAX_SEED}")
+        if self.batch_size < 1:
+            raise UserError(f"batch size {self.batch_size} is not at least 1")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """How to build a framework, and the optional settings that it supports."""
+
+    build: Callable[[Options], Framework]
+    can_compile: bool = False
+    """supports `Options.compiled`"""
+    is_scripted: bool = False
+    """supports `Options.costs` and `Options.lazy`"""
+
+
+def _torch(options: Options) -> Framework:
     from epoch_gap.workloads.adapters.torch_resnet import TorchResNet
 
-    return TorchResNet(device, seed)
+    return TorchResNet(options.device, options.seed)
 
 
-def _lucid(device: str, seed: int, **_: Any) -> Framework:
+def _lucid(options: Options) -> Framework:
     from epoch_gap.workloads.adapters.lucid_resnet import LucidResNet
 
-    return LucidResNet(device, seed)
+    return LucidResNet(options.device, options.seed)
 
 
-def _mlx(device: str, seed: int, *, compiled: bool = False, **_: Any) -> Framework:
+def _mlx(options: Options) -> Framework:
     from epoch_gap.workloads.adapters.mlx_resnet import MlxResNet
 
-    return MlxResNet(device, seed, compiled)
+    return MlxResNet(options.device, options.seed, options.compiled)
 
 
-def _fake(device: str, seed: int, *, batch_size: int, costs: str, lazy: bool, **_: Any) -> Framework:
-    from epoch_gap.workloads.adapters.fake import Fake
+def _fake(options: Options) -> Framework:
+    from epoch_gap.workloads.adapters.fake import DEFAULT_COSTS, Fake
 
-    if device not in ("auto", "cpu"):
-        raise UserError(f"fake has no device {device!r}; choose auto or cpu")
-    return Fake(seed, batch_size, costs, lazy)
+    if options.device not in ("auto", "cpu"):
+        raise UserError(f"fake has no device {options.device!r}; choose auto or cpu")
+    costs = DEFAULT_COSTS if options.costs is None else options.costs
+    return Fake(options.seed, options.batch_size, costs, options.lazy)
 
 
-FRAMEWORKS: dict[str, Callable[..., Framework]] = {
-    "lucid": _lucid,
-    "torch": _torch,
-    "mlx": _mlx,
-    "fake": _fake,
+FRAMEWORKS: dict[str, Entry] = {
+    "lucid": Entry(_lucid),
+    "torch": Entry(_torch),
+    "mlx": Entry(_mlx, can_compile=True),
+    "fake": Entry(_fake, is_scripted=True),
 }
 
 
-def build(name: str, device: str, seed: int, **script: Any) -> Framework:
-    """Set up a framework; `script` holds what only some take (batch_size, costs, lazy, compiled).
+def build(name: str, options: Options) -> Framework:
+    """Build the framework `name`.
 
-    Raises UserError for an unknown name, device or version, or a network that is not the one compared.
+    Raises UserError for an unknown name, for an option, device or version that the framework does not support, and
+    for a network other than ResNet-18.
     """
     if name not in FRAMEWORKS:
         raise UserError(f"no framework {name!r}; choose one of: {', '.join(FRAMEWORKS)}")
-    if script.get("compiled") and FRAMEWORKS[name] is not _mlx:
-        raise UserError(f"--compile is for mlx; {name} has no compiled step")
-    framework = FRAMEWORKS[name](device, seed, **script)
-    found, expected = framework.parameter_count(), resnet18.parameter_count()
-    if found != expected:
-        raise UserError(f"{name} built {found} parameters where ResNet-18 has {expected}: not the same network")
+    _refuse_unsupported(name, options)
+    framework = FRAMEWORKS[name].build(options)
+    parameters, expected = framework.parameter_count(), resnet18.parameter_count()
+    if parameters != expected:
+        raise UserError(f"{name} built a network of {parameters} parameters; ResNet-18 has {expected}")
     return framework
+
+
+def _refuse_unsupported(name: str, options: Options) -> None:
+    entry = FRAMEWORKS[name]
+    if options.compiled and not entry.can_compile:
+        able = ", ".join(other for other, e in FRAMEWORKS.items() if e.can_compile)
+        raise UserError(f"--compile: {name} cannot compile its step; frameworks that can: {able}")
+    if (options.costs is not None or options.lazy) and not entry.is_scripted:
+        scripted = ", ".join(other for other, e in FRAMEWORKS.items() if e.is_scripted)
+        option = "--fake-lazy" if options.costs is None else "--fake-costs"
+        raise UserError(f"{option}: {name} has no scripted costs; frameworks that have: {scripted}")

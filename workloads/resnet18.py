@@ -1,7 +1,7 @@
-"""What every adapter trains: ResNet-18 for 32x32 images and its hyper-parameters, as data.
+"""The network that every adapter trains, as data: ResNet-18 for 32x32 images, and its hyper-parameters.
 
-The article's network: the ImageNet stem is replaced by Conv3x3(3, 64, stride 1, padding 1, no bias) + BN + ReLU,
-and the max pooling by the identity.
+As in the article, Conv3x3(3, 64, stride 1, padding 1, no bias) + BN + ReLU replaces the ImageNet stem, and the
+identity replaces the max pooling.
 """
 
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from epoch_gap.profiler.drilldown.roofline import Layer
-from epoch_gap.profiler.drilldown.spans import Family
+from epoch_gap.profiler.drilldown.spans import OperatorCategory
 
 CLASSES = 10
 IMAGE_CHANNELS = 3
@@ -20,7 +20,7 @@ BLOCKS_PER_STAGE = 2
 
 
 class Conv(NamedTuple):
-    """One convolution without bias, followed by a batch normalisation of `out` channels."""
+    """One convolution without bias, followed by batch normalisation of `out` channels."""
 
     name: str
     inputs: int
@@ -52,7 +52,7 @@ TORCH_SCHEDULE = StepLR(step_size=10, gamma=0.1)
 
 
 def convolutions() -> Iterator[Conv]:
-    """Every convolution from the image to the last block, shortcuts included."""
+    """All convolutions from the image to the last block, shortcuts included."""
     yield Conv("stem", IMAGE_CHANNELS, STEM_CHANNELS, 3, 1)
     inputs = STEM_CHANNELS
     for stage, (channels, stage_stride) in enumerate(STAGES, start=1):
@@ -66,62 +66,62 @@ def convolutions() -> Iterator[Conv]:
 
 
 def blocks() -> dict[str, dict[str, Conv]]:
-    """The residual blocks by name: conv1, conv2 and, where the shape changes, downsample."""
-    found: dict[str, dict[str, Conv]] = {}
-    _, *rest = convolutions()
-    for conv in rest:
-        block, _, place = conv.name.rpartition(".")
-        found.setdefault(block, {})[place] = conv
-    return found
+    """The convolutions of each residual block: conv1, conv2 and, if the shape changes, downsample."""
+    blocks: dict[str, dict[str, Conv]] = {}
+    _, *in_blocks = convolutions()
+    for conv in in_blocks:
+        block, _, position = conv.name.rpartition(".")
+        blocks.setdefault(block, {})[position] = conv
+    return blocks
 
 
 SIDE = 32
-"""of an image, pixels"""
+"""rows and columns of an image, in pixels"""
 
 
 def layers() -> Iterator[Layer]:
-    """Every layer in the order of computation."""
+    """All layers in the order of computation."""
     stem = next(convolutions())
     yield from _convolution("stem.conv", "stem.bn", stem, SIDE)
-    yield _elementwise("stem.relu", Family.ACTIVATION, stem.out * SIDE**2)
+    yield _elementwise("stem.relu", OperatorCategory.ACTIVATION, stem.out * SIDE**2)
     side = SIDE
     for block, convs in blocks().items():
         first, second = convs["conv1"], convs["conv2"]
         out = side // first.stride
         numbers = second.out * out**2
         yield from _convolution(f"{block}.conv1", f"{block}.bn1", first, side)
-        yield _elementwise(f"{block}.relu1", Family.ACTIVATION, numbers)
+        yield _elementwise(f"{block}.relu1", OperatorCategory.ACTIVATION, numbers)
         yield from _convolution(f"{block}.conv2", f"{block}.bn2", second, out)
         if "downsample" in convs:
             name = f"{block}.downsample"
             yield from _convolution(f"{name}.conv", f"{name}.bn", convs["downsample"], side)
-        yield _elementwise(f"{block}.add", Family.ELEMENTWISE, numbers)
-        yield _elementwise(f"{block}.relu2", Family.ACTIVATION, numbers)
+        yield _elementwise(f"{block}.add", OperatorCategory.ELEMENTWISE, numbers)
+        yield _elementwise(f"{block}.relu2", OperatorCategory.ACTIVATION, numbers)
         side = out
     channels = STAGES[-1][0]
     numbers, products = channels * side**2, 2 * channels * CLASSES
-    yield Layer("pool", Family.POOLING, numbers, numbers, numbers + channels, 0)
-    yield Layer("fc", Family.LINEAR, products, 2 * products, channels + CLASSES, (channels + 1) * CLASSES)
-    yield Layer("loss", Family.LOSS, 5 * CLASSES, 2 * CLASSES, 2 * CLASSES, 0)
+    yield Layer("pool", OperatorCategory.POOLING, numbers, numbers, numbers + channels, 0)
+    yield Layer("fc", OperatorCategory.LINEAR, products, 2 * products, channels + CLASSES, (channels + 1) * CLASSES)
+    yield Layer("loss", OperatorCategory.LOSS, 5 * CLASSES, 2 * CLASSES, 2 * CLASSES, 0)
 
 
 def _convolution(name: str, norm: str, conv: Conv, side: int) -> Iterator[Layer]:
-    """A convolution of images of `side` pixels, and its batch normalisation (eight operations a number)."""
+    """A convolution of `side` x `side` inputs, and its batch normalisation (eight operations per number)."""
     numbers = conv.out * (side // conv.stride) ** 2
     weights = conv.inputs * conv.out * conv.kernel**2
     flops = 2 * numbers * conv.inputs * conv.kernel**2
     backward = flops if conv.inputs == IMAGE_CHANNELS else 2 * flops  # images need no gradient
-    yield Layer(name, Family.CONVOLUTION, flops, backward, conv.inputs * side**2 + numbers, weights)
-    yield Layer(norm, Family.NORMALISATION, 8 * numbers, 8 * numbers, 2 * numbers, 2 * conv.out)
+    yield Layer(name, OperatorCategory.CONVOLUTION, flops, backward, conv.inputs * side**2 + numbers, weights)
+    yield Layer(norm, OperatorCategory.NORMALISATION, 8 * numbers, 8 * numbers, 2 * numbers, 2 * conv.out)
 
 
-def _elementwise(name: str, family: Family, numbers: int) -> Layer:
-    """One operation a number; an addition hands its gradient on."""
-    adds = family is Family.ELEMENTWISE
-    return Layer(name, family, numbers, 0 if adds else numbers, (3 if adds else 2) * numbers, 0)
+def _elementwise(name: str, category: OperatorCategory, numbers: int) -> Layer:
+    """One operation per number; an addition passes its gradient on unchanged."""
+    adds = category is OperatorCategory.ELEMENTWISE
+    return Layer(name, category, numbers, 0 if adds else numbers, (3 if adds else 2) * numbers, 0)
 
 
 def parameter_count() -> int:
-    """Trainable numbers: kernels, a scale and a shift per normalised channel, and the linear layer."""
+    """The number of trainable parameters: kernels, scale and shift per normalised channel, and the linear layer."""
     convs = sum(c.inputs * c.out * c.kernel**2 + 2 * c.out for c in convolutions())
     return convs + (STAGES[-1][0] + 1) * CLASSES

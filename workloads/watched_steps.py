@@ -1,69 +1,94 @@
-"""A few training steps with nothing watched, then as many watched: what a drill-down is made of."""
+"""Training steps for a drill-down: the first ones without watching, then as many with it."""
 
 import io
 import sys
-from contextlib import AbstractContextManager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from epoch_gap.profiler.drilldown.spans import Spans
 from epoch_gap.profiler.recording.fencing import POLICIES
-from epoch_gap.profiler.recording.recorder import Discard, Recorder, Step
+from epoch_gap.profiler.recording.recorder import Recorder
+from epoch_gap.profiler.recording.records import DiscardingSink, Step
 from epoch_gap.workloads import loop
 from epoch_gap.workloads.cifar10.load import Cifar10
-from epoch_gap.workloads.framework import Framework
+from epoch_gap.workloads.framework import Framework, Watch
 from epoch_gap.workloads.progress import Progress
 
 WARM_UP = 2
-"""steps before"""
+"""steps before the first that counts"""
 
 
-@dataclass
-class Watched:
-    """Decides when watching begins and when all is done; see `loop.Enough`."""
+@dataclass(frozen=True)
+class WatchedSteps:
+    """Fenced steps of one training, without and with watching."""
 
-    framework: Framework
-    watching: AbstractContextManager[None]
     spans: Spans
-    steps: int
+    """of the watched steps"""
     plain: list[Step] = field(default_factory=list)
-    """fenced steps with nothing watched"""
     watched: list[Step] = field(default_factory=list)
 
+    @property
+    def slowdown(self) -> float:
+        """The time of a watched step over that of a plain one."""
+        return sum(step.wall_ns for step in self.watched) / sum(step.wall_ns for step in self.plain)
+
+
+@dataclass(frozen=True)
+class _PlainThenWatched:
+    """A stopping rule that collects steps and watches the second half of them.
+
+    It enters the watching between two steps; the owner of `watching` leaves it, whether or not a step raises.
+    """
+
+    steps: int
+    """plain steps, and as many watched ones"""
+    watch: Watch
+    watching: ExitStack
+    collected: WatchedSteps
+
     def __call__(self, step: Step) -> bool:
-        """Sort `step` in; open or close the watching where its turn has come."""
+        """Collect `step`; start or end the watching; whether all steps are done."""
         taken = step.index + 1
         if taken > WARM_UP + self.steps:
-            self.watched.append(step)
-            self.spans.end_step()
+            self.collected.watched.append(step)
+            self.collected.spans.end_step()
         elif taken > WARM_UP:
-            self.plain.append(step)
+            self.collected.plain.append(step)
         if taken == WARM_UP + self.steps:
-            self.watching.__enter__()
-        done = len(self.watched) == self.steps
+            self.watching.enter_context(self.watch(self.collected.spans))
+        done = taken == WARM_UP + 2 * self.steps
         if done:
-            self.watching.__exit__(None, None, None)
+            self.watching.close()  # evaluation is not watched
         return done
 
 
 def images_needed(batch_size: int, steps: int) -> int:
-    """Training images of a drill-down."""
+    """Training images for `steps` plain steps and as many watched ones."""
     return batch_size * (WARM_UP + 2 * steps)
 
 
-def watch(data: Cifar10, batch_size: int, seen: Watched, quiet: bool) -> None:
-    """Train `WARM_UP` fenced steps, then as many as `seen` asks for without and with watching."""
-    framework = seen.framework
+def train(
+    framework: Framework, data: Cifar10, batch_size: int, steps: int, watch: Watch, quiet: bool
+) -> WatchedSteps:
+    """Train `WARM_UP` fenced steps, then `steps` steps without `watch` and as many with it."""
     recorder = Recorder(
-        framework.phases, Discard(), schedule=POLICIES["all"], wait=framework.wait, charged_to=framework.charged_to
+        framework.phases,
+        DiscardingSink(),
+        schedule=POLICIES["all"],
+        wait=framework.wait,
+        charged_to=framework.charged_to,
     )
-    seen.spans.mark = lambda phase: recorder.mark(phase)  # another one from step to step
-    total = WARM_UP + 2 * seen.steps
-    loop.train(
-        framework,
-        framework.loader(data.x_train, data.y_train, batch_size, True, loop.timed_collate(recorder)),
-        framework.loader(data.x_test, data.y_test, batch_size, False, lambda collate: collate),
-        recorder,
-        Progress(framework.name, total, total, io.StringIO() if quiet else sys.stderr),
-        epochs=1,
-        enough=seen,
-    )
+    collected = WatchedSteps(Spans())
+    collected.spans.mark = lambda phase: recorder.mark(phase)  # the recorder's mark changes from step to step
+    total = WARM_UP + 2 * steps
+    with ExitStack() as watching:
+        loop.train(
+            framework,
+            framework.loader(data.x_train, data.y_train, batch_size, True, loop.timed_collate(recorder)),
+            framework.loader(data.x_test, data.y_test, batch_size, False, lambda collate: collate),
+            recorder,
+            Progress(framework.name, total, total, io.StringIO() if quiet else sys.stderr),
+            epochs=1,
+            should_stop=_PlainThenWatched(steps, watch, watching, collected),
+        )
+    return collected

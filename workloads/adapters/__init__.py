@@ -1,1 +1,1 @@
-"""One adapter per framework, with its span collectors; each imports its own framework only."""
+"""One adapter per framework, and the times of its layers; each imports its own framework only."""

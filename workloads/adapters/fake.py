@@ -1,19 +1,20 @@
-"""A scripted framework with known costs: busy-waits, so that every report can be checked against the truth."""
+"""A scripted framework with known costs, by busy-waiting: tests check reports against the script."""
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from epoch_gap.profiler.drilldown.spans import Direction, Family, Spans
+from epoch_gap.profiler.drilldown.spans import Direction
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.recording.recorder import Clock
 from epoch_gap.workloads import resnet18
-from epoch_gap.workloads.framework import LOGGING_CLOCK, Batch, Collate, Images, Labels, seed_python
+from epoch_gap.workloads.adapters.fake_spans import FakeLayerTimings
+from epoch_gap.workloads.framework import LOGGING_CLOCK, Batch, Collate, Images, Labels, WrapCollate, seed_python
 
 DEFAULT_COSTS = "fetch=1,collate=2,to_device=1,forward=10,backward=20,step=5,metrics=1,evaluate=8"
 _LAZY = frozenset({Phase.MATERIALIZE, Phase.FLUSH})
@@ -23,8 +24,8 @@ _SCRIPTABLE = frozenset(Phase) - {Phase.LOGGING, Phase.OTHER, Phase.COMPILED}
 class Fake:
     """Spends `costs` milliseconds per full batch in each phase; a smaller batch costs in proportion.
 
-    A lazy fake only notes the work of forward and backward, and does it at the next wait: in `materialize`,
-    `step` or `metrics`. What each step owes to `flush` waits longer: for a fence, or for the end of the epoch.
+    A lazy fake puts off the work of forward and backward until the next wait: `materialize`, `step` or `metrics`.
+    The cost of `flush` accumulates over the steps until a fence or the end of the epoch.
     """
 
     name = "fake"
@@ -55,20 +56,15 @@ class Fake:
         self._images = batch_size
         self._steps = 0
         self._evaluating = False
-        self._spans: Spans | None = None
+        self.layer_timings = FakeLayerTimings(self._compute)
 
     def parameter_count(self) -> int:
         return resnet18.parameter_count()
 
     def loader(
-        self,
-        images: Images,
-        labels: Labels,
-        batch_size: int,
-        shuffle: bool,
-        around: Callable[[Collate], Collate],
+        self, images: Images, labels: Labels, batch_size: int, shuffle: bool, wrap_collate: WrapCollate
     ) -> Iterable[Batch]:
-        return _Loader(self, len(labels), batch_size, around(self._collate))
+        return _Loader(self, len(labels), batch_size, wrap_collate(self._collate))
 
     def train(self) -> None:
         pass
@@ -82,8 +78,8 @@ class Fake:
         self.spend(Phase.ZERO_GRAD)
 
     def forward(self, inputs: int, targets: int) -> tuple[float, float]:
-        with self._watched(Direction.FORWARD):
-            self._ask(Phase.FORWARD)
+        with self.layer_timings.span(Direction.FORWARD):
+            self._request(Phase.FORWARD)
         if self._evaluating:
             self.spend(Phase.EVALUATE)
         loss = 0.2 + 2.1 * math.exp(-self._steps / 40)
@@ -94,8 +90,8 @@ class Fake:
         self.spend(Phase.MATERIALIZE)
 
     def backward(self, loss: float) -> None:
-        with self._watched(Direction.BACKWARD):
-            self._ask(Phase.BACKWARD)
+        with self.layer_timings.span(Direction.BACKWARD):
+            self._request(Phase.BACKWARD)
 
     def step(self) -> None:
         self._compute()
@@ -112,8 +108,10 @@ class Fake:
     @contextmanager
     def evaluating(self) -> Iterator[None]:
         self._evaluating = True
-        yield
-        self._evaluating = False
+        try:
+            yield
+        finally:
+            self._evaluating = False
 
     def end_epoch(self) -> None:
         pass
@@ -122,54 +120,28 @@ class Fake:
         self.spend(Phase.CHECKPOINT)
         path.write_text(f"{self._steps}\n")
 
-    @contextmanager
-    def layers(self, spans: Spans) -> Iterator[None]:
-        """One layer, `fc`, takes all of forward and backward."""
-        self._spans = spans
-        yield
-        self._spans = None
-
-    def operators(self, spans: Spans) -> AbstractContextManager[None]:
-        return self.layers(spans)
-
-    def family(self, operator: str) -> Family:
-        return Family.LINEAR
-
-    def ceilings(self) -> dict[str, float]:
-        return {}
-
     def describe(self) -> dict[str, Any]:
         script = ",".join(f"{phase}={ms:g}" for phase, ms in self.costs.items())
         return {"script": script, "execution": "lazy" if self._lazy else "eager", "schedule": "none"}
 
     def wait(self) -> None:
-        """Do all the work that was asked for and not done."""
+        """Do all the work that was put off."""
         self._compute()
         owed, self._state_ms = self._state_ms, 0.0
         self._spin(owed)
 
     def _compute(self) -> None:
-        """Do what the loss and the parameters need."""
+        """Do the work that the loss and the parameters depend on."""
         owed, self._owed_ms = self._owed_ms, 0.0
         self._spin(owed)
 
     def spend(self, phase: Phase) -> None:
-        """Busy-wait what the script says for `phase`, in proportion to the batch; evaluating is one phase."""
+        """Busy-wait for the scripted cost of `phase`; during evaluation only `evaluate` has a cost."""
         if self._evaluating and phase is not Phase.EVALUATE:
             return
         self._spin(self._cost_ms(phase))
 
-    @contextmanager
-    def _watched(self, direction: Direction) -> Iterator[None]:
-        """A watched layer waits for its result."""
-        if self._spans is not None:
-            self._spans.open(direction, "fc")
-        yield
-        if self._spans is not None:
-            self._compute()
-            self._spans.close()
-
-    def _ask(self, phase: Phase) -> None:
+    def _request(self, phase: Phase) -> None:
         if self._lazy and not self._evaluating:
             self._owed_ms += self._cost_ms(phase)
         else:
@@ -230,7 +202,9 @@ def parse_costs(text: str) -> Mapping[Phase, float]:
             phase, ms = Phase(name.strip()), float(value)
         except ValueError:
             raise UserError(f"--fake-costs: {item!r} is not PHASE=MILLISECONDS") from None
-        if phase not in _SCRIPTABLE or not 0 <= ms <= 60_000:
-            raise UserError(f"--fake-costs: {item!r}: the phase cannot be scripted, or not 0 to 60000 ms")
+        if phase not in _SCRIPTABLE:
+            raise UserError(f"--fake-costs: {item!r}: {phase} cannot be scripted")
+        if not 0 <= ms <= 60_000:
+            raise UserError(f"--fake-costs: {item!r}: a cost is 0 to 60000 ms")
         costs[phase] = ms
     return costs

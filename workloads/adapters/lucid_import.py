@@ -1,8 +1,7 @@
 """Import Lucid 2.x on Python 3.12 and 3.13.
 
-Lucid 2.11 to 2.16 are written for Python 3.14, where annotations are evaluated only when asked for. Before 3.14
-the same modules raise NameError on import. Compiling them, and nothing else, with the `annotations` future flag
-gives them what they expect.
+Lucid 2.11 to 2.16 are written for Python 3.14, which evaluates annotations on access. Before 3.14 the same modules
+raise NameError on import. An import hook compiles them, and no other module, with the `annotations` future flag.
 """
 
 import __future__
@@ -21,7 +20,7 @@ PACKAGE, DISTRIBUTION, MAJOR = "lucid", "lucid-dl", "2"
 
 
 class _LazyAnnotations(SourceFileLoader):
-    # The bases disagree on this method's signature, so no override pleases both.
+    # The base classes disagree on the signature of this method.
     @staticmethod
     def source_to_code(data: Any, path: Any = "<string>") -> CodeType:  # type: ignore[override]
         flag = __future__.annotations.compiler_flag
@@ -45,12 +44,12 @@ class _Finder(MetaPathFinder):
 
 
 def prepare() -> None:
-    """Make `import lucid` work. Raises UserError where it is missing or of another generation than 2.x."""
+    """Make `import lucid` work. Raises UserError if Lucid is missing or not 2.x."""
     try:
-        found = version(DISTRIBUTION)
+        installed = version(DISTRIBUTION)
     except PackageNotFoundError:
         raise UserError(f"{DISTRIBUTION} is not installed; run `make setup`") from None
-    if found.partition(".")[0] != MAJOR:
-        raise UserError(f"{DISTRIBUTION} {found} is another engine and is not supported; install {DISTRIBUTION} 2.x")
+    if installed.partition(".")[0] != MAJOR:
+        raise UserError(f"{DISTRIBUTION} {installed} is not supported; install {DISTRIBUTION} 2.x")
     if sys.version_info < (3, 14) and not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())

@@ -1,21 +1,20 @@
 """Lucid: its resnet_18 with the article's stem, its DataLoader over NumPy arrays, its loop body."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from epoch_gap.profiler.drilldown.spans import Family, Spans
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.workloads import resnet18
 from epoch_gap.workloads.adapters.lucid_import import DISTRIBUTION, prepare
 from epoch_gap.workloads.adapters.numpy_loader import NumpyDataset, numpy_collate
-from epoch_gap.workloads.framework import LOGGING_CLOCK, Batch, Collate, Images, Labels, Tensor, seed_python
+from epoch_gap.workloads.framework import LOGGING_CLOCK, Batch, Images, Labels, Tensor, WrapCollate, seed_python
 
-prepare()  # before anything of Lucid is imported: hence E402 below
+prepare()  # before the first import of Lucid: hence E402 below
 
 import lucid  # noqa: E402
 import lucid.models  # noqa: E402
@@ -24,11 +23,11 @@ import lucid.optim.lr_scheduler  # noqa: E402
 import mlx.core as mx  # noqa: E402
 from lucid import nn  # noqa: E402
 
-from epoch_gap.workloads.adapters import lucid_spans  # noqa: E402
+from epoch_gap.workloads.adapters.lucid_spans import LucidLayerTimings  # noqa: E402
 
 
 class LucidResNet:
-    """The article's Lucid side on `cpu` (NumPy) or `gpu` (MLX: Metal, or its CPU backend elsewhere)."""
+    """The article's Lucid training on `cpu` (NumPy) or `gpu` (MLX: Metal, or its CPU backend elsewhere)."""
 
     name = "lucid"
     title = "Lucid"
@@ -58,7 +57,7 @@ class LucidResNet:
         self._schedule = lucid.optim.lr_scheduler.StepLR(
             self._optimizer, resnet18.LUCID_SCHEDULE.step_size, resnet18.LUCID_SCHEDULE.gamma
         )
-
+        self.layer_timings = LucidLayerTimings(self.model)
         self._batch: tuple[Tensor, ...] = ()
 
     @property
@@ -69,16 +68,11 @@ class LucidResNet:
         return int(self.model.count_parameters())
 
     def loader(
-        self,
-        images: Images,
-        labels: Labels,
-        batch_size: int,
-        shuffle: bool,
-        around: Callable[[Collate], Collate],
+        self, images: Images, labels: Labels, batch_size: int, shuffle: bool, wrap_collate: WrapCollate
     ) -> Iterable[Batch]:
         dataset = NumpyDataset(images, labels)
         loader: Iterable[Batch] = lucid.data.DataLoader(
-            dataset, batch_size, shuffle=shuffle, collate_fn=around(numpy_collate)
+            dataset, batch_size, shuffle=shuffle, collate_fn=wrap_collate(numpy_collate)
         )
         return loader
 
@@ -124,9 +118,9 @@ class LucidResNet:
     def wait(self) -> None:
         if self.device == "gpu":
             tensors = [*self._batch, *self.model.parameters(), *self.model.buffers()]
-            state = [value for values in self._optimizer.state.values() for value in values.values()]
-            wanted = [*(t.data for t in tensors), *(t.grad for t in tensors), *state]
-            mx.eval([array for array in wanted if isinstance(array, mx.array)])
+            state = [value for per_tensor in self._optimizer.state.values() for value in per_tensor.values()]
+            values = [*(t.data for t in tensors), *(t.grad for t in tensors), *state]
+            mx.eval([value for value in values if isinstance(value, mx.array)])
             mx.synchronize()
 
     def end_epoch(self) -> None:
@@ -134,18 +128,6 @@ class LucidResNet:
 
     def save(self, path: Path) -> None:
         lucid.save(self.model.state_dict(), path)
-
-    def layers(self, spans: Spans) -> AbstractContextManager[None]:
-        return lucid_spans.layers(self.model, spans)
-
-    def operators(self, spans: Spans) -> AbstractContextManager[None]:
-        return lucid_spans.layers(self.model, spans)
-
-    def family(self, operator: str) -> Family:
-        return lucid_spans.FAMILIES.get(operator, Family.OTHER)
-
-    def ceilings(self) -> dict[str, float]:
-        return {}
 
     def describe(self) -> dict[str, Any]:
         backend = "NumPy" if self.device == "cpu" else f"MLX {version('mlx')}, {mx.default_device()}"

@@ -1,49 +1,80 @@
 """Times of Lucid's layers and operators: module hooks, and the two places where Lucid runs an operation."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import mlx.core as mx
 from lucid._backend.core import BackwardOperation, Operation
 
-from epoch_gap.profiler.drilldown.spans import Direction, Family, Spans
+from epoch_gap.profiler.drilldown.spans import Direction, OperatorCategory, Spans
 
 NETWORK = "network"
 LOSS = "cross_entropy_kernel"
-FAMILIES = {
-    "conv_nd_kernel": Family.CONVOLUTION, "batch_norm_kernel": Family.NORMALISATION, "maximum": Family.ACTIVATION,
-    "pool_nd_kernel": Family.POOLING, "matmul": Family.LINEAR, LOSS: Family.LOSS, "add": Family.ELEMENTWISE,
-}  # fmt: skip
+CATEGORIES = {
+    "conv_nd_kernel": OperatorCategory.CONVOLUTION,
+    "batch_norm_kernel": OperatorCategory.NORMALISATION,
+    "maximum": OperatorCategory.ACTIVATION,
+    "pool_nd_kernel": OperatorCategory.POOLING,
+    "matmul": OperatorCategory.LINEAR,
+    LOSS: OperatorCategory.LOSS,
+    "add": OperatorCategory.ELEMENTWISE,
+}
 """by the class of the operation"""
 
 
-@contextmanager
-def layers(model: Any, spans: Spans) -> Iterator[None]:
-    """Report every layer of Lucid's resnet_18, and each operator in it, to `spans`; on MLX each waits for its result.
+class LucidLayerTimings:
+    """`LayerTimings` of Lucid's resnet_18. The spans of a layer name its operators."""
 
-    Lucid's `Operation.__call__` runs an operator going forward, `BackwardOperation.__call__` one going backward.
-    """
-    removers: list[Callable[[], None]] = []
-    for path, module in _walk(model, ""):
-        name = _canonical(path, bool(module._modules), hasattr(module, "conv2"))
-        if name is not None:
-            removers.append(module.register_forward_pre_hook(_opening(spans, name)))
-            removers.append(module.register_forward_hook(lambda module, args, output: _closing(spans, output)))
-    forward, backward = Operation.__call__, BackwardOperation.__call__
+    operators = None
+    peak_rates = None
 
-    def timed_forward(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def __init__(self, model: Any) -> None:
+        self._model = model
+
+    @contextmanager
+    def layers(self, spans: Spans) -> Iterator[None]:
+        """Layers and their operators; on MLX each operator waits for its result.
+
+        Lucid runs an operator's forward pass in `Operation.__call__`, its backward pass in
+        `BackwardOperation.__call__`.
+        """
+        with ExitStack() as restore:
+            for path, module in _walk(self._model, ""):
+                name = _canonical(path, bool(module._modules), hasattr(module, "conv2"))
+                if name is not None:
+                    restore.callback(module.register_forward_pre_hook(_opening(spans, name)))
+                    restore.callback(module.register_forward_hook(lambda module, args, output: _close(spans, output)))
+            for owner, timed in ((Operation, _timed_forward), (BackwardOperation, _timed_backward)):
+                restore.callback(setattr, owner, "__call__", owner.__call__)
+                owner.__call__ = timed(owner.__call__, spans)
+            yield
+
+    def category(self, operator: str) -> OperatorCategory:
+        return CATEGORIES.get(operator, OperatorCategory.OTHER)
+
+
+def _timed_forward(forward: Callable[..., Any], spans: Spans) -> Callable[..., Any]:
+    """`Operation.__call__` with a span around the operators of layers."""
+
+    def timed(self: Any, *args: Any, **kwargs: Any) -> Any:
         operator = type(self).__name__
         layer = "loss" if operator == LOSS else spans.layer
-        if not layer:  # the optimizer's, or the metrics'
+        if not layer:  # an operator of the optimizer or the metrics
             return forward(self, *args, **kwargs)
         self.profiled_layer = layer
         spans.open(Direction.FORWARD, layer, operator)
         result = forward(self, *args, **kwargs)
-        _closing(spans, result)
+        _close(spans, result)
         return result
 
-    def timed_backward(self: Any) -> None:
+    return timed
+
+
+def _timed_backward(backward: Callable[[Any], None], spans: Spans) -> Callable[[Any], None]:
+    """`BackwardOperation.__call__` with a span, in the layer of the operator's forward pass."""
+
+    def timed(self: Any) -> None:
         operation = self.forward_op_ref() if self.forward_op_ref is not None else None
         if operation is None:
             backward(self)
@@ -54,13 +85,7 @@ def layers(model: Any, spans: Spans) -> Iterator[None]:
         _evaluate([tensor.grad for tensor in inputs if tensor is not None])
         spans.close()
 
-    Operation.__call__, BackwardOperation.__call__ = timed_forward, timed_backward
-    try:
-        yield
-    finally:
-        Operation.__call__, BackwardOperation.__call__ = forward, backward
-        for remove in removers:
-            remove()
+    return timed
 
 
 def _walk(module: Any, path: str) -> Iterator[tuple[str, Any]]:
@@ -70,13 +95,14 @@ def _walk(module: Any, path: str) -> Iterator[tuple[str, Any]]:
 
 
 def _opening(spans: Spans, name: str) -> Callable[[Any, Any], None]:
-    def opening(module: Any, args: Any) -> None:
+    def open_span(module: Any, args: Any) -> None:
         spans.open(Direction.FORWARD, name)
 
-    return opening
+    return open_span
 
 
-def _closing(spans: Spans, output: Any) -> None:
+def _close(spans: Spans, output: Any) -> None:
+    """Wait for an output on MLX, then close the innermost span."""
     results = output if isinstance(output, tuple) else (output,)
     _evaluate([getattr(result, "data", None) for result in results])
     spans.close()
@@ -87,7 +113,7 @@ def _evaluate(arrays: list[Any]) -> None:
 
 
 def _canonical(path: str, has_children: bool, is_block: bool) -> str | None:
-    """`stem.0` -> `stem.conv`, a block -> its addition, `avgpool` -> `pool`; None for what is no layer."""
+    """`stem.0` -> `stem.conv`, a block -> its addition, `avgpool` -> `pool`; None for a module that is no layer."""
     if not path:
         return NETWORK
     if is_block:
@@ -95,8 +121,12 @@ def _canonical(path: str, has_children: bool, is_block: bool) -> str | None:
     if has_children or path == "maxpool":
         return None
     names = {
-        "stem.0": "stem.conv", "stem.1": "stem.bn", "stem.2": "stem.relu", "avgpool": "pool",
-        "downsample.0": "downsample.conv", "downsample.1": "downsample.bn",
-    }  # fmt: skip
-    end = next((name for name in names if path.endswith(name)), None)
-    return path.removesuffix(end) + names[end] if end else path
+        "stem.0": "stem.conv",
+        "stem.1": "stem.bn",
+        "stem.2": "stem.relu",
+        "avgpool": "pool",
+        "downsample.0": "downsample.conv",
+        "downsample.1": "downsample.bn",
+    }
+    suffix = next((name for name in names if path.endswith(name)), None)
+    return path.removesuffix(suffix) + names[suffix] if suffix else path

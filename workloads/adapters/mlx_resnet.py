@@ -1,7 +1,7 @@
-"""Native MLX: the article's network built from mlx.nn, for telling Lucid's own time from MLX's."""
+"""Native MLX: the article's network built from mlx.nn, to separate the time of Lucid from that of MLX."""
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,12 @@ import mlx.nn as nn
 from mlx.optimizers import Adam
 from mlx.utils import tree_flatten, tree_map
 
-from epoch_gap.profiler.drilldown.spans import Family, Spans
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.workloads import resnet18
-from epoch_gap.workloads.adapters import mlx_spans
-from epoch_gap.workloads.adapters.mlx_spans import LOSS, Run
+from epoch_gap.workloads.adapters.mlx_spans import LOSS, MlxLayerTimings, RunLayer, run_unwatched
 from epoch_gap.workloads.adapters.numpy_loader import NumpyDataset, ShuffledBatches, numpy_collate
-from epoch_gap.workloads.framework import LOGGING_CLOCK, Batch, Collate, Images, Labels, Tensor, seed_python
+from epoch_gap.workloads.framework import LOGGING_CLOCK, Batch, Images, Labels, Tensor, WrapCollate, seed_python
 
 
 class _Block(nn.Module):  # type: ignore[misc]
@@ -32,7 +30,7 @@ class _Block(nn.Module):  # type: ignore[misc]
         shortcut = convs.get("downsample")
         self.downsample = [_conv(shortcut), nn.BatchNorm(shortcut.out)] if shortcut else []
 
-    def __call__(self, x: mx.array, run: Run) -> mx.array:
+    def __call__(self, x: mx.array, run: RunLayer) -> mx.array:
         y = run(f"{self.name}.bn1", self.bn1, run(f"{self.name}.conv1", self.conv1, x))
         y = run(f"{self.name}.relu1", nn.relu, y)
         y = run(f"{self.name}.bn2", self.bn2, run(f"{self.name}.conv2", self.conv2, y))
@@ -50,10 +48,10 @@ class _ResNet(nn.Module):  # type: ignore[misc]
         self.conv1, self.bn1 = _conv(stem), nn.BatchNorm(stem.out)
         self.blocks = [_Block(name, convs) for name, convs in resnet18.blocks().items()]
         self.fc = nn.Linear(resnet18.STAGES[-1][0], resnet18.CLASSES)
-        self.run: Run = mlx_spans.plainly
+        self.run_layer: RunLayer = run_unwatched
 
     def __call__(self, x: mx.array) -> mx.array:
-        run = self.run
+        run = self.run_layer
         x = run("stem.relu", nn.relu, run("stem.bn", self.bn1, run("stem.conv", self.conv1, x)))
         for block in self.blocks:
             x = block(x, run)
@@ -69,9 +67,9 @@ def _conv(conv: resnet18.Conv) -> nn.Conv2d:
 
 
 class MlxResNet:
-    """The article's training on MLX itself, on its default device: Metal's GPU (`gpu`), or the CPU.
+    """The article's training on native MLX, on Metal's GPU (`gpu`) or the CPU.
 
-    MLX asks for loss and gradients in one call, so `forward` traces both; what is computed when, waiting decides.
+    MLX traces loss and gradients in one call, so `forward` traces both. Each is computed at the first wait for it.
     """
 
     name = "mlx"
@@ -95,10 +93,11 @@ class MlxResNet:
         mx.eval(self.model.parameters(), self._optimizer.state)
         self._loss_and_gradients = nn.value_and_grad(self.model, self._loss)
         self._compiled = self._compile() if compiled else None
+        self.layer_timings = None if compiled else MlxLayerTimings(self.model)
         self._epoch = 0
         self._batch: tuple[mx.array, ...] = ()
         self._gradients: Any = {}
-        self._asked: Any = {}
+        self._requested: Any = {}
 
     @property
     def lr(self) -> float:
@@ -109,14 +108,9 @@ class MlxResNet:
         return sum(array.size for _, array in tree_flatten(self.model.trainable_parameters()))
 
     def loader(
-        self,
-        images: Images,
-        labels: Labels,
-        batch_size: int,
-        shuffle: bool,
-        around: Callable[[Collate], Collate],
+        self, images: Images, labels: Labels, batch_size: int, shuffle: bool, wrap_collate: WrapCollate
     ) -> Iterable[Batch]:
-        return ShuffledBatches(NumpyDataset(images, labels), batch_size, shuffle, around(numpy_collate))
+        return ShuffledBatches(NumpyDataset(images, labels), batch_size, shuffle, wrap_collate(numpy_collate))
 
     def train(self) -> None:
         self.model.train()
@@ -127,7 +121,7 @@ class MlxResNet:
         return self._batch[0], self._batch[1]
 
     def zero_grad(self) -> None:
-        self._gradients = self._asked = {}
+        self._gradients = self._requested = {}
 
     def forward(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         if self.model.training and self._compiled is not None:
@@ -146,15 +140,15 @@ class MlxResNet:
             mx.eval(loss)
 
     def backward(self, loss: Tensor) -> None:
-        self._asked = self._gradients
+        self._requested = self._gradients
 
     def step(self) -> None:
         if self._compiled is None:
-            self._update(self._asked)
+            self._update(self._requested)
             mx.eval(self.model.trainable_parameters(), self._optimizer.state)
 
     def _update(self, gradients: Any) -> None:
-        """Adam with the weights' decay added to their gradients, as in PyTorch and Lucid."""
+        """Adam with weight decay added to the gradients, as in PyTorch and Lucid."""
         decay = resnet18.ADAM.weight_decay
         gradients = tree_map(lambda g, p: g + decay * p, gradients, self.model.trainable_parameters())
         self._optimizer.update(self.model, gradients)
@@ -163,13 +157,13 @@ class MlxResNet:
         """Loss, gradients and update as one compiled function of (inputs, targets)."""
         state = [self.model.state, self._optimizer.state]
 
-        def whole(inputs: mx.array, targets: mx.array) -> tuple[mx.array, mx.array]:
+        def training_step(inputs: mx.array, targets: mx.array) -> tuple[mx.array, mx.array]:
             (loss, logits), gradients = self._loss_and_gradients(inputs, targets)
             self._update(gradients)
             return loss, logits
 
         function: Callable[[mx.array, mx.array], tuple[mx.array, mx.array]] = mx.compile(
-            whole, inputs=state, outputs=state
+            training_step, inputs=state, outputs=state
         )
         return function
 
@@ -184,7 +178,7 @@ class MlxResNet:
         yield
 
     def wait(self) -> None:
-        mx.eval(self._batch, self._asked, self.model.parameters(), self._optimizer.state)
+        mx.eval(self._batch, self._requested, self.model.parameters(), self._optimizer.state)
         mx.synchronize()
 
     def end_epoch(self) -> None:
@@ -193,23 +187,6 @@ class MlxResNet:
 
     def save(self, path: Path) -> None:
         self.model.save_weights(str(path))
-
-    @contextmanager
-    def layers(self, spans: Spans) -> Iterator[None]:
-        self.model.run = mlx_spans.Watching(spans)
-        try:
-            yield
-        finally:
-            self.model.run = mlx_spans.plainly
-
-    def operators(self, spans: Spans) -> AbstractContextManager[None]:
-        return self.layers(spans)
-
-    def family(self, operator: str) -> Family:
-        return next((layer.family for layer in resnet18.layers() if layer.name == operator), Family.OTHER)
-
-    def ceilings(self) -> dict[str, float]:
-        return {}
 
     def describe(self) -> dict[str, Any]:
         return {
@@ -227,7 +204,7 @@ class MlxResNet:
 
     def _loss(self, inputs: mx.array, targets: mx.array) -> tuple[mx.array, mx.array]:
         logits = self.model(inputs)
-        return self.model.run(LOSS, _cross_entropy, logits, targets), logits
+        return self.model.run_layer(LOSS, _cross_entropy, logits, targets), logits
 
 
 _CLOCKS = {

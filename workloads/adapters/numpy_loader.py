@@ -1,4 +1,4 @@
-"""The article's input path for a NumPy framework: one item per index, batches by np.stack."""
+"""The article's input pipeline for frameworks without their own: one item per index, batches by np.stack."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -12,7 +12,7 @@ Item = tuple[NDArray[np.float32], np.int64]
 
 
 class NumpyDataset:
-    """(image, label) by index from arrays of shape (N, 3, 32, 32) and (N,)."""
+    """(image, label) by index, from arrays (N, 3, 32, 32) and (N,)."""
 
     def __init__(self, images: Images, labels: Labels) -> None:
         self.images, self.labels = images, labels
@@ -25,7 +25,7 @@ class NumpyDataset:
 
 
 class ShuffledBatches:
-    """A loader for a framework that has none: each pass draws a new order from NumPy's generator."""
+    """A loader for frameworks without one; each pass draws a new order from NumPy's generator."""
 
     def __init__(
         self, dataset: NumpyDataset, batch_size: int, shuffle: bool, collate: Callable[[Sequence[Item]], Any]

@@ -1,7 +1,7 @@
 """PyTorch: torchvision's resnet18 with the article's stem, its DataLoader, its loop body."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -11,17 +11,15 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset, default_collate
 from torchvision import models
 
-from epoch_gap.profiler.drilldown import roofline
-from epoch_gap.profiler.drilldown.spans import Family, Spans
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.workloads import resnet18
-from epoch_gap.workloads.adapters import torch_spans
-from epoch_gap.workloads.framework import LOGGING_CLOCK, Batch, Collate, Images, Labels, seed_python
+from epoch_gap.workloads.adapters.torch_spans import TorchLayerTimings
+from epoch_gap.workloads.framework import LOGGING_CLOCK, Batch, Images, Labels, WrapCollate, seed_python
 
 
 class TorchResNet:
-    """The article's PyTorch side on `cpu`, `mps` or `cuda`; eager, so without `materialize`."""
+    """The article's PyTorch training on `cpu`, `mps` or `cuda`; eager, so without `materialize`."""
 
     name = "torch"
     title = "PyTorch"
@@ -49,6 +47,7 @@ class TorchResNet:
         self._schedule = torch.optim.lr_scheduler.StepLR(
             self._optimizer, resnet18.TORCH_SCHEDULE.step_size, resnet18.TORCH_SCHEDULE.gamma
         )
+        self.layer_timings = TorchLayerTimings(self.model, self._criterion, self.device, self.wait)
 
     @property
     def lr(self) -> float:
@@ -58,15 +57,10 @@ class TorchResNet:
         return sum(p.numel() for p in self.model.parameters())
 
     def loader(
-        self,
-        images: Images,
-        labels: Labels,
-        batch_size: int,
-        shuffle: bool,
-        around: Callable[[Collate], Collate],
+        self, images: Images, labels: Labels, batch_size: int, shuffle: bool, wrap_collate: WrapCollate
     ) -> Iterable[Batch]:
         dataset = TensorDataset(torch.from_numpy(images), torch.from_numpy(labels))
-        return DataLoader(dataset, batch_size, shuffle=shuffle, collate_fn=around(default_collate))
+        return DataLoader(dataset, batch_size, shuffle=shuffle, collate_fn=wrap_collate(default_collate))
 
     def train(self) -> None:
         self.model.train()
@@ -112,30 +106,6 @@ class TorchResNet:
 
     def save(self, path: Path) -> None:
         torch.save(self.model.state_dict(), path)
-
-    def layers(self, spans: Spans) -> AbstractContextManager[None]:
-        return torch_spans.layers(self.model, self._criterion, spans, self.wait)
-
-    def operators(self, spans: Spans) -> AbstractContextManager[None]:
-        return torch_spans.operators(self.model, self._criterion, spans, self.device)
-
-    def family(self, operator: str) -> Family:
-        return torch_spans.family(operator)
-
-    def ceilings(self) -> dict[str, float]:
-        a, b = (torch.rand(roofline.SIDE, roofline.SIDE, device=self.device) for _ in range(2))
-        source = torch.ones(roofline.COPIED, device=self.device)
-        product, target = torch.empty_like(a), torch.empty_like(source)
-
-        def multiply() -> None:
-            torch.matmul(a, b, out=product)
-            self.wait()
-
-        def copy() -> None:
-            target.copy_(source)
-            self.wait()
-
-        return roofline.rates("torch", multiply, copy)
 
     def describe(self) -> dict[str, Any]:
         cpu = torch.backends.cpu.get_cpu_capability()
@@ -201,8 +171,8 @@ def _accelerator(device: str) -> str | None:
 def _choose(device: str) -> str:
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if device == "auto":
-        return next(name for name, there in available.items() if there)
+        return next(name for name, is_available in available.items() if is_available)
     if not available.get(device, False):
-        there = ", ".join(name for name, is_there in available.items() if is_there)
-        raise UserError(f"torch has no device {device!r} on this machine; choose auto or one of: {there}")
+        names = ", ".join(name for name, is_available in available.items() if is_available)
+        raise UserError(f"torch has no device {device!r} on this machine; choose auto or one of: {names}")
     return device

@@ -1,63 +1,178 @@
-"""Times of PyTorch's layers: module hooks going forward, hooks of the autograd nodes going backward."""
+"""Times of PyTorch's layers and operators.
+
+Layers: module hooks going forward, hooks of the autograd nodes going backward. Operators: torch.profiler.
+"""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
 from torch import nn
 from torchvision.models.resnet import BasicBlock
 
-from epoch_gap.profiler.drilldown.spans import Direction, Family, Key, Spans
+from epoch_gap.profiler.drilldown import roofline
+from epoch_gap.profiler.drilldown.spans import Direction, Key, OperatorCategory, Spans
 
+FORWARD_RANGE = "epoch-gap forward"
+ENGINE = "autograd::engine::evaluate_function: "
+CATEGORIES = {
+    "accumulategrad": OperatorCategory.OTHER,
+    "conv": OperatorCategory.CONVOLUTION,
+    "batch_norm": OperatorCategory.NORMALISATION,
+    "batchnorm": OperatorCategory.NORMALISATION,
+    "relu": OperatorCategory.ACTIVATION,
+    "pool": OperatorCategory.POOLING,
+    "mean": OperatorCategory.POOLING,
+    "linear": OperatorCategory.LINEAR,
+    "addmm": OperatorCategory.LINEAR,
+    "tbackward": OperatorCategory.LINEAR,
+    "cross_entropy": OperatorCategory.LOSS,
+    "nllloss": OperatorCategory.LOSS,
+    "logsoftmax": OperatorCategory.LOSS,
+    "add": OperatorCategory.ELEMENTWISE,
+}
+"""by a part of the name of the operator or autograd node; the first match counts"""
+
+Synchronize = Callable[[], None]
 Nodes = Callable[[str, torch.Tensor], list[tuple[str, Any]]]
-"""(layer, its output) -> layer and autograd node, for each node that is the layer's"""
+"""(layer, its output) -> (layer, autograd node) for each node of the layer"""
 
 
-@contextmanager
-def layers(model: nn.Module, criterion: nn.Module, spans: Spans, synchronize: Callable[[], None]) -> Iterator[None]:
-    """Report every layer of torchvision's resnet18 to `spans`, under its canonical name."""
-    handles: list[Any] = []
+class TorchLayerTimings:
+    """`LayerTimings` of torchvision's resnet18 and its loss, `criterion`."""
 
-    def watch(module: nn.Module, name: Callable[[], str], nodes_of: Nodes) -> None:
-        def before(module: nn.Module, args: Any) -> None:
-            synchronize()
-            spans.open(Direction.FORWARD, name())
+    def __init__(self, model: nn.Module, criterion: nn.Module, device: str, synchronize: Synchronize) -> None:
+        self._model, self._criterion, self._device, self._synchronize = model, criterion, device, synchronize
 
-        def after(module: nn.Module, args: Any, output: torch.Tensor) -> None:
-            synchronize()
-            layer = spans.layer
-            spans.close()
-            if output.requires_grad:
-                for node_layer, node in nodes_of(layer, output):
-                    _watch_node(node, node_layer, spans, synchronize)
+    @contextmanager
+    def layers(self, spans: Spans) -> Iterator[None]:
+        with ExitStack() as hooks:
+            hook = _LayerHooks(spans, self._synchronize, hooks)
+            for path, module in self._model.named_modules():
+                hook.module(path, module)
+            hook.layer(self._criterion, _constant("loss"), _loss_nodes)
+            yield
 
-        handles.append(module.register_forward_pre_hook(before))
-        handles.append(module.register_forward_hook(after))
+    @contextmanager
+    def operators(self, spans: Spans) -> Iterator[None]:
+        """Totals of the operators that forward calls and of the autograd nodes, from torch.profiler.
 
-    module: nn.Module
-    for path, module in model.named_modules():
+        The time of an operator is that of its outermost call, so that times add up, on the
+        device if that is not the CPU.
+        """
+        with ExitStack() as hooks, torch.profiler.profile() as profiler, ExitStack() as forward_range:
+
+            def enter(module: nn.Module, args: Any) -> None:
+                forward_range.enter_context(torch.profiler.record_function(FORWARD_RANGE))
+
+            def leave(module: nn.Module, args: Any, output: Any) -> None:
+                forward_range.close()
+
+            for module in (self._model, self._criterion):
+                hooks.callback(module.register_forward_pre_hook(enter).remove)
+                hooks.callback(module.register_forward_hook(leave).remove)
+            yield
+        for event in profiler.events() or ():
+            key = _operator_key(event)
+            if key is not None:
+                us = event.cpu_time_total if self._device == "cpu" else event.device_time_total
+                spans.add_total(key, round(us * 1000))
+
+    def category(self, operator: str) -> OperatorCategory:
+        name = operator.lower().removeprefix("aten::")
+        return next((category for part, category in CATEGORIES.items() if part in name), OperatorCategory.OTHER)
+
+    def peak_rates(self) -> dict[str, float]:
+        a, b = (torch.rand(roofline.SIDE, roofline.SIDE, device=self._device) for _ in range(2))
+        source = torch.ones(roofline.COPIED, device=self._device)
+        product, target = torch.empty_like(a), torch.empty_like(source)
+
+        def multiply() -> None:
+            torch.matmul(a, b, out=product)
+            self._synchronize()
+
+        def copy() -> None:
+            target.copy_(source)
+            self._synchronize()
+
+        return roofline.measured_rates("torch", multiply, copy)
+
+
+def _operator_key(event: Any) -> Key | None:
+    """The key of a profiler event; None for an event inside another operator, or outside the network."""
+    if event.name.startswith(ENGINE):
+        return Key(Direction.BACKWARD, "", event.name.removeprefix(ENGINE))
+    if event.cpu_parent is not None and event.cpu_parent.name == FORWARD_RANGE:
+        return Key(Direction.FORWARD, "", event.name)
+    return None
+
+
+class _LayerHooks:
+    """Hooks layers so that they report to `spans`; the hooks are removed when `hooks` closes."""
+
+    def __init__(self, spans: Spans, synchronize: Synchronize, hooks: ExitStack) -> None:
+        self._spans, self._synchronize, self._hooks = spans, synchronize, hooks
+
+    def module(self, path: str, module: nn.Module) -> None:
+        """Hook the module at `path` of torchvision's resnet18, if it is a layer, under its canonical name."""
         if path.endswith("relu") and path != "relu":
-            watch(module, _Alternating(f"{path}1", f"{path}2"), _own_node)
-            handles.append(
-                module.register_forward_pre_hook(_add_before(path.removesuffix("relu"), spans, synchronize))
+            self.layer(module, _Alternating(f"{path}1", f"{path}2"), _own_node)
+            self._hooks.callback(
+                module.register_forward_pre_hook(self._hook_addition(f"{path.removesuffix('relu')}add")).remove
             )
         elif isinstance(module, BasicBlock):
-            watch(module, _constant(f"{path}.add"), _no_node)
+            self.layer(module, _constant(f"{path}.add"), _no_node)
         elif not path:
-            watch(module, _constant("network"), _no_node)
+            self.layer(module, _constant("network"), _no_node)
         elif not list(module.children()) and path != "maxpool":
-            watch(module, _constant(_canonical(path)), _own_node)
-    watch(criterion, _constant("loss"), _loss_nodes)
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
+            self.layer(module, _constant(_canonical(path)), _own_node)
+
+    def layer(self, module: nn.Module, name: Callable[[], str], nodes_of: Nodes) -> None:
+        """Hook `module` as the layer `name()`, and the autograd nodes of its output."""
+
+        def before(module: nn.Module, args: Any) -> None:
+            self._synchronize()
+            self._spans.open(Direction.FORWARD, name())
+
+        def after(module: nn.Module, args: Any, output: torch.Tensor) -> None:
+            self._synchronize()
+            layer = self._spans.layer
+            self._spans.close()
+            if output.requires_grad:
+                for node_layer, node in nodes_of(layer, output):
+                    self._hook_node(node, node_layer)
+
+        self._hooks.callback(module.register_forward_pre_hook(before).remove)
+        self._hooks.callback(module.register_forward_hook(after).remove)
+
+    def _hook_addition(self, layer: str) -> Callable[[nn.Module, Any], None]:
+        """A pre-hook of a ReLU that finds the residual addition, which is not a module, in the ReLU's input."""
+
+        def before(module: nn.Module, args: tuple[torch.Tensor, ...]) -> None:
+            node = args[0].grad_fn
+            if node is not None and node.name().startswith("AddBackward"):
+                self._hook_node(node, layer)
+
+        return before
+
+    def _hook_node(self, node: Any, layer: str) -> None:
+        """Time an autograd node as part of the backward pass of `layer`."""
+
+        def before(gradients: Any) -> None:
+            self._synchronize()
+            self._spans.open(Direction.BACKWARD, layer)
+
+        def after(inputs: Any, outputs: Any) -> None:
+            self._synchronize()
+            self._spans.close()
+
+        node.register_prehook(before)
+        node.register_hook(after)
 
 
 class _Alternating:
-    """A block's one ReLU module is called twice: its first layer, then its second."""
+    """The names of a block's only ReLU module, which is called twice: its first layer, then its second."""
 
     def __init__(self, first: str, second: str) -> None:
         self._names, self._calls = (first, second), 0
@@ -75,8 +190,8 @@ def _canonical(path: str) -> str:
     """`conv1` -> `stem.conv`, `layer2.0.downsample.0` -> `layer2.0.downsample.conv`, `avgpool` -> `pool`."""
     stem = {"conv1": "stem.conv", "bn1": "stem.bn", "relu": "stem.relu", "avgpool": "pool"}
     parts = {"downsample.0": "downsample.conv", "downsample.1": "downsample.bn"}
-    end = next((part for part in parts if path.endswith(part)), None)
-    return path.removesuffix(end) + parts[end] if end else stem.get(path, path)
+    suffix = next((part for part in parts if path.endswith(part)), None)
+    return path.removesuffix(suffix) + parts[suffix] if suffix else stem.get(path, path)
 
 
 def _own_node(layer: str, output: torch.Tensor) -> list[tuple[str, Any]]:
@@ -88,88 +203,6 @@ def _no_node(layer: str, output: torch.Tensor) -> list[tuple[str, Any]]:
 
 
 def _loss_nodes(layer: str, output: torch.Tensor) -> list[tuple[str, Any]]:
-    """Cross-entropy is two nodes: the likelihood and, before it, the softmax."""
+    """Cross-entropy has two nodes: the likelihood and, before it, the softmax."""
     assert output.grad_fn is not None
     return [(layer, output.grad_fn), (layer, output.grad_fn.next_functions[0][0])]
-
-
-def _add_before(block: str, spans: Spans, synchronize: Callable[[], None]) -> Callable[[nn.Module, Any], None]:
-    """What a ReLU is given may come from the residual addition, which is no module."""
-
-    def before(module: nn.Module, args: tuple[torch.Tensor, ...]) -> None:
-        node = args[0].grad_fn
-        if node is not None and node.name().startswith("AddBackward"):
-            _watch_node(node, f"{block}add", spans, synchronize)
-
-    return before
-
-
-def _watch_node(node: Any, layer: str, spans: Spans, synchronize: Callable[[], None]) -> None:
-    def before(gradients: Any) -> None:
-        synchronize()
-        spans.open(Direction.BACKWARD, layer)
-
-    def after(inputs: Any, outputs: Any) -> None:
-        synchronize()
-        spans.close()
-
-    node.register_prehook(before)
-    node.register_hook(after)
-
-
-FORWARD_RANGE = "epoch-gap forward"
-ENGINE = "autograd::engine::evaluate_function: "
-
-
-@contextmanager
-def operators(model: nn.Module, criterion: nn.Module, spans: Spans, device: str) -> Iterator[None]:
-    """Report to `spans`, as totals, every operator that forward calls and every autograd node of backward.
-
-    From torch.profiler: an operator's time is that of the outermost call, so that calls add up; it is the device's
-    where that is not the CPU.
-    """
-    ranges: list[Any] = []
-
-    def enter(module: nn.Module, args: Any) -> None:
-        ranges.append(torch.profiler.record_function(FORWARD_RANGE))
-        ranges[-1].__enter__()
-
-    def leave(module: nn.Module, args: Any, output: Any) -> None:
-        ranges.pop().__exit__(None, None, None)
-
-    handles = [
-        handle
-        for module in (model, criterion)
-        for handle in (module.register_forward_pre_hook(enter), module.register_forward_hook(leave))
-    ]
-    try:
-        with torch.profiler.profile() as profiler:
-            yield
-    finally:
-        for handle in handles:
-            handle.remove()
-    for event in profiler.events() or ():
-        if event.name.startswith(ENGINE):
-            key = Key(Direction.BACKWARD, "", event.name.removeprefix(ENGINE))
-        elif event.cpu_parent is not None and event.cpu_parent.name == FORWARD_RANGE:
-            key = Key(Direction.FORWARD, "", event.name)
-        else:
-            continue
-        microseconds = event.cpu_time_total if device == "cpu" else event.device_time_total
-        spans.add_total(key, round(microseconds * 1000))
-
-
-FAMILIES = {
-    "accumulategrad": Family.OTHER, "conv": Family.CONVOLUTION,
-    "batch_norm": Family.NORMALISATION, "batchnorm": Family.NORMALISATION,
-    "relu": Family.ACTIVATION, "pool": Family.POOLING, "mean": Family.POOLING, "linear": Family.LINEAR,
-    "addmm": Family.LINEAR, "tbackward": Family.LINEAR, "cross_entropy": Family.LOSS, "nllloss": Family.LOSS,
-    "logsoftmax": Family.LOSS, "add": Family.ELEMENTWISE,
-}  # fmt: skip
-"""by a part of the operator's or the node's name, the first that fits"""
-
-
-def family(operator: str) -> Family:
-    """The kind of an operator or an autograd node."""
-    plain = operator.lower().removeprefix("aten::")
-    return next((kind for part, kind in FAMILIES.items() if part in plain), Family.OTHER)

@@ -1,7 +1,7 @@
-"""Downloading CIFAR-10 with torchvision, in a process of its own.
+"""Download of CIFAR-10 with torchvision, in a separate process.
 
-The caller may be about to time another framework: torch's thread pools and memory must not be in its process.
-So this module is also that process's program: `python -m epoch_gap.workloads.cifar10.download FOLDER`.
+The caller may go on to time another framework, so its process must not import torch with its threads and memory.
+This module is also the program of the separate process: `python -m epoch_gap.workloads.cifar10.download FOLDER`.
 """
 
 import contextlib
@@ -16,47 +16,47 @@ from typing import Final
 
 ARCHIVE: Final = "cifar-10-python.tar.gz"
 SOCKET_TIMEOUT_S: Final = 10.0
-"""How long a dead connection may stay silent."""
+"""the longest time without data on a connection"""
 TOTAL_TIMEOUT_S: Final = 1800.0
-"""How long the whole download may take: 170 MB at 0.8 Mbit/s."""
+"""the longest time of the whole download: 170 MB at 0.8 Mbit/s"""
 
 
 class DownloadError(Exception):
-    """There is no archive; the message is the reason, in one line."""
+    """The download failed; the message gives the reason in one line."""
 
 
 @contextlib.contextmanager
 def downloaded_archive(parent: Path) -> Iterator[Path]:
-    """Download the official archive into a new directory inside `parent`, and remove it at the end.
+    """Download the official archive into a new directory inside `parent`; remove it when the context ends.
 
-    Every directory that had to be made for it and stays empty is removed as well.
+    Directories that were made for it are removed as well, unless they are in use by then.
 
     Raises:
         DownloadError: as `fetch`.
-        OSError: nothing can be written in `parent`.
+        OSError: `parent` is not writable.
     """
-    absent = [folder for folder in (parent, *parent.parents) if not folder.exists()]
+    missing = [folder for folder in (parent, *parent.parents) if not folder.exists()]
     try:
         parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="download-", dir=parent) as folder:
             yield fetch(Path(folder))
     finally:
-        for made in absent:
+        for folder_made in missing:
             with contextlib.suppress(OSError):
-                made.rmdir()
+                folder_made.rmdir()
 
 
 def fetch(folder: Path) -> Path:
-    """Download the archive into `folder`, silently and without importing torch here; return its path.
+    """Download the archive into `folder` in a separate process without output; return its path.
 
     Raises:
-        DownloadError: the process failed (no network, no torchvision, another MD5, ...) or took too long.
+        DownloadError: the process failed (no network, no torchvision, wrong MD5, ...) or took too long.
     """
     print("downloading CIFAR-10 (170 MB)", file=sys.stderr, flush=True)
     try:
         done = subprocess.run(
             _command(folder.resolve()),
-            env={**os.environ, "TQDM_DISABLE": "1"},  # or the last line on stderr may be a progress bar
+            env={**os.environ, "TQDM_DISABLE": "1"},  # keeps progress bars off stderr, whose last line is the reason
             stdin=subprocess.DEVNULL,
             capture_output=True,
             encoding="utf-8",
@@ -76,14 +76,14 @@ def _command(folder: Path) -> list[str]:
 
 
 def main(folder: str) -> None:
-    """Download into `folder`, in this process. Exits with the reason, as any traceback's last line gives one."""
-    from torchvision.datasets import CIFAR10  # only here: it imports torch
+    """Download into `folder` in this process. On failure, exit with the reason as the last line of stderr."""
+    from torchvision.datasets import CIFAR10  # imports torch
     from torchvision.datasets.utils import download_url
 
     socket.setdefaulttimeout(SOCKET_TIMEOUT_S)
     try:
         download_url(CIFAR10.url, folder, ARCHIVE, CIFAR10.tgz_md5)
-    except OSError as error:  # URLError is one
+    except OSError as error:  # the base class of URLError
         sys.exit(error.strerror or str(error))
 
 

@@ -1,7 +1,7 @@
-"""CIFAR-10 files: recognised, verified, and only then parsed. Nothing is extracted or written.
+"""Reads CIFAR-10 files: recognises, verifies and then parses them. Nothing is extracted or written.
 
-Three kinds are read: an `.npz` of uint8 arrays, here, and the two official distributions (python pickles and raw
-binary), each as its `.tar.gz` or as the directory that this unpacks to, in `cifar10_official`.
+Three kinds are supported: an `.npz` of uint8 arrays (in this module), and the two official distributions, python
+pickles and raw binary, each as its `.tar.gz` or as the unpacked directory (in `official.py`).
 """
 
 import zipfile
@@ -25,24 +25,24 @@ EXPECTED: Final = (
     "or the directory cifar-10-batches-py or cifar-10-batches-bin"
 )
 MAX_IMAGES: Final = 100_000
-"""The most images that a split may declare: twice the real ones, so that a hostile header costs 300 MB at most."""
+"""the largest number of images in a split: twice the official one, which limits a hostile header to 300 MB"""
 _WANTED: Final = {"x": "uint8 (N, 3, 32, 32)", "y": "integers (N,)"}
 
 
 def open_source(path: Path) -> Source:
     """Recognise and verify the file or directory at `path`.
 
-    `sha256` is the file's; of a directory it is the SHA-256 over the batch files' SHA-256s (hexadecimal, joined,
-    training batches first). Archives must have the published MD5, and so must the batches of the python
-    directory. None is published for the batches of the binary directory: their exact size, labels and class
-    balance are checked instead, and `official` stays false.
+    `sha256` is that of the file; for a directory it is the SHA-256 of the joined hexadecimal SHA-256s of the batch
+    files, training batches first. Archives and the batches of the python directory must have the published MD5. No
+    MD5 is published for the batches of the binary directory: their size, labels and class balance are checked
+    instead, and `official` is false.
 
     Raises:
-        UserError: in one line that names `path`: it is absent, of another kind, damaged, or not the official data.
+        UserError: `path` is missing, of another kind, damaged or not the official data; one line that names it.
     """
-    with _blaming(path):
+    with _user_errors(path):
         source = _open(path)
-    return replace(source, read=_blaming(path)(source.read))
+    return replace(source, read=_user_errors(path)(source.read))
 
 
 def _open(path: Path) -> Source:
@@ -60,14 +60,14 @@ def _open(path: Path) -> Source:
 
 
 @contextmanager
-def _blaming(path: Path) -> Iterator[None]:
-    """Turn whatever a bad file raises into one line that names it."""
+def _user_errors(path: Path) -> Iterator[None]:
+    """Turn any exception that a bad file causes into a UserError of one line that names the file."""
     try:
         yield
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
-    # All of them: a damaged file decides what zipfile, tarfile, zlib, pickle and NumPy raise, and none of them
-    # lists it (BadZipFile, zlib.error, EOFError, NotImplementedError, KeyError, IndexError, ...).
+    # A damaged file can make zipfile, tarfile, zlib, pickle and NumPy raise nearly anything, undocumented:
+    # BadZipFile, zlib.error, EOFError, NotImplementedError, KeyError, IndexError, ...
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"{path}: cannot be read, expected {EXPECTED} ({reason})") from error
@@ -82,11 +82,11 @@ def _read_npz(path: Path) -> Images:
 
 
 def _read_array(archive: zipfile.ZipFile, key: str) -> NDArray[Any]:
-    """One array of the archive. Its header is judged first: a hostile one could claim objects or terabytes."""
+    """One array of the archive, after a check of its header, which could declare objects or terabytes."""
     with archive.open(f"{key}.npy") as member:
         headers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
         shape, _, dtype = headers[npy.read_magic(member)](member)
-        if not _fits(key, shape, dtype):
+        if not _is_expected(key, shape, dtype):
             wanted = f"{_WANTED[key[0]]}, N at most {MAX_IMAGES}"
             raise UserError(f"{key} is {dtype} {shape}; expected {wanted}")
         member.seek(0)
@@ -94,7 +94,7 @@ def _read_array(archive: zipfile.ZipFile, key: str) -> NDArray[Any]:
         return array
 
 
-def _fits(key: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:
+def _is_expected(key: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:
     if not shape or shape[0] > MAX_IMAGES:
         return False
     return (dtype == np.uint8 and shape[1:] == SHAPE) if key[0] == "x" else (dtype.kind in "iu" and len(shape) == 1)

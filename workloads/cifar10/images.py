@@ -1,4 +1,4 @@
-"""What reading, caching and making CIFAR-10 images have in common: the stored form, and a place to read it from."""
+"""Types that reading, caching and making CIFAR-10 images share: the stored form of the data, and their source."""
 
 import hashlib
 from collections.abc import Callable
@@ -13,17 +13,17 @@ from numpy.typing import NDArray
 from epoch_gap.profiler.errors import UserError
 
 SHAPE: Final = (3, 32, 32)
-"""Of one image: channels, rows, columns."""
+"""channels, rows and columns of an image"""
 
 type Bytes = NDArray[np.uint8]
 type Four[X: np.generic, Y: np.generic] = tuple[NDArray[X], NDArray[Y], NDArray[X], NDArray[Y]]
 """`x_train, y_train, x_test, y_test`"""
 type Arrays = Four[np.float32, np.int64]
-"""The data set as it is trained on."""
+"""The data set for training: pixels and labels."""
 
 
 class Images(NamedTuple):
-    """The data set as it is stored: pixels (N, 3, 32, 32) and labels (N,) in 0..9, all uint8."""
+    """The stored form of the data set: pixels (N, 3, 32, 32) and labels (N,) in 0..9, all uint8."""
 
     x_train: Bytes
     y_train: Bytes
@@ -33,24 +33,24 @@ class Images(NamedTuple):
 
 @dataclass(frozen=True)
 class Source:
-    """A verified place to read from; nothing is parsed before `read` is called."""
+    """A verified source of images; nothing is parsed before `read` is called."""
 
     name: str
-    """for reports: a file name without its directory"""
+    """the name in reports: a file name without its directory"""
     sha256: str
     read: Callable[[], Images]
     """raises UserError"""
     kind: str = "cifar10"
     official: bool = False
-    """its checksum is the published one"""
+    """whether its checksum is the published one"""
     warning: str | None = None
 
 
 def checked(x_train: Bytes, y_train: NDArray[Any], x_test: Bytes, y_test: NDArray[Any]) -> Images:
-    """Return the images, contiguous, if there are as many labels, all in 0..9. Raises UserError."""
+    """The images as contiguous arrays. Raises UserError unless there are as many labels, all in 0..9."""
     for split, x, y in (("train", x_train, y_train), ("test", x_test, y_test)):
         if not 0 < len(x) == len(y):
-            raise UserError(f"{len(x)} images and {len(y)} labels in {split}; expected as many, and at least one")
+            raise UserError(f"{len(x)} images and {len(y)} labels in {split}; expected equal numbers, at least one")
         if y.min() < 0 or y.max() > 9:
             raise UserError(f"labels {y.min()} to {y.max()} in {split}; expected 0 to 9")
     pixels = np.ascontiguousarray
@@ -58,6 +58,6 @@ def checked(x_train: Bytes, y_train: NDArray[Any], x_test: Bytes, y_test: NDArra
 
 
 def digest(path: Path, algorithm: str) -> str:
-    """Return the hexadecimal digest of a file, read in small pieces."""
+    """The hexadecimal digest of a file, which is read in small pieces."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, partial(hashlib.new, algorithm, usedforsecurity=False)).hexdigest()

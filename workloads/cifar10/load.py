@@ -1,7 +1,7 @@
-"""CIFAR-10 as NumPy arrays: one function for every framework, so that all of them train on the same numbers.
+"""CIFAR-10 as NumPy arrays, loaded the same way for all frameworks, so that they train on the same numbers.
 
-`data` is a path (see `cifar10_files`), `synthetic`, or `auto`: $CIFAR10_DATA, else the cache (`cifar10_cache`),
-else torchvision's download (`cifar10_download`), else synthetic images with a warning.
+`data` is a path (see `files.py`), `synthetic`, or `auto`: $CIFAR10_DATA, else the cache (`cache.py`), else
+torchvision's download (`download.py`), else synthetic images with a warning.
 """
 
 import os
@@ -22,19 +22,28 @@ from epoch_gap.workloads.cifar10.synthetic import identity, make_synthetic
 CIFAR10_MEAN: Final = (0.4914, 0.4822, 0.4465)
 CIFAR10_STD: Final = (0.2023, 0.1994, 0.2010)
 CLASSES: Final = (
-    "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
-)  # fmt: skip
+    "airplane",
+    "automobile",
+    "bird",
+    "cat",
+    "deer",
+    "dog",
+    "frog",
+    "horse",
+    "ship",
+    "truck",
+)
 FULL_SIZE: Final = (50_000, 10_000)
-"""images to train and to test on"""
+"""training images, test images"""
 SYNTHETIC_SEED: Final = 42
 
 type Limits = tuple[int | None, int | None]
-"""images to train and to test on, at most; None is all"""
+"""the largest numbers of training images and of test images; None for all"""
 
 
 @dataclass(frozen=True)
 class Cifar10:
-    """The arrays to train and test on, and where they come from."""
+    """The training and test arrays, and their source."""
 
     x_train: NDArray[np.float32]
     """(N, 3, 32, 32), normalised"""
@@ -45,12 +54,12 @@ class Cifar10:
     kind: str
     """cifar10 | synthetic"""
     source: str
-    """for reports: a file name without its directory, "torchvision", "cache", "synthetic"."""
+    """the name in reports: a file name without its directory, else "torchvision", "cache" or "synthetic" """
     sha256: str
-    """of that file (`open_source` says what for a directory); "torchvision": the archive's; "cache": of the source
-    that filled it; "synthetic": of the uint8 arrays' bytes"""
+    """of the file (for a directory, see `open_source`), of torchvision's archive, of the source that filled the
+    cache, or of the patterns of synthetic images"""
     warning: str | None
-    """why `auto` had to take synthetic images, in one line"""
+    """the reason why `auto` fell back to synthetic images, in one line"""
 
 
 def load_cifar10(
@@ -61,9 +70,9 @@ def load_cifar10(
     mmap: bool = False,
     cache_dir: Path | None = None,
 ) -> Cifar10:
-    """Load the normalised data set, or the first, class-balanced part of it: at most as many images as the limits.
+    """Load the normalised data set, or a class-balanced part of it with at most as many images as the limits.
 
-    With `mmap` the arrays are copy-on-write `np.memmap`s of files in the cache, unless a limit asks for a part.
+    With `mmap` the arrays are copy-on-write `np.memmap`s of files in the cache, unless a limit selects a part.
 
     Raises:
         UserError: `data` or `$CIFAR10_DATA` cannot be used, or a limit is below 1.
@@ -80,22 +89,22 @@ def get_cifar10_numpy(
     test_limit: int | None = None,
     cache_dir: Path | None = None,
 ) -> Arrays:
-    """Return `x_train, y_train, x_test, y_test`: the article's function, `load_cifar10` without the provenance.
+    """Return `x_train, y_train, x_test, y_test`: the article's function, `load_cifar10` without the source.
 
     Pixels are float32 (N, 3, 32, 32), `(x / 255 - mean) / std`, or only `x / 255` without `normalize`; labels
     are int64 (N,). `mmap_mode` is None, "r" or "c" as in `np.load`.
 
     Raises:
-        UserError: as `load_cifar10`; or another `mmap_mode`, which could change the cache.
+        UserError: as `load_cifar10`; or for another `mmap_mode`, which could change the cache.
     """
     loaded = _load(data, mmap_mode, normalize, (train_limit, test_limit), cache_dir)
     return loaded.x_train, loaded.y_train, loaded.x_test, loaded.y_test
 
 
-def settled(data: str) -> tuple[str, str | None]:
-    """What `data` comes down to, for several processes that must load the same: (data, warning).
+def resolve_source(data: str) -> tuple[str, str | None]:
+    """The `data` that several processes pass on to load the same images, and a warning: (data, warning).
 
-    `auto` is tried, downloading what it must, and is `synthetic` with a warning where that fails.
+    `auto` is tried, with a download if necessary; if it falls back, the result is `synthetic` with a warning.
 
     Raises:
         UserError: as `load_cifar10`.
@@ -104,20 +113,20 @@ def settled(data: str) -> tuple[str, str | None]:
         return data, None
     source = _choose(data, (1, 1), Cache(default_folder()))
     if data != "auto":
-        source.read()  # a bad file is said once, before the first process
+        source.read()  # reports a bad file once, before the first process
     return ("synthetic", source.warning) if source.kind == "synthetic" else (data, None)
 
 
 def balanced(labels: NDArray[np.integer], limit: int) -> NDArray[np.intp]:
-    """Return the ascending indices of at most `limit` images: the first of each class, equally many within one.
+    """The ascending indices of at most `limit` images: the first of each class, in numbers that differ by at most 1.
 
-    Where a class has too few, the others fill up.
+    If a class has too few images, the other classes fill up.
     """
-    turn = np.empty(len(labels), np.intp)  # an image's number within its class: low numbers go first
+    rank = np.empty(len(labels), np.intp)  # the number of an image within its class
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
-        turn[members] = np.arange(len(members))
-    return np.sort(np.argsort(turn, kind="stable")[:limit])
+        rank[members] = np.arange(len(members))
+    return np.sort(np.argsort(rank, kind="stable")[:limit])
 
 
 def _load(data: str, mmap_mode: str | None, normalize: bool, limits: Limits, cache_dir: Path | None) -> Cifar10:
@@ -151,13 +160,13 @@ def _auto(limits: Limits, cache: Cache) -> Source:
         return _download(cache)
     except (DownloadError, OSError, UserError) as error:
         reason = " ".join(str(getattr(error, "strerror", None) or error).split())
-        warning = f"synthetic images instead of CIFAR-10: the download failed ({reason}); give a path as data"
+        warning = f"synthetic images instead of CIFAR-10: the download failed ({reason}); give a path with --data"
         return replace(_synthetic(limits), warning=warning)
 
 
 def _synthetic(limits: Limits) -> Source:
-    """As many synthetic images as the limits ask for, at most as many as CIFAR-10 has."""
-    train, test = (min(limit or most, most) for limit, most in zip(limits, FULL_SIZE, strict=True))
+    """As many synthetic images as the limits allow, but no more than CIFAR-10 has."""
+    train, test = (min(limit or full, full) for limit, full in zip(limits, FULL_SIZE, strict=True))
     images = make_synthetic(train, test, SYNTHETIC_SEED)
     return Source("synthetic", identity(SYNTHETIC_SEED), lambda: images, kind="synthetic")
 
@@ -190,7 +199,7 @@ def _floats(images: Four[np.uint8, np.uint8], normalize: bool) -> Arrays:
 
 
 def _scaled(pixels: NDArray[np.uint8], normalize: bool) -> NDArray[np.float32]:
-    """Convert to float32 once and compute in place: the result is the only large array."""
+    """Pixels as float32, scaled in place so that the result is the only large array."""
     x = pixels.astype(np.float32)
     x /= 255
     if normalize:

@@ -1,6 +1,6 @@
-"""The official CIFAR-10 distributions: their checksums, and how their six batches are read.
+"""The official CIFAR-10 distributions: their checksums, and the parsers of their six batches.
 
-A batch is parsed only once its checksum (or exact size) is right, and its pickle may hold nothing but arrays.
+A batch is parsed only after its checksum or exact size was verified, and its pickle may contain only arrays.
 """
 
 import codecs
@@ -22,7 +22,7 @@ from epoch_gap.profiler.errors import UserError
 from epoch_gap.workloads.cifar10.images import SHAPE, Bytes, Images, Source, checked, digest
 
 MAX_BATCH_BYTES: Final = 64_000_000
-"""The largest batch file that is read: twice the official ones."""
+"""the largest batch file that is read: twice the official size"""
 
 type Batch = tuple[Bytes, NDArray[Any]]
 """pixels (N, 3072), labels (N,)"""
@@ -30,16 +30,16 @@ type Batch = tuple[Bytes, NDArray[Any]]
 
 @dataclass(frozen=True)
 class Distribution:
-    """One official form of the data: the same six batches, the last of them for testing."""
+    """One official form of the data: six batches, the last one for testing."""
 
     archive_md5: str
     folder: str
-    """the directory's name, inside the archive as well"""
+    """name of the directory, also inside the archive"""
     batches: dict[str, str | None]
     """file name -> published MD5"""
     parse: Callable[[bytes], Batch]
     batch_bytes: int | None = None
-    """the exact size of a batch, where no MD5 is published"""
+    """the exact size of a batch, if no MD5 is published"""
 
 
 def open_archive(path: Path) -> Source:
@@ -54,10 +54,10 @@ def open_archive(path: Path) -> Source:
 
 
 def open_folder(path: Path) -> Source | None:
-    """Verify the batches in `path` or in the distribution's folder below it; None where there is none.
+    """Verify the batches in `path` or in the distribution's folder below it; None if there are none.
 
     Raises:
-        UserError: some batches are there, but not all, or not as published.
+        UserError: batches are missing, or differ from the published ones.
     """
     for distribution in DISTRIBUTIONS:
         for folder in (path, path / distribution.folder):
@@ -74,16 +74,16 @@ def open_folder(path: Path) -> Source | None:
 def _verify_batch(distribution: Distribution, file: Path) -> None:
     if not file.is_file():
         raise UserError(f"{file.name} is missing; expected {', '.join(distribution.batches)}")
-    size, wanted = file.stat().st_size, distribution.batch_bytes
-    if size > MAX_BATCH_BYTES or size != (wanted or size):
-        raise UserError(f"{file.name} has {size} bytes; expected {wanted or 'about 31 million'}")
-    md5 = distribution.batches[file.name]
-    if md5 and (found := digest(file, "md5")) != md5:
-        raise UserError(f"MD5 of {file.name} is {found}, the official one is {md5}; download it again")
+    size, expected = file.stat().st_size, distribution.batch_bytes
+    if size > MAX_BATCH_BYTES or size != (expected or size):
+        raise UserError(f"{file.name} has {size} bytes; expected {expected or 'about 31 million'}")
+    published = distribution.batches[file.name]
+    if published and (md5 := digest(file, "md5")) != published:
+        raise UserError(f"MD5 of {file.name} is {md5}, the official one is {published}; download it again")
 
 
 def _read_archive(distribution: Distribution, path: Path) -> Images:
-    """Read the batches where they are, in one pass; members outside the table are never looked at."""
+    """Read the batches from the archive in one pass; other members are ignored."""
     names = {f"{distribution.folder}/{name}": name for name in distribution.batches}
     parsed: dict[str, Batch] = {}
     with tarfile.open(path, "r:gz") as archive:
@@ -109,7 +109,7 @@ def _joined(distribution: Distribution, parsed: dict[str, Batch]) -> Images:
     images = checked(x_train.reshape(-1, *SHAPE), y_train, x_test.reshape(-1, *SHAPE), y_test)
     for labels in (images.y_train, images.y_test):
         if len(set(np.bincount(labels, minlength=10).tolist())) != 1:
-            raise UserError("the classes differ in size; the official data have as many images of each")
+            raise UserError("the classes differ in size; the official data have equally many images of each class")
     return images
 
 
@@ -128,21 +128,21 @@ def _parse_pickle(batch: bytes) -> Batch:
 
 
 class _ArrayUnpickler(pickle.Unpickler):
-    """Resolves what a pickled array needs, and nothing else: a pickle may otherwise run any program."""
+    """Resolves only the names that a pickled array needs; any other name could run a program."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _PICKLE_GLOBALS:
-            raise UserError(f"the pickle asks for {module}.{name}; expected arrays only")
+            raise UserError(f"the pickle refers to {module}.{name}; expected arrays only")
         return _PICKLE_GLOBALS[module, name]
 
 
 _RECONSTRUCT = np.empty(0, np.uint8).__reduce__()[0]
 _PICKLE_GLOBALS: dict[tuple[str, str], Any] = {
-    ("numpy.core.multiarray", "_reconstruct"): _RECONSTRUCT,  # its name in the official files
-    ("numpy._core.multiarray", "_reconstruct"): _RECONSTRUCT,  # and since NumPy 2
+    ("numpy.core.multiarray", "_reconstruct"): _RECONSTRUCT,  # the name in the official files
+    ("numpy._core.multiarray", "_reconstruct"): _RECONSTRUCT,  # the name since NumPy 2
     ("numpy", "ndarray"): np.ndarray,
     ("numpy", "dtype"): np.dtype,
-    ("_codecs", "encode"): codecs.encode,  # how protocol 2 writes bytes
+    ("_codecs", "encode"): codecs.encode,  # bytes in protocol 2
 }
 
 DISTRIBUTIONS: tuple[Distribution, ...] = (

@@ -1,7 +1,8 @@
-"""Images to learn from when CIFAR-10 itself is not at hand: same shapes, same classes, another task.
+"""Synthetic images for training without CIFAR-10: the same shapes and number of classes, another task.
 
-Every class has a smooth random template. An image is its class's template, moved a little, blended with
-another class's and covered with noise: a small CNN learns it, a nearest-template classifier only partly does.
+Every class has a smooth random template. An image is the template of its class, shifted by a few pixels, blended
+with the template of another class and covered with noise. A small CNN learns the task; a nearest-template classifier
+solves only a part of it.
 """
 
 import hashlib
@@ -14,11 +15,11 @@ from epoch_gap.workloads.cifar10.images import Images
 
 CLASS_COUNT: Final = 10
 _CHUNK: Final = 1000
-"""images at a time: temporaries stay near 12 MB each"""
-_REACH: Final = 4
-"""an image moves by up to this many pixels either way, in x and in y"""
+"""images at a time; temporary arrays take about 12 MB each"""
+_MAX_SHIFT: Final = 4
+"""the largest shift of an image in pixels, in either direction, in x and in y"""
 _WAVES: Final = 6
-"""cosines per axis in a template: nothing finer than about 5 pixels"""
+"""cosines per axis in a template; the finest detail is about 5 pixels"""
 _CONTRAST: Final = 50.0
 """standard deviation of a template, in grey levels of 255"""
 _NOISE: Final = 40
@@ -26,9 +27,9 @@ _NOISE: Final = 40
 
 
 def make_synthetic(train: int, test: int, seed: int) -> Images:
-    """Make `train` and `test` labelled images: uint8 (N, 3, 32, 32) and uint8 (N,) in 0..9, balanced.
+    """Make `train` and `test` labelled images, balanced: uint8 (N, 3, 32, 32) and uint8 (N,) in 0..9.
 
-    Equal arguments give equal bytes. The templates depend on `seed` alone, so small sets pose the same task.
+    Equal arguments give equal bytes. The templates depend on `seed` only: sets of any size pose the same task.
     """
     shifted = _shifted_templates(np.random.default_rng([seed, 0]))
     x_train, y_train = _draw(shifted, train, np.random.default_rng([seed, 1]))
@@ -37,7 +38,7 @@ def make_synthetic(train: int, test: int, seed: int) -> Images:
 
 
 def identity(seed: int) -> str:
-    """The SHA-256 of the patterns that every set of this seed is drawn from: it is the same for all its limits."""
+    """The SHA-256 of the patterns of a seed: the same for sets of any size."""
     return hashlib.sha256(_shifted_templates(np.random.default_rng([seed, 0])).tobytes()).hexdigest()
 
 
@@ -53,10 +54,10 @@ def templates(rng: np.random.Generator) -> NDArray[np.float32]:
 
 
 def _shifted_templates(rng: np.random.Generator) -> NDArray[np.float32]:
-    """Every template at every shift: (10, shifts, 3, 32, 32), 10 MB, so that drawing an image is a look-up."""
-    still = templates(rng)
-    reach = range(-_REACH, _REACH + 1)
-    return np.stack([np.roll(still, (dy, dx), axis=(2, 3)) for dy in reach for dx in reach], axis=1)
+    """Every template at every shift: (10, shifts, 3, 32, 32), 10 MB. An image is drawn by a look-up."""
+    unshifted = templates(rng)
+    shifts = range(-_MAX_SHIFT, _MAX_SHIFT + 1)
+    return np.stack([np.roll(unshifted, (dy, dx), axis=(2, 3)) for dy in shifts for dx in shifts], axis=1)
 
 
 def _draw(
@@ -71,7 +72,7 @@ def _draw(
 
 
 def _blend(shifted: NDArray[np.float32], labels: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.float32]:
-    """Grey levels 0..255 of one chunk: more than half of the own class, the rest of another one, and noise."""
+    """Grey levels 0..255 of one chunk: at least half from the image's class, the rest from another, plus noise."""
     count, shifts = len(labels), shifted.shape[1]
     others = (labels + rng.integers(1, CLASS_COUNT, count)) % CLASS_COUNT
     own = rng.uniform(0.5, 1.0, (count, 1, 1, 1)).astype(np.float32)
@@ -81,5 +82,5 @@ def _blend(shifted: NDArray[np.float32], labels: NDArray[np.uint8], rng: np.rand
     other *= 1 - own
     pixels += other
     pixels += rng.integers(-_NOISE, _NOISE, pixels.shape, dtype=np.int8, endpoint=True)
-    pixels += 120  # CIFAR-10's own mean grey level
+    pixels += 120  # the mean grey level of CIFAR-10
     return np.clip(pixels, 0, 255, out=pixels)
