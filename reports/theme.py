@@ -1,18 +1,21 @@
 """Colours and number formats that every picture, page and table shares."""
 
+import math
+
 from epoch_gap.profiler.analysis.stats import Interval
 from epoch_gap.profiler.phases import Phase
 
 MORE, LESS = "#d7301f", "#2171b5"
-"""what the slower side spends more on, and less"""
+"""the colours of more and of less time on the slower side"""
 INK, MUTED, GRID, PAPER = "#1b1f24", "#5d6670", "#e3e6ea", "#ffffff"
 DARK = {INK: "#e8eaed", MUTED: "#a3acb6", GRID: "#343a41"}
-"""what the first three become on a dark page; `templates/page.css` says the same"""
+"""the first three on a dark page, as in `templates/page.css`"""
 ON_COLOUR = "#111111"
-"""letters on a light colour, in both schemes"""
+"""text on a light colour, in both schemes"""
 
-# Data path in blues, the model's work in strong distinct hues, bookkeeping in greens and greys; told apart in the
-# common colour-blindnesses by lightness too (after Okabe and Ito, and Tol). Labels never rely on colour alone.
+# Data path in blues, the model's work in strong distinct hues, bookkeeping in greens and greys. Lightness differs
+# too, for readers with a common form of colour blindness (after Okabe and Ito, and Tol). Labels never rely on colour
+# alone.
 PHASE_COLOURS: dict[Phase, str] = {
     Phase.EPOCH_START: "#0b3c6f",
     Phase.FETCH: "#1f77b4",
@@ -55,7 +58,7 @@ def milliseconds(value: float | None) -> str:
 
 
 def within(low: float | None, high: float | None, form: str = "s") -> str:
-    """An interval in words: `4310 s to 4560 s`; `interval unknown` where there is none."""
+    """An interval as text: `4310 s to 4560 s`; `interval unknown` without one."""
     if low is None or high is None:
         return "interval unknown"
     if form == "s":
@@ -76,7 +79,7 @@ def interval(i: Interval) -> str:
 
 
 def interval_ms(i: Interval) -> str:
-    """A value in milliseconds, given in seconds, with its interval."""
+    """A value in seconds, formatted in milliseconds with its interval."""
     if i.low is None or i.high is None:
         return f"{milliseconds(i.value)} (interval unknown)"
     return f"{milliseconds(i.value)} ({milliseconds(i.low)} to {milliseconds(i.high)})"
@@ -91,12 +94,18 @@ def percent(share: float | None) -> str:
     return _minus(f"{share * 100:.1f} %")
 
 
+def percent_at_most(share: float) -> str:
+    """An upper bound, rounded up to a tenth of a percent, at least 0.1: `2.5 %` for 0.0241."""
+    tenths = math.ceil(round(share * 1000, 6))
+    return f"{max(tenths, 1) / 10:.1f} %"
+
+
 def signed(text: str) -> str:
-    """A formatted difference with a plus sign where it is more than zero: `+5.2 %`."""
+    """A formatted difference, with a plus sign if it is positive: `+5.2 %`."""
     return f"+{text}" if text[0].isdigit() and float(text.split()[0]) > 0 else text
 
 
 def _minus(text: str) -> str:
-    """A real minus sign, and none before a zero."""
+    """The number with a typographic minus sign, and with none before a zero."""
     number = text.partition(" ")[0]
     return text.removeprefix("-") if float(number) == 0 else text.replace("-", "\N{MINUS SIGN}")

@@ -1,4 +1,4 @@
-"""One file for each chart: what is drawn, by matplotlib as a picture and by Plotly on the page."""
+"""One module per chart: matplotlib draws it as a picture, Plotly on the page."""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -11,13 +11,16 @@ from epoch_gap.reports.view import View
 
 
 class Chart(Protocol):
-    """What the modules of `CHARTS` offer; `flame` has several pictures in a report, `history` one of many reports."""
+    """The functions of each module in `CHARTS`.
+
+    Two modules differ: `flame` draws several pictures per report, `history` draws one picture of many reports.
+    """
 
     def shown(self, view: View, /) -> bool:
-        """Whether the report has what the chart shows."""
+        """Whether the report has the chart's data."""
 
     def finding(self, view: View, /) -> str:
-        """What it shows, in one line."""
+        """The chart's main result, in one line."""
 
     def static(self, view: View, /) -> Figure:
         """The picture."""

@@ -1,86 +1,65 @@
-"""Seconds per epoch by phase: one stacked bar for each subject and ledger, the article's epochs beside them."""
+"""Seconds per epoch by phase: one stacked bar per subject and timing mode."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from epoch_gap.profiler.comparison.attribution import is_harmless, perturbation
-from epoch_gap.profiler.comparison.subject import Subject
+from epoch_gap.profiler.phases import Phase
 from epoch_gap.reports import theme
-from epoch_gap.reports.charts import canvas
+from epoch_gap.reports.charts import article_panel, canvas
+from epoch_gap.reports.charts.breakdown_bars import (
+    CHARGED,
+    DONE,
+    MARGIN,
+    Bar,
+    axis_end,
+    bars,
+    needs_shares,
+    picture_bars,
+    visible_phases,
+)
 from epoch_gap.reports.charts.live import (
     INK,
-    MUTED,
     PAPER,
     Control,
     Live,
     Spec,
     axis,
-    choices,
+    combinations,
+    escaped,
     hatching,
-    key,
     layout,
-    plain,
-    reach,
+    note,
+    variant_name,
+    whisker_lengths,
     whiskers,
 )
-from epoch_gap.reports.sentences.verdict import how_known
 from epoch_gap.reports.view import View
 
-CHARGED, DONE = "as charged", "where the work was done"
 SECONDS, SHARE = "seconds", "share of the epoch"
-LABEL_FROM = 0.08
-"""a segment gets a label inside from this share of the longest bar"""
-REACH = 1.5
-"""an interval beyond this multiple of the longest bar runs out of the picture; its figures are in the table"""
-ROW = 92
-"""pixels of a bar and the line above it"""
-
-
-@dataclass(frozen=True)
-class Bar:
-    """One stacked bar: a subject in one ledger."""
-
-    title: str
-    ledger: str
-    """`CHARGED`, `DONE`, or empty where there are not two"""
-    subject: Subject
-    hatched: bool
-    """fences changed what they measured"""
-    flags: tuple[str, ...]
-
-    @property
-    def label(self) -> str:
-        """Whose bar it is, and in which ledger."""
-        return f"{self.title}, {self.ledger}" if self.ledger else self.title
-
-    @property
-    def total(self) -> str:
-        """The epoch in words."""
-        return f"{theme.interval(self.subject.epoch.total.interval(least=0.0))}, {how_known(self.subject)}"
-
-
-def bars(view: View) -> list[Bar]:
-    """Every subject as charged and, where it has fenced steps, where its work was done."""
-    found = []
-    for subject in view.subjects:
-        shift, flags = perturbation(subject), tuple(view.flag_names(subject))
-        two = subject.fenced is not None and shift is not None
-        found.append(Bar(subject.title, CHARGED if two else "", subject, False, flags))
-        if subject.fenced is not None and shift is not None:
-            found.append(Bar(subject.title, DONE, subject.fenced, not is_harmless(shift), ()))
-    return found
+ROW, SHARES_ROW = 0.86, 0.56
+"""inches per bar with the lines above it, in seconds and as shares"""
+AXIS = 0.7
+"""inches for the axis and the legend"""
+THICKNESS = 0.5
+"""of a bar, in rows"""
+LINE_LETTERS = 108
+"""characters of a line above a bar"""
+LETTER = 0.0095
+"""width of a character of a label, as a share of the panel's"""
+PIXELS, LIVE_THICKNESS = 110, 0.42
+"""per bar with the lines above it, and a bar in rows, on the page"""
 
 
 def finding(view: View) -> str:
-    """What the stacked bars show, in one line."""
+    """The headline ratio, if one side is slower."""
     if not view.gaps or view.gaps[0].verdict != "slower":
         return "Where an epoch goes"
     headline = view.gaps[0]
-    return f"{headline.slow.title}: {theme.times(headline.ratio.value)} times the epoch of {headline.fast.title}"
+    slow, fast = headline.slow.title, headline.fast.title
+    return f"{slow}: {theme.times(headline.ratio.value)} times the epoch of {fast}"
 
 
 def shown(view: View) -> bool:
@@ -88,156 +67,212 @@ def shown(view: View) -> bool:
     return True
 
 
+@canvas.styled
 def static(view: View) -> Figure:
-    """The bars by matplotlib."""
-    rows = bars(view)
-    count = len(rows) + len(view.article)
-    figure, (axes,) = canvas.figure(view, finding(view), height=1.6 + 0.95 * count)
-    longest = _longest(view)
-    for row, bar in enumerate(rows):
-        _stack(axes, row, bar, longest)
-    for row, run in enumerate(view.article, start=len(rows)):
-        axes.barh(row, run.epoch_seconds, 0.5, facecolor="none", edgecolor=theme.MUTED, linestyle="--")
-        said = f"{run.title}: {theme.seconds(run.epoch_seconds)}, not measured here"
-        axes.annotate(said, (0, row - 0.26), (0, 2), **_ABOVE, fontsize=canvas.SMALL, color=theme.MUTED)
-    axes.set_yticks([])
-    axes.spines["left"].set_visible(False)
-    axes.set_ylim(count - 0.6, -0.85)
-    axes.set_xlim(0, 1.02 * max([longest, *(_end(bar, longest) for bar in rows)]))
-    full = view.subjects[0].first.manifest["full_epoch"]
-    then = ", then the test set" if full["test_images"] else ""
-    axes.set_xlabel(f"seconds per epoch ({full['train_images']} training images{then})", fontsize=canvas.SMALL)
-    canvas.phase_legend(axes, view.phases)
+    """The bars by matplotlib: in seconds, as shares if a bar is too short, and the article's ratio."""
+    rows, article = picture_bars(view), article_panel.article_panel(view)
+    with_shares = needs_shares(rows)
+    heights = [AXIS + ROW * len(rows)]
+    heights += [AXIS - 0.2 + SHARES_ROW * len(rows)] if with_shares else []
+    heights += [article_panel.HEIGHT] if article else []
+    figure, panels = canvas.figure(view, finding(view), heights)
+    _draw_seconds(panels[0], view, rows, labels_in_seconds=with_shares)
+    canvas.phase_legend(panels[0], visible_phases(view, rows))
+    if with_shares:
+        _draw_shares(panels[1], rows)
+    if article:
+        article_panel.draw(panels[-1], article)
     return figure
 
 
-def _longest(view: View) -> float:
-    return max([s.epoch.total.value for s in view.subjects] + [run.epoch_seconds for run in view.article])
+def _draw_seconds(axes: Axes, view: View, rows: Sequence[Bar], labels_in_seconds: bool) -> None:
+    end = axis_end(rows)
+    for row, bar in enumerate(rows):
+        _draw_bar(axes, row, bar, 1.0, end, lambda bar, phase: _segment_label(bar, phase, labels_in_seconds))
+        total = bar.subject.epoch.seconds
+        if (whisker := canvas.whisker(total)) is not None:
+            below = row + THICKNESS / 2 + 0.07
+            axes.errorbar(total.value, below, xerr=whisker, color=theme.INK, capsize=2.5, lw=1)
+        _write_above(axes, row, bar.label, 12, fontsize=9, weight="bold")
+        _write_above(axes, row, f"{bar.total}{flags_that_fit(bar)}", 2, fontsize=canvas.SMALL)
+    full = view.subjects[0].first.manifest.full_epoch
+    then = ", then the test set" if full.test_images else ""
+    _finish(axes, len(rows), end, above=0.66)
+    axes.set_xlabel(f"seconds per epoch ({full.train_images} training images{then})")
 
 
-def _stack(axes: Axes, row: int, bar: Bar, longest: float) -> None:
-    left, epoch = 0.0, bar.subject.epoch
-    for phase, part in epoch.phases.items():
+def _draw_shares(axes: Axes, rows: Sequence[Bar]) -> None:
+    for row, bar in enumerate(rows):
+        _draw_bar(
+            axes, row, bar, 100 / bar.seconds, 100 * MARGIN, lambda bar, phase: f"{phase} {_percent(bar, phase)}"
+        )
+        _write_above(axes, row, bar.label, 2, fontsize=canvas.SMALL)
+    _finish(axes, len(rows), 100 * MARGIN, above=0.7)
+    axes.set_xlabel("% of the epoch: the same bars, each 100 %")
+
+
+def _draw_bar(
+    axes: Axes, row: int, bar: Bar, scale: float, axis_end: float, label_of: Callable[[Bar, Phase], str]
+) -> None:
+    left = 0.0
+    for phase, part in bar.subject.epoch.phases.items():
         if part is None:
             continue
-        colour = theme.PHASE_COLOURS[phase]
+        width, colour = part.value * scale, theme.PHASE_COLOURS[phase]
         axes.barh(
-            row, part.value, 0.5, left=left, color=colour, edgecolor=theme.PAPER, linewidth=0.4,
+            row,
+            width,
+            THICKNESS,
+            left=left,
+            color=colour,
+            edgecolor=theme.PAPER,
+            linewidth=0.4,
             hatch="//" if bar.hatched else "",
-        )  # fmt: skip
-        if part.value >= LABEL_FROM * longest:
-            label = f"{phase}\n{theme.percent(part.value / epoch.total.value)}"
-            middle = left + part.value / 2
-            axes.text(middle, row, label, ha="center", va="center", color=theme.ink_on(colour), fontsize=canvas.SMALL)
-        left += part.value
-    total = epoch.total.interval(least=0.0)
-    if (whisker := canvas.whisker(total)) is not None:
-        axes.errorbar(total.value, row, xerr=whisker, color=theme.INK, capsize=3, lw=1)
-    axes.annotate(bar.label, (0, row - 0.26), (0, 12), **_ABOVE, fontsize=9, weight="bold")
-    axes.annotate(f"{bar.total}{_flags(bar)}", (0, row - 0.26), (0, 2), **_ABOVE, fontsize=canvas.SMALL)
+        )
+        label = label_of(bar, phase)
+        if width >= LETTER * (max(map(len, label.splitlines())) + 1) * axis_end:
+            _write_inside(axes, left + width / 2, row, label, colour)
+        left += width
 
 
-_ABOVE: Any = {"textcoords": "offset points", "va": "bottom", "ha": "left"}
+def _segment_label(bar: Bar, phase: Phase, in_seconds: bool) -> str:
+    """The share of the epoch, or the seconds if a panel of shares is drawn too."""
+    part = bar.subject.epoch.phases[phase]
+    return f"{phase}\n{theme.seconds(part.value if part else None) if in_seconds else _percent(bar, phase)}"
 
 
-def _flags(bar: Bar) -> str:
-    return "".join(f"   \N{WARNING SIGN} {name}" for name in bar.flags)
+def _percent(bar: Bar, phase: Phase) -> str:
+    return theme.percent(bar.share(phase))
 
 
-def _end(bar: Bar, longest: float) -> float:
-    """Where the bar's interval ends, or the picture does."""
-    interval = bar.subject.epoch.total.interval(least=0.0)
-    return min(interval.high or interval.value, longest * REACH)
+def _write_inside(axes: Axes, x: float, row: int, label: str, colour: str) -> None:
+    """On the segment's own colour, so that no hatching runs through the letters."""
+    axes.text(
+        x,
+        row,
+        label,
+        ha="center",
+        va="center",
+        color=theme.ink_on(colour),
+        fontsize=canvas.SMALL,
+        bbox={"boxstyle": "square,pad=0.1", "facecolor": colour, "edgecolor": "none"},
+    )
+
+
+def _write_above(axes: Axes, row: int, text: str, points: float, **font: Any) -> None:
+    place = (0, row - THICKNESS / 2)
+    axes.annotate(text, place, (0, points), textcoords="offset points", va="bottom", ha="left", **font)
+
+
+def _finish(axes: Axes, rows: int, end: float, above: float) -> None:
+    axes.set_yticks([])
+    axes.spines["left"].set_visible(False)
+    axes.set_ylim(rows - 0.55, -above)
+    axes.set_xlim(0, end)
+
+
+def flags_that_fit(bar: Bar) -> str:
+    """The bar's flags beside its epoch; those that do not fit are counted."""
+    texts = [f"   \N{WARNING SIGN} {name}" for name in bar.flags]
+    for count in range(len(texts), 0, -1):
+        left_out = len(texts) - count
+        line = "".join(texts[:count]) + (f"   \N{WARNING SIGN} {left_out} more" if left_out else "")
+        if len(bar.total) + len(line) <= LINE_LETTERS:
+            return line
+    return f"   \N{WARNING SIGN} {len(texts)} flags" if texts else ""
 
 
 def live(view: View) -> Live:
-    """The bars by Plotly: in seconds or as shares, in either ledger."""
+    """The bars by Plotly: in seconds or as shares, in either timing mode."""
     rows = bars(view)
-    two = any(bar.ledger for bar in rows)
-    controls = (*([Control("ledger", ("both", CHARGED, DONE))] if two else []), Control("unit", (SECONDS, SHARE)))
+    modes = [Control("timing mode", ("both", CHARGED, DONE))] if any(bar.mode for bar in rows) else []
+    controls = (*modes, Control("unit", (SECONDS, SHARE)))
     variants = {}
-    for chosen in choices(controls):
-        kept = [bar for bar in rows if bar.ledger in ("", *chosen) or "both" in chosen]
-        variants[key(chosen)] = _spec(view, kept, relative=SHARE in chosen)
+    for chosen in combinations(controls):
+        chosen_rows = [bar for bar in rows if bar.mode in ("", *chosen) or "both" in chosen]
+        variants[variant_name(chosen)] = _spec(view, chosen_rows, relative=SHARE in chosen)
     return Live(variants, controls, tuple((str(p), theme.PHASE_COLOURS[p]) for p in view.phases))
 
 
 def _spec(view: View, rows: Sequence[Bar], relative: bool) -> Spec:
-    scales = [100 / bar.subject.epoch.total.value if relative else 1.0 for bar in rows]
-    article = [] if relative else list(view.article)
-    titles = [f"<b>{plain(bar.label)}</b><br>{bar.total}{plain(_flags(bar))}" for bar in rows]
-    titles += [f"{plain(run.title)}: {theme.seconds(run.epoch_seconds)}, not measured here" for run in article]
-    right = 100.0 if relative else max([_longest(view), *(_end(bar, _longest(view)) for bar in rows)])
-    return {
-        "data": [*_segments(view, rows, scales), *([] if relative else _totals(rows))],
-        "layout": layout(
-            ROW * len(titles) + 60,
-            barmode="stack",
-            uniformtext={"minsize": 9, "mode": "hide"},
-            xaxis=axis("% of the epoch" if relative else "seconds per epoch", range=[0, right * 1.02]),
-            yaxis={"visible": False, "range": [len(titles) - 0.6, -0.8], "fixedrange": True},
-            annotations=[_title(text, row) for row, text in enumerate(titles)],
-            shapes=[_outline(run.epoch_seconds, row) for row, run in enumerate(article, start=len(rows))],
-        ),
-    }
+    scales = [100 / bar.seconds if relative else 1.0 for bar in rows]
+    titles = ["<br>".join(_lines_above(bar)) for bar in rows]
+    end, unit = (100 * MARGIN, "% of the epoch") if relative else (axis_end(rows), "seconds per epoch")
+    made = layout(
+        PIXELS * len(rows) + 60,
+        barmode="stack",
+        uniformtext={"minsize": 9, "mode": "hide"},
+        xaxis={**axis(range=[0, end]), "title": {"text": unit, "standoff": 8}},
+        yaxis={"visible": False, "range": [len(rows) - 0.6, -0.8], "fixedrange": True},
+        annotations=[note(text, x=0, xref="paper", y=row - LIVE_THICKNESS / 2) for row, text in enumerate(titles)],
+    )
+    article = article_panel.article_panel(view)
+    if article and not relative:
+        article_panel.add_to_layout(made, article)
+    return {"data": [*_segments(view, rows, scales), *([] if relative else _totals(rows))], "layout": made}
+
+
+def _lines_above(bar: Bar) -> list[str]:
+    """The label, the epoch and, on a line of their own for narrow screens, the flags."""
+    flags = "   ".join(f"\N{WARNING SIGN} {escaped(name)}" for name in bar.flags)
+    return [f"<b>{escaped(bar.label)}</b>", bar.total, *([flags] if flags else [])]
 
 
 def _segments(view: View, rows: Sequence[Bar], scales: Sequence[float]) -> list[Spec]:
-    """A trace for each phase; a phase that a bar does not have is null."""
+    """One trace per phase; a phase that a subject lacks is null."""
     traces = []
     for phase in view.phases:
         parts = [bar.subject.epoch.phases.get(phase) for bar in rows]
         colour = theme.PHASE_COLOURS[phase]
-        shares = [p.value / bar.subject.epoch.total.value if p else None for p, bar in zip(parts, rows, strict=True)]
         traces.append(
             {
-                "type": "bar", "orientation": "h", "name": str(phase), "width": 0.5,
+                "type": "bar",
+                "orientation": "h",
+                "name": str(phase),
+                "width": LIVE_THICKNESS,
                 "y": list(range(len(rows))),
-                "x": [p.value * scale if p else None for p, scale in zip(parts, scales, strict=True)],
-                "text": [f"{phase}<br>{theme.percent(share)}" if share else "" for share in shares],
-                "textposition": "inside", "insidetextanchor": "middle", "textangle": 0, "constraintext": "inside",
+                "x": [part.value * scale if part else None for part, scale in zip(parts, scales, strict=True)],
+                "text": [f"{phase}<br>{_percent(bar, phase)}" if bar.share(phase) else "" for bar in rows],
+                "textposition": "inside",
+                "insidetextanchor": "middle",
+                "textangle": 0,
+                "constraintext": "inside",
                 "textfont": {"color": theme.ink_on(colour)},
-                "hovertext": [_hover(bar, phase) for bar in rows], "hoverinfo": "text",
+                "hovertext": [_hover(bar, phase) for bar in rows],
+                "hoverinfo": "text",
                 "marker": {
-                    "color": colour, "line": {"color": PAPER, "width": 0.5},
+                    "color": colour,
+                    "line": {"color": PAPER, "width": 0.5},
                     "pattern": hatching([bar.hatched for bar in rows], colour),
                 },
             }
-        )  # fmt: skip
+        )
     return traces
 
 
-def _hover(bar: Bar, phase: Any) -> str:
+def _hover(bar: Bar, phase: Phase) -> str:
     interval = bar.subject.epoch.interval(phase)
     if interval is None:
         return ""
-    share = theme.percent(interval.value / bar.subject.epoch.total.value)
-    return f"<b>{phase}</b>: {theme.interval(interval)}<br>{share} of {plain(bar.label)}"
+    return f"<b>{phase}</b>: {theme.interval(interval)}<br>{_percent(bar, phase)} of {escaped(bar.label)}"
 
 
 def _totals(rows: Sequence[Bar]) -> list[Spec]:
-    """The epochs' intervals, at the ends of the bars; shown while no phase is switched off."""
-    intervals = [bar.subject.epoch.total.interval(least=0.0) for bar in rows]
-    ends, places = [i.value for i in intervals], list(range(len(rows)))
+    """The intervals of the epochs at the ends of the bars; shown while no phase is hidden."""
+    intervals = [bar.subject.epoch.seconds for bar in rows]
+    ends, places = [interval.value for interval in intervals], list(range(len(rows)))
+    lengths = [whisker_lengths(interval) for interval in intervals]
     return [
-        whiskers("x", ends, places, [reach(i) for i in intervals], name="interval", meta="whole"),
+        whiskers("x", ends, places, lengths, name="interval", meta="whole"),
         {
-            "type": "scatter", "mode": "markers", "name": "epoch", "meta": "whole", "x": ends, "y": places,
+            "type": "scatter",
+            "mode": "markers",
+            "name": "epoch",
+            "meta": "whole",
+            "x": ends,
+            "y": places,
             "marker": {"color": INK, "size": 5},
-            "hovertext": [f"<b>epoch</b>: {bar.total}<br>{plain(bar.label)}" for bar in rows], "hoverinfo": "text",
+            "hovertext": [f"<b>epoch</b>: {bar.total}<br>{escaped(bar.label)}" for bar in rows],
+            "hoverinfo": "text",
         },
-    ]  # fmt: skip
-
-
-def _title(text: str, row: int) -> Spec:
-    return {
-        "text": text, "x": 0, "xref": "paper", "xanchor": "left", "y": row - 0.26, "yanchor": "bottom",
-        "showarrow": False, "align": "left",
-    }  # fmt: skip
-
-
-def _outline(seconds: float, row: int) -> Spec:
-    return {
-        "type": "rect", "x0": 0, "x1": seconds, "y0": row - 0.25, "y1": row + 0.25,
-        "line": {"dash": "dash", "color": MUTED, "width": 1.5},
-    }  # fmt: skip
+    ]

@@ -1,33 +1,38 @@
-"""Flame graphs of sampled stacks: each framework's own, and what the slower one has more of."""
+"""Flame graphs of sampled stacks: one per framework, and the excess of the slower one."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from epoch_gap.profiler.drilldown.stacks import Box, Stacks, boxes
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.reports import theme
 from epoch_gap.reports.charts import canvas
-from epoch_gap.reports.charts.live import PAPER, Live, layout, plain
+from epoch_gap.reports.charts.live import PAPER, Live, escaped, layout
 from epoch_gap.reports.view import View
 
 DEEPEST = 40
 LEAST_BOX = 0.002
-"""narrower rectangles are not drawn, of all samples; deeper ones neither"""
-LETTERS = 150
-"""that fit across the picture"""
+"""Narrower rectangles, as a share of all samples, are not drawn, nor are deeper ones."""
+ROW, EDGES = 0.17, 0.95
+"""inches per row, and for title and axis"""
+FONT, LETTERS = 6.5, 140
+"""points, and characters of that size across the picture"""
+LEAST_LETTERS = 4
+"""Fewer would not tell the function."""
 Path = tuple[tuple[str, str], ...]
 """(function, file) from the phase to a rectangle"""
 
 
 @dataclass(frozen=True)
 class Flame:
-    """A flame graph: which stacks, and how each rectangle is coloured."""
+    """A flame graph: its stacks, and the colour of each rectangle."""
 
     title: str
     label: str
-    """what widths and colours mean"""
+    """the meaning of widths and colours"""
     stacks: Stacks
     look: Callable[[Box], tuple[str, float]]
     """colour and its strength, 0 to 1"""
@@ -38,34 +43,39 @@ class Flame:
         return sum(self.stacks.samples.values())
 
     def boxes(self) -> list[Box]:
-        """The rectangles that are drawn."""
-        drawn = boxes(self.stacks, list(Phase))
-        return [box for box in drawn if box.depth <= DEEPEST and box.samples >= LEAST_BOX * self.whole]
+        """The rectangles to draw."""
+        return [
+            box
+            for box in boxes(self.stacks, list(Phase))
+            if box.depth <= DEEPEST and box.samples >= LEAST_BOX * self.whole
+        ]
 
 
 def flames(view: View) -> list[Flame]:
-    """Of each subject with stacks, and of the headline pair's difference."""
-    found = [of_one(view.stacks[s.id], s.title) for s in view.subjects if s.id in view.stacks]
-    if both := view.of_headline(view.stacks):
-        title = f"{view.gaps[0].slow.title} minus {view.gaps[0].fast.title}, per step"
-        found.append(difference(*both, title))
-    return found
+    """One per subject with stacks, and one of the headline pair's difference."""
+    graphs = [
+        of_stacks(view.drilldowns.stacks[s.id], s.title) for s in view.subjects if s.id in view.drilldowns.stacks
+    ]
+    if both := view.for_headline(view.drilldowns.stacks):
+        slow, fast = (s.title for s in (view.gaps[0].slow, view.gaps[0].fast))
+        graphs.append(difference(*both, f"{slow} minus {fast}, per step"))
+    return graphs
 
 
-def of_one(found: Stacks, name: str) -> Flame:
-    """Phases first, callees beyond their callers, widths in samples."""
-    title = f"{name}: {sum(found.samples.values())} samples at {found.rate} Hz"
+def of_stacks(stacks: Stacks, name: str) -> Flame:
+    """The phase first, callees beyond their callers, widths in samples."""
+    title = f"{name}: {sum(stacks.samples.values())} samples at {stacks.rate} Hz"
 
     def look(box: Box) -> tuple[str, float]:
         return theme.PHASE_COLOURS[Phase(box.path[0][0])], 1.0 if box.depth == 0 else 0.45 + 0.1 * (box.depth % 3)
 
-    return Flame(title, "widths in samples, the first row is the phase", found, look)
+    return Flame(title, "widths in samples, the first row is the phase", stacks, look)
 
 
 def difference(slow: Stacks, fast: Stacks, title: str) -> Flame:
-    """The slow side's flame graph, red by the share of a rectangle's seconds per step that the fast side lacks.
+    """The slower side's flame graph; red is the share of a rectangle's seconds per step that the faster side lacks.
 
-    A call that the fast side never makes is all red; blue is what the fast side spends more on.
+    A call that the faster side never makes is all red; blue is a call on which the faster side spends more.
     """
     seconds, others = slow.seconds_by_path(), fast.seconds_by_path()
 
@@ -73,57 +83,76 @@ def difference(slow: Stacks, fast: Stacks, title: str) -> Flame:
         more = 1 - others.get(box.path, 0.0) / seconds[box.path]
         return (theme.MORE if more >= 0 else theme.LESS), 0.1 + 0.8 * min(1.0, abs(more))
 
-    return Flame(title, "widths in samples of the slower; the redder, the more of it the faster lacks", slow, look)
+    label = "widths in samples of the slower side; the redder, the larger the share that the faster side lacks"
+    return Flame(title, label, slow, look)
 
 
+@canvas.styled
 def static(flame: Flame) -> Figure:
-    """The flame graph by matplotlib, the phases at the bottom."""
-    rows = flame.boxes()
-    figure = Figure(figsize=(canvas.WIDTH * 1.3, 1.4 + 0.2 * max(box.depth for box in rows)), layout="constrained")
+    """The flame graph by matplotlib, with the phases at the bottom."""
+    drawn = flame.boxes()
+    rows = 1 + max(box.depth for box in drawn)
+    figure = Figure(figsize=(canvas.WIDTH, EDGES + ROW * rows), layout="constrained")
     axes = figure.subplots()
-    figure.suptitle(flame.title, x=0.01, ha="left", fontsize=10)
-    for box in rows:
-        axes.barh(
-            box.depth, box.samples, 0.95, left=box.start, color=_mixed(*flame.look(box)), ec=theme.PAPER, lw=0.3
-        )
-        letters = int(box.samples / flame.whole * LETTERS)
-        if letters > 3:
-            words = f" {str(box.frame)[:letters]}"
-            axes.text(box.start, box.depth, words, va="center", fontsize=5.5, color=theme.ON_COLOUR, clip_on=True)
+    canvas.add_title(figure, flame.title)
+    for box in drawn:
+        colour = _mixed(*flame.look(box))
+        axes.barh(box.depth, box.samples, 0.95, left=box.start, color=colour, edgecolor=theme.PAPER, linewidth=0.3)
+        _write_function(axes, box, flame.whole)
     axes.set_xlim(0, flame.whole)
+    axes.set_ylim(-0.6, rows - 0.4)
     axes.set_yticks([])
+    axes.spines["left"].set_visible(False)
     axes.set_xlabel(flame.label)
     return figure
 
 
+def _write_function(axes: Axes, box: Box, whole: int) -> None:
+    """The function with its file if both fit, or as much of the function as fits."""
+    room = int(box.samples / whole * LETTERS) - 1
+    text = str(box.frame) if len(str(box.frame)) <= room else box.frame.function
+    if len(text) > room >= LEAST_LETTERS:
+        text = f"{text[: room - 1]}\N{HORIZONTAL ELLIPSIS}"
+    if len(text) <= room:
+        axes.text(
+            box.start + 0.003 * whole,
+            box.depth,
+            text,
+            va="center_baseline",
+            fontsize=FONT,
+            color=theme.ON_COLOUR,
+            clip_on=True,
+        )
+
+
 def _mixed(colour: str, strength: float) -> str:
-    """`colour` on white: its `strength`, 0 to 1, decides how much of it."""
+    """`colour` mixed with white; `strength`, 0 to 1, is the share of the colour."""
     parts = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     return "#" + "".join(f"{round(255 - (255 - part) * strength):02x}" for part in parts)
 
 
 def live(flame: Flame) -> Live:
-    """The flame graph by Plotly, the phases at the top: a click zooms into a function, its lines together."""
-    kept = {box.path: box for box in replace(flame, stacks=flame.stacks.without_lines()).boxes()}
-    ids: dict[Path, str] = {path: str(i) for i, path in enumerate(kept)} | {(): "all"}
+    """The flame graph by Plotly, with the phases at the top: a click zooms into a function, its lines together."""
+    by_path = {box.path: box for box in replace(flame, stacks=flame.stacks.without_lines()).boxes()}
+    ids: dict[Path, str] = {path: str(i) for i, path in enumerate(by_path)} | {(): "all"}
     chart = {
-        "type": "icicle", "branchvalues": "total", "tiling": {"orientation": "v"},
-        "ids": ["all", *(ids[path] for path in kept)],
-        "parents": ["", *(ids[path[:-1]] for path in kept)],
-        "labels": ["all", *(plain(box.frame.function) for box in kept.values())],
-        "values": [flame.whole, *(box.samples for box in kept.values())],
-        "text": ["", *(plain(box.frame.file.rpartition("site-packages/")[2]) for box in kept.values())],
-        "marker": {"colors": ["#9aa4ae", *(_mixed(*flame.look(box)) for box in kept.values())],
-                   "line": {"width": 0.5, "color": PAPER}},
-        "textinfo": "label", "insidetextfont": {"color": theme.ON_COLOUR}, "sort": False,
+        "type": "icicle",
+        "branchvalues": "total",
+        "tiling": {"orientation": "v"},
+        "ids": ["all", *(ids[path] for path in by_path)],
+        "parents": ["", *(ids[path[:-1]] for path in by_path)],
+        "labels": ["all", *(escaped(box.frame.function) for box in by_path.values())],
+        "values": [flame.whole, *(box.samples for box in by_path.values())],
+        "text": ["", *(escaped(box.frame.file.rpartition("site-packages/")[2]) for box in by_path.values())],
+        "marker": {
+            "colors": ["#9aa4ae", *(_mixed(*flame.look(box)) for box in by_path.values())],
+            "line": {"width": 0.5, "color": PAPER},
+        },
+        "textinfo": "label",
+        "insidetextfont": {"color": theme.ON_COLOUR},
+        "sort": False,
         "hovertemplate": "<b>%{label}</b> %{text}<br>%{value} samples, %{percentRoot:.1%}<extra></extra>",
-    }  # fmt: skip
-    deepest = max(box.depth for box in kept.values())
-    return Live(
-        {
-            "": {
-                "data": [chart],
-                "layout": layout(120 + 18 * (deepest + 1), uniformtext={"minsize": 8, "mode": "hide"}),
-            }
-        }
-    )
+    }
+    deepest = max(box.depth for box in by_path.values())
+    made = layout(120 + 18 * (deepest + 1), uniformtext={"minsize": 8, "mode": "hide"})
+    return Live({"": {"data": [chart], "layout": made}})

@@ -1,6 +1,7 @@
 """The headline gap by phase, as a waterfall from the faster epoch to the slower one."""
 
 import math
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,12 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from epoch_gap.profiler.analysis.stats import Estimate, Interval
-from epoch_gap.profiler.comparison.attribution import is_harmless, perturbation
 from epoch_gap.profiler.comparison.gap import Gap
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.reports import theme
 from epoch_gap.reports.charts import canvas
-from epoch_gap.reports.charts.breakdown import CHARGED, DONE
+from epoch_gap.reports.charts.breakdown_bars import CHARGED, DONE
 from epoch_gap.reports.charts.live import (
     INK,
     LINE,
@@ -22,22 +22,25 @@ from epoch_gap.reports.charts.live import (
     Live,
     Spec,
     axis,
-    choices,
+    combinations,
+    escaped,
     hatching,
-    key,
     layout,
-    plain,
-    reach,
+    note,
+    variant_name,
+    whisker_lengths,
     whiskers,
 )
-from epoch_gap.reports.sentences.verdict import fence_cost, largest
+from epoch_gap.reports.sentences.verdict import describe_fence_cost, largest_phases
 from epoch_gap.reports.view import View
 
 SECONDS, SHARE = "seconds", "share of the gap"
-NOTE = 18
-"""pixels of a line above the waterfall"""
-GAP_FROM = 0.002
-"""a phase gets a column of its own in the waterfall from this share of the slower epoch; the rest are one column"""
+NOTE_PIXELS = 18
+"""height of a line above the waterfall, on the page"""
+OF_GAP, OF_EPOCH = 0.01, 0.002
+"""A phase gets its own column from these shares of the gap and of the slower epoch: a smaller one cannot be seen."""
+LETTERS, MOST_UPRIGHT = 92, 10
+"""characters that fit below all columns together, and the columns up to which a phase's name fits"""
 
 
 @dataclass(frozen=True)
@@ -51,202 +54,267 @@ class Column:
 
     @property
     def end(self) -> float:
-        """Where the next one starts."""
+        """The start of the next column."""
         return self.start + self.interval.value
 
 
 @dataclass(frozen=True)
 class Waterfall:
-    """The gap in one ledger."""
+    """The gap in one timing mode."""
 
     gap: Gap
+    names: tuple[str, str]
+    """of the faster and the slower side"""
     hatched: bool
-    """fences changed what they measured, on one side at least"""
+    """whether fences changed the time that they measure, on one side at least"""
     notes: tuple[str, ...]
-    """what fences cost each side"""
+    """the cost of fences on each side"""
 
 
 def columns(gap: Gap) -> list[Column]:
-    """The gap's terms, the largest first; small ones together, so that the columns sum to the gap."""
-    least = GAP_FROM * gap.slow.epoch.total.value
-    large = sorted(((p, e) for p, e in gap.by_phase.items() if abs(e.value) >= least), key=lambda it: -it[1].value)
-    small = [e for e in gap.by_phase.values() if abs(e.value) < least]
-    terms = [(str(p), theme.PHASE_COLOURS[p], e) for p, e in large]
-    if small:
-        terms.append((f"{len(small)} smaller phases", theme.PHASE_COLOURS[Phase.OTHER], _together(small)))
-    found, level = [], gap.fast_seconds
+    """The terms of the gap, the largest first; the small ones are one column, so that the columns sum to the gap."""
+    least = max(OF_GAP * abs(gap.seconds.value), OF_EPOCH * gap.slow.epoch.total.value)
+    by_size = sorted(gap.by_phase.items(), key=lambda item: -item[1].value)
+    by_size = [(phase, part) for phase, part in by_size if part.value or part.variance]
+    small = [(phase, part) for phase, part in by_size if abs(part.value) < least]
+    together = small if len(small) > 1 else []
+    terms = [
+        (str(phase), theme.PHASE_COLOURS[phase], part) for phase, part in by_size if (phase, part) not in together
+    ]
+    if together:
+        name = f"{len(together)} other phases"
+        terms.append((name, theme.PHASE_COLOURS[Phase.OTHER], _sum([part for _, part in together])))
+    made, level = [], gap.fast_seconds
     for name, colour, part in terms:
-        found.append(Column(name, colour, level, part.interval()))
+        made.append(Column(name, colour, level, part.interval()))
         level += part.value
-    return found
+    return made
 
 
-def _together(parts: list[Estimate]) -> Estimate:
-    """The sum of estimates from the same steps: at the widest, as if their errors all went one way."""
+def _sum(parts: list[Estimate]) -> Estimate:
+    """The sum of estimates from the same steps, with the widest interval: as if all errors had one sign."""
     known = [part for part in parts if part.dof > 0]
     spread = sum(math.sqrt(part.variance) for part in known)
     return Estimate(sum(part.value for part in parts), spread**2, min((part.dof for part in known), default=0.0))
 
 
 def finding(view: View) -> str:
-    """What the waterfall as charged shows, in one line."""
-    return _in_words(view.gaps[0], "charged to")
+    """The phase that the clock charges with most of the gap."""
+    return _finding(view.gaps[0], "charged to", _names(view))
 
 
-def _in_words(headline: Gap, how: str) -> str:
-    seconds = theme.seconds(headline.seconds.value)
-    if headline.verdict != "slower":
-        return f"{headline.slow.title} minus {headline.fast.title}: {seconds} per epoch"
-    phase, part = largest(headline)[0]
-    share = f"{part.value / headline.seconds.value:.0%}".replace("%", " %")
-    return f"{share} of the {seconds} that {headline.slow.title} takes longer is {how} {phase}"
+def _names(view: View) -> tuple[str, str]:
+    """The faster and the slower side."""
+    headline = view.gaps[0]
+    return headline.fast.title, headline.slow.title
+
+
+def _finding(gap: Gap, verb: str, names: tuple[str, str]) -> str:
+    (fast, slow), seconds = names, theme.seconds(gap.seconds.value)
+    if gap.verdict != "slower":
+        return f"{slow} minus {fast}: {seconds} per epoch"
+    phase, part = largest_phases(gap)[0]
+    share = f"{part.value / gap.seconds.value:.0%}".replace("%", " %")
+    return f"{share} of the {seconds} that {slow} takes longer is {verb} {phase}"
 
 
 def shown(view: View) -> bool:
-    """Where there are two subjects."""
+    """Whether there are two subjects."""
     return bool(view.gaps)
 
 
+@canvas.styled
 def static(view: View) -> Figure:
     """The waterfall by matplotlib."""
-    headline = view.gaps[0]
-    figure, (axes,) = canvas.figure(view, finding(view), height=4.6)
+    headline, (fast, slow) = view.gaps[0], _names(view)
+    figure, (axes,) = canvas.figure(view, finding(view), [3.9])
     steps = columns(headline)
     first, last = headline.fast_seconds, steps[-1].end if steps else headline.fast_seconds
     highest = max([first, last, *(step.end for step in steps)])
-    _whole(axes, 0, first)
+    _draw_epoch(axes, 0, first)
     for x, step in enumerate(steps, start=1):
-        axes.bar(
-            x, step.interval.value, 0.7, bottom=step.start, color=step.colour, edgecolor=theme.INK, linewidth=0.5
-        )
-        top = max(step.start, step.end)
-        if (whisker := canvas.whisker(step.interval)) is not None:
-            axes.errorbar(x, step.end, yerr=whisker, color=theme.INK, capsize=3, lw=1)
-            top = max(top, step.end + whisker[1][0])
-        axes.annotate(
-            _signed(step.interval.value), (x, min(top, highest * 1.05)), (0, 3),
-            textcoords="offset points", ha="center", va="bottom", fontsize=canvas.SMALL,
-        )  # fmt: skip
-    _whole(axes, len(steps) + 1, last)
-    names = [headline.fast.title, *(step.name for step in steps), headline.slow.title]
-    axes.set_xticks(range(len(names)), [name.replace(" ", "\n", 1) for name in names], fontsize=canvas.SMALL)
+        _draw_column(axes, x, step, headline.share(step.interval.value), highest)
+    _draw_epoch(axes, len(steps) + 1, last)
+    _name_columns(axes, [fast, *(step.name for step in steps), slow])
     axes.set_ylabel("seconds per epoch")
-    axes.set_ylim(0, highest * 1.18)
+    axes.set_ylim(0, highest * 1.2)
     return figure
 
 
-def _whole(axes: Axes, x: int, seconds: float) -> None:
+def _name_columns(axes: Axes, names: Sequence[str]) -> None:
+    """Below the columns, over several lines; aslant if there are many."""
+    many = len(names) > MOST_UPRIGHT
+    width = LETTERS // len(names)
+    lines = [name if many else textwrap.fill(name, width, break_long_words=False) for name in names]
+    axes.set_xticks(range(len(names)), lines, rotation=30 if many else 0, ha="right" if many else "center")
+    axes.tick_params(axis="x", length=0)
+    axes.set_xlim(-0.6, len(names) - 0.4)
+
+
+def _draw_column(axes: Axes, x: int, step: Column, share: float | None, highest: float) -> None:
+    axes.bar(x, step.interval.value, 0.7, bottom=step.start, color=step.colour, edgecolor=theme.INK, linewidth=0.5)
+    axes.plot([x - 1 + 0.35, x - 0.35], [step.start] * 2, color=theme.MUTED, lw=0.6)
+    axes.plot([x + 0.35, x + 1 - 0.35], [step.end] * 2, color=theme.MUTED, lw=0.6)
+    top = max(step.start, step.end)
+    if (whisker := canvas.whisker(step.interval)) is not None:
+        axes.errorbar(x, step.end, yerr=whisker, color=theme.INK, capsize=3, lw=1)
+        top = max(top, step.end + whisker[1][0])
+    label = _signed(step.interval.value) + ("" if share is None else f"\n{theme.percent(share)}")
+    _write_above(axes, x, min(top, highest * 1.05), label)
+
+
+def _draw_epoch(axes: Axes, x: int, seconds: float) -> None:
     axes.bar(x, seconds, 0.7, color=theme.GRID, edgecolor=theme.MUTED)
-    axes.text(x, seconds, theme.seconds(seconds), ha="center", va="bottom", fontsize=canvas.SMALL, weight="bold")
+    _write_above(axes, x, seconds, theme.seconds(seconds), weight="bold")
+
+
+def _write_above(axes: Axes, x: int, y: float, text: str, weight: str = "normal") -> None:
+    axes.annotate(
+        text,
+        (x, y),
+        (0, 3),
+        textcoords="offset points",
+        ha="center",
+        va="bottom",
+        fontsize=canvas.SMALL,
+        weight=weight,
+    )
 
 
 def _signed(seconds: float) -> str:
-    return f"{'+' if seconds >= 0 else ''}{theme.seconds(seconds)}"
+    return theme.signed(theme.seconds(seconds))
 
 
 def live(view: View) -> Live:
-    """The waterfall by Plotly: in either ledger, in seconds or, where that is a gap, as shares of it."""
-    ledgers = _ledgers(view.gaps[0])
-    some = any(found.gap.verdict == "slower" for found in ledgers.values())
-    controls = (Control("ledger", tuple(ledgers)), *([Control("unit", (SECONDS, SHARE))] if some else []))
-    variants = {key(chosen): _spec(ledgers[chosen[0]], relative=SHARE in chosen) for chosen in choices(controls)}
+    """The waterfall by Plotly: in either timing mode, in seconds or as shares of the gap if there is one."""
+    waterfalls = _waterfalls(view)
+    is_gap = any(waterfall.gap.verdict == "slower" for waterfall in waterfalls.values())
+    controls = (
+        Control("timing mode", tuple(waterfalls)),
+        *([Control("unit", (SECONDS, SHARE))] if is_gap else []),
+    )
+    variants = {
+        variant_name(chosen): _spec(waterfalls[chosen[0]], relative=SHARE in chosen)
+        for chosen in combinations(controls)
+    }
     return Live(variants, controls)
 
 
-def _ledgers(headline: Gap) -> dict[str, Waterfall]:
-    """The headline's gap as charged and, where both sides have fenced steps, where the work was done."""
-    found = {CHARGED: Waterfall(headline, False, ())}
+def _waterfalls(view: View) -> dict[str, Waterfall]:
+    """The headline gap as charged and, if both sides have fenced steps, where the work was done."""
+    headline, names = view.gaps[0], _names(view)
+    waterfalls = {CHARGED: Waterfall(headline, names, False, ())}
     if headline.fenced:
-        shifts = {side.title: perturbation(side) for side in (headline.slow, headline.fast)}
-        known = {title: shift for title, shift in shifts.items() if shift is not None}
-        costs = (f"{title}: {fence_cost(shift)}" for title, shift in known.items())
-        notes = (f"Here: {_in_words(headline.fenced, 'work of')}", *costs)
-        found[DONE] = Waterfall(headline.fenced, not all(map(is_harmless, known.values())), notes)
-    return found
+        sides = (headline.slow, names[1]), (headline.fast, names[0])
+        effects = {name: effect for side, name in sides if (effect := side.fence_effect) is not None}
+        costs = (f"{name}: {describe_fence_cost(effect.perturbation)}" for name, effect in effects.items())
+        notes = (f"Here: {_finding(headline.fenced, 'work of', names)}", *costs)
+        hatched = not all(effect.is_harmless for effect in effects.values())
+        waterfalls[DONE] = Waterfall(headline.fenced, names, hatched, notes)
+    return waterfalls
 
 
-def _spec(one: Waterfall, relative: bool) -> Spec:
-    gap, notes = one.gap, list(one.notes)
+def _spec(waterfall: Waterfall, relative: bool) -> Spec:
+    gap, notes = waterfall.gap, list(waterfall.notes)
     steps = columns(gap)
     names = [step.name for step in steps]
     if relative and gap.verdict != "slower":
-        notes.append(f"{gap.verdict} in this ledger: there is no gap to take shares of")
+        notes.append(f"{gap.verdict} in this timing mode: there is no gap to take shares of")
         relative = False
     if relative:
-        data = _steps(one, steps, 100 / gap.seconds.value, from_zero=True)
+        data = _columns(waterfall, steps, 100 / gap.seconds.value, from_zero=True)
         label = "% of the gap"
     else:
-        names = [gap.fast.title, *names, gap.slow.title]
-        data = [*_ends(gap, names), *_steps(one, steps, 1.0, from_zero=False)]
+        fast, slow = waterfall.names
+        names = [fast, *names, slow]
+        data = [*_epochs(gap, names), *_columns(waterfall, steps, 1.0, from_zero=False)]
         label = "seconds per epoch"
-    ticks = [plain(name).replace(" ", "<br>") for name in names]
     x = axis(
-        tickvals=list(range(len(names))), ticktext=ticks, autotickangles=[0, 45, 90], range=[-0.6, len(names) - 0.4]
+        tickvals=list(range(len(names))),
+        ticktext=[escaped(name).replace(" ", "<br>") for name in names],
+        autotickangles=[0, 90],
+        range=[-0.6, len(names) - 0.4],
     )
-    y = axis(label, rangemode="tozero")
-    top = 12 + NOTE * len(notes)
-    made = layout(408 + top, xaxis=x, yaxis=y, annotations=[_note(notes)] if notes else [])
+    top = 12 + NOTE_PIXELS * len(notes)
+    text = "<br>".join(map(escaped, notes))
+    annotations = [note(text, x=0, xref="paper", y=1, yref="paper")] if notes else []
+    made = layout(408 + top, xaxis=x, yaxis=axis(label, rangemode="tozero"), annotations=annotations)
     return {"data": data, "layout": {**made, "margin": {**made["margin"], "t": top}}}
 
 
-def _note(lines: Sequence[str]) -> Spec:
-    return {
-        "text": "<br>".join(map(plain, lines)), "x": 0, "xref": "paper", "xanchor": "left", "y": 1, "yref": "paper",
-        "yanchor": "bottom", "showarrow": False, "align": "left",
-    }  # fmt: skip
-
-
-def _ends(gap: Gap, names: list[str]) -> list[Spec]:
-    both = [gap.fast_seconds, gap.fast_seconds + gap.seconds.value]
+def _epochs(gap: Gap, names: Sequence[str]) -> list[Spec]:
+    """The two epochs, at the left and the right end."""
+    seconds = [gap.fast_seconds, gap.fast_seconds + gap.seconds.value]
+    hover = [
+        f"<b>{escaped(name)}</b>: {theme.seconds(value)} per epoch"
+        for name, value in zip((names[0], names[-1]), seconds, strict=True)
+    ]
     return [
         {
-            "type": "bar", "x": [0, len(names) - 1], "y": both, "width": 0.7,
+            "type": "bar",
+            "x": [0, len(names) - 1],
+            "y": seconds,
+            "width": 0.7,
             "marker": {"color": LINE, "line": {"color": MUTED, "width": 1}},
-            "text": [theme.seconds(value) for value in both], "textposition": "outside", "cliponaxis": False,
-            "hovertext": [
-                f"<b>{plain(name)}</b>: {theme.seconds(value)} per epoch"
-                for name, value in zip((names[0], names[-1]), both, strict=True)
-            ],
+            "text": [theme.seconds(value) for value in seconds],
+            "textposition": "outside",
+            "constraintext": "none",
+            "cliponaxis": False,
+            "hovertext": hover,
             "hoverinfo": "text",
         }
-    ]  # fmt: skip
+    ]
 
 
-def _steps(one: Waterfall, steps: list[Column], scale: float, from_zero: bool) -> list[Spec]:
-    place = list(range(len(steps)) if from_zero else range(1, len(steps) + 1))
-    base = [0.0 if from_zero else step.start for step in steps]
+def _columns(waterfall: Waterfall, steps: Sequence[Column], scale: float, from_zero: bool) -> list[Spec]:
+    """The columns with their whiskers and labels: each from zero, or from the end of the one before."""
+    places = list(range(len(steps)) if from_zero else range(1, len(steps) + 1))
+    bases = [0.0 if from_zero else step.start for step in steps]
     ends = [step.interval.value * scale if from_zero else step.end for step in steps]
     colours = [step.colour for step in steps]
-    reaches = [reach(step.interval, scale) for step in steps]
+    lengths = [whisker_lengths(step.interval, scale) for step in steps]
     tops = [
-        max(foot, end) + (found[1] if found else 0.0) for foot, end, found in zip(base, ends, reaches, strict=True)
+        max(base, end) + (length[1] if length else 0.0)
+        for base, end, length in zip(bases, ends, lengths, strict=True)
     ]
-    shares = [one.gap.share(step.interval.value) for step in steps]
-    words = ["" if share is None else f"{100 * share:.1f} %" for share in shares]
+    shares = [waterfall.gap.share(step.interval.value) for step in steps]
+    share_texts = ["" if share is None else f"{100 * share:.1f} %" for share in shares]
     hover = [
-        f"<b>{plain(step.name)}</b>: {theme.interval(step.interval)}{f'<br>{share} of the gap' if share else ''}"
-        for step, share in zip(steps, words, strict=True)
+        f"<b>{escaped(step.name)}</b>: {theme.interval(step.interval)}{f'<br>{share} of the gap' if share else ''}"
+        for step, share in zip(steps, share_texts, strict=True)
     ]
-    return [
-        {
-            "type": "bar", "x": place, "y": [step.interval.value * scale for step in steps], "base": base,
-            "width": 0.7, "hovertext": hover, "hoverinfo": "text",
-            "marker": {
-                "color": colours, "line": {"color": INK, "width": 0.5},
-                "pattern": hatching([one.hatched] * len(steps), colours),
-            },
+    bars = {
+        "type": "bar",
+        "x": places,
+        "y": [step.interval.value * scale for step in steps],
+        "base": bases,
+        "width": 0.7,
+        "hovertext": hover,
+        "hoverinfo": "text",
+        "marker": {
+            "color": colours,
+            "line": {"color": INK, "width": 0.5},
+            "pattern": hatching([waterfall.hatched] * len(steps), colours),
         },
-        whiskers("y", place, ends, reaches, cliponaxis=False),
-        {
-            "type": "scatter", "mode": "markers", "x": place, "y": ends,
-            "marker": {"color": INK, "size": 3}, "cliponaxis": False, "hovertext": hover, "hoverinfo": "text",
-        },
-        {
-            "type": "scatter", "mode": "text", "x": place, "y": tops, "cliponaxis": False, "hoverinfo": "skip",
-            "text": [
-                share if from_zero else _signed(step.interval.value)
-                for step, share in zip(steps, words, strict=True)
-            ],
-            "textposition": "top center",
-        },
-    ]  # fmt: skip
+    }
+    points = {
+        "type": "scatter",
+        "mode": "markers",
+        "x": places,
+        "y": ends,
+        "marker": {"color": INK, "size": 3},
+        "cliponaxis": False,
+        "hovertext": hover,
+        "hoverinfo": "text",
+    }
+    labels = {
+        "type": "scatter",
+        "mode": "text",
+        "x": places,
+        "y": tops,
+        "text": share_texts if from_zero else [_signed(step.interval.value) for step in steps],
+        "textposition": "top center",
+        "cliponaxis": False,
+        "hoverinfo": "skip",
+    }
+    return [bars, whiskers("y", places, ends, lengths, cliponaxis=False), points, labels]

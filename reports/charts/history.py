@@ -1,78 +1,118 @@
 """The picture of a history: one panel per series, one stacked bar per run, the oldest first."""
 
+import textwrap
 from collections.abc import Sequence
+from itertools import batched
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 
-from epoch_gap.profiler.comparison.history import Entry, Series
+from epoch_gap.profiler.comparison.history import Entry, Series, shorten_versions
+from epoch_gap.profiler.phases import Phase
 from epoch_gap.reports import theme
 from epoch_gap.reports.charts import canvas
-from epoch_gap.reports.charts.breakdown import REACH
-from epoch_gap.reports.terminal.history import finding, has_evaluate, heading, total
+from epoch_gap.reports.charts.breakdown_bars import REACH
+from epoch_gap.reports.terminal.history import describe_change, describe_series, has_evaluate
 
-PANEL, EDGES = 3.3, 0.7
-"""inches: of a series, and of title and source line"""
-MOST_LABELS = 12
-"""runs that are named below their bars; of more, every second, third ... one is"""
+PANEL, FEW_PANEL = 3.3, 2.6
+"""inches of a series, and of one with few runs"""
+FEW, FEW_ASPECT = 4, 1.1
+"""A panel of fewer runs is narrower: its height over its width, for one run. Two of them fit beside each other."""
+MOST_LABELS = 8
+"""Runs that are named below their bars; of more runs, every second, third ... one is."""
 SHORT = "*"
-"""below the bar of a run that did not evaluate and is not named"""
+"""below the bar of a run without evaluate that is not named"""
 MOST_IDS = 8
-"""runs that are named in the source line, of all series together; of more, the first and the last"""
+"""Runs that are named in the source line, of all series together; of more runs, the first and the last are."""
+TITLE_LETTERS = 88
+"""characters per line of a panel's title"""
 
 
+@canvas.styled
 def history(histories: Sequence[Series]) -> Figure:
     """Seconds per epoch of every run by phase, with the epoch's interval. At least one series."""
-    figure = Figure(figsize=(canvas.WIDTH, EDGES + PANEL * len(histories)), layout="constrained")
-    for axes, series in zip(figure.subplots(len(histories), squeeze=False)[:, 0], histories, strict=True):
-        _panel(axes, series)
-    figure.supxlabel(_source(histories), x=0.01, ha="left", fontsize=canvas.SOURCE_SIZE, color=theme.MUTED)
+    columns = 2 if len(histories) > 1 and all(len(series.entries) < FEW for series in histories) else 1
+    rows = list(batched(histories, columns))
+    heights = [FEW_PANEL if all(len(series.entries) < FEW for series in row) else PANEL for row in rows]
+    figure = Figure(figsize=(canvas.WIDTH, canvas.EDGES + sum(heights)), layout="constrained")
+    grid = figure.add_gridspec(len(rows), columns, height_ratios=heights)
+    for place, series in enumerate(histories):
+        _panel(figure.add_subplot(grid[divmod(place, columns)]), series, TITLE_LETTERS // columns)
+    canvas.add_source(figure, _source(histories))
     return figure
 
 
-def _panel(axes: Axes, series: Series) -> None:
-    longest = max(total(entry).value for entry in series.entries)
+def _panel(axes: Axes, series: Series, letters: int) -> None:
+    entries = series.entries
+    longest = max(entry.epoch.seconds.value for entry in entries)
     highest = longest
-    for x, entry in enumerate(series.entries):
+    for x, entry in enumerate(entries):
         bottom = 0.0
         for phase, part in entry.epoch.phases.items():
             if part is not None:
-                axes.bar(x, part.value, 0.7, bottom=bottom, color=theme.PHASE_COLOURS[phase], ec=theme.PAPER, lw=0.3)
+                colour = theme.PHASE_COLOURS[phase]
+                axes.bar(x, part.value, 0.7, bottom=bottom, color=colour, edgecolor=theme.PAPER, linewidth=0.3)
                 bottom += part.value
-        highest = max(highest, _whisker(axes, x, series, longest))
-    axes.set_ylim(0, 1.08 * highest)
-    axes.set_xlim(-0.6, max(len(series.entries), 4) - 0.4)
-    step = -(-len(series.entries) // MOST_LABELS)
-    named = [(x, e) for x, e in enumerate(series.entries) if x % step == 0]
-    axes.set_xticks([x for x, _ in named], [_label(e) for _, e in named], fontsize=canvas.SMALL)
-    shorter = [x for x, e in enumerate(series.entries) if x % step and not has_evaluate(e)]
-    axes.set_xticks(shorter, [SHORT] * len(shorter), fontsize=canvas.SMALL, minor=True)
+        top = _draw_whisker(axes, x, entry, longest)
+        if len(entries) <= MOST_LABELS:
+            _write_above(axes, x, top, theme.seconds(bottom))
+        highest = max(highest, top)
+    axes.set_ylim(0, 1.12 * highest)
+    axes.set_xlim(-0.6, len(entries) - 0.4)
+    if len(entries) < FEW:
+        axes.set_box_aspect(FEW_ASPECT / len(entries))
+        axes.set_anchor("W")
+    _label_runs(axes, entries)
+    change = textwrap.fill(describe_change(series), letters, break_on_hyphens=False)
+    title = f"{describe_series(series).partition(' | ')[0]}\n{change}"
+    axes.set_title(title, loc="left", fontsize=10, weight="bold")
+    canvas.phase_legend(axes, visible_phases(series)[::-1], loc="upper left", bbox_to_anchor=(1, 1))
+
+
+def visible_phases(series: Series) -> list[Phase]:
+    """The phases with a segment that can be seen, in the order of the bars from the bottom up."""
+    longest = max(entry.epoch.seconds.value for entry in series.entries)
+    return [
+        phase
+        for phase in series.phases
+        if any(
+            part is not None and part.value >= canvas.VISIBLE_FROM * 2 * longest
+            for part in (entry.epoch.phases[phase] for entry in series.entries)
+        )
+    ]
+
+
+def _label_runs(axes: Axes, entries: Sequence[Entry]) -> None:
+    """Name the runs below their bars: all of them, or every second, third ... one."""
+    versions = shorten_versions({entry.version for entry in entries})
+    step = -(-len(entries) // MOST_LABELS)
+    named = [(x, entry) for x, entry in enumerate(entries) if x % step == 0]
+    axes.set_xticks([x for x, _ in named], [_label(entry, versions[entry.version]) for _, entry in named])
+    shorter = [x for x, entry in enumerate(entries) if x % step and not has_evaluate(entry)]
+    axes.set_xticks(shorter, [SHORT] * len(shorter), minor=True)
     axes.set_ylabel(f"seconds per epoch{f'\n({SHORT}: no evaluate)' if shorter else ''}")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.set_title(
-        f"{heading(series).partition(' | ')[0]}\n{finding(series)}", loc="left", fontsize=10, weight="bold"
-    )
-    handles = [Patch(color=theme.PHASE_COLOURS[phase], label=phase) for phase in reversed(series.phases)]
-    axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(1, 1), frameon=False, fontsize=canvas.SMALL)
 
 
-def _label(entry: Entry) -> str:
-    """What stands below a named bar. One without evaluate is shorter for that alone."""
-    return f"{entry.version}\n{entry.created[:10]}{'' if has_evaluate(entry) else '\nno evaluate'}"
+def _label(entry: Entry, version: str) -> str:
+    """The name below a bar; it mentions a missing evaluate, which alone makes the bar shorter."""
+    return f"{version}\n{entry.created[:10]}{'' if has_evaluate(entry) else '\nno evaluate'}"
 
 
-def _whisker(axes: Axes, x: int, series: Series, longest: float) -> float:
-    """Draw the epoch's interval; the height that it reaches, as far as it is drawn."""
-    i = total(series.entries[x])
-    if (whisker := canvas.whisker(i)) is None:
-        return i.value
-    axes.errorbar(x, i.value, yerr=whisker, color=theme.INK, capsize=3, lw=1)
-    return min(i.value + whisker[1][0], REACH * longest)
+def _write_above(axes: Axes, x: int, y: float, text: str) -> None:
+    axes.annotate(text, (x, y), (0, 3), textcoords="offset points", ha="center", fontsize=canvas.SMALL)
+
+
+def _draw_whisker(axes: Axes, x: int, entry: Entry, longest: float) -> float:
+    """Draw the epoch's interval. Returns the height of its upper end, as far as it is drawn."""
+    interval = entry.epoch.seconds
+    if (whisker := canvas.whisker(interval)) is None:
+        return interval.value
+    axes.errorbar(x, interval.value, yerr=whisker, color=theme.INK, capsize=3, lw=1)
+    return min(interval.value + whisker[1][0], REACH * longest)
 
 
 def _source(histories: Sequence[Series]) -> str:
-    """Days and runs; data and machine stand below each panel."""
+    """Days and runs; data and machine are named below each panel."""
     entries = [entry for series in histories for entry in series.entries]
     days = sorted({entry.created[:10] for entry in entries})
     span = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"

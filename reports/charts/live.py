@@ -1,7 +1,7 @@
-"""Charts for a page with JavaScript, as data that Plotly draws; `templates/page.js` shows one variant at a time.
+"""Charts for a page with JavaScript, as data for Plotly; `templates/page.js` shows one variant at a time.
 
-Every number and word of a chart is made here: the page's own script only chooses among variants and hides phases.
-A colour may be `var(--ink)` and the like: the page's own, light or dark.
+Python computes every number and every word of a chart: the page's script only chooses a variant and hides phases.
+A colour such as `var(--ink)` is one of the page's own, light or dark.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 @dataclass(frozen=True)
 class Control:
-    """One choice: its name for people, and its options in order, the first chosen at the beginning."""
+    """One choice: its name for people, and its options in order. The first is the default."""
 
     name: str
     options: tuple[str, ...]
@@ -27,35 +27,35 @@ class Control:
 
 @dataclass(frozen=True)
 class Live:
-    """A chart in all its variants, by the options chosen, joined by `|`."""
+    """A chart in all its variants, by the chosen options, joined by `|`."""
 
     variants: Mapping[str, Spec]
     controls: tuple[Control, ...] = ()
     switches: tuple[tuple[str, str], ...] = ()
-    """(name, colour) of what can be switched off: all of a variant's traces of that name"""
+    """(name, colour) of each part that can be hidden: all traces of that name in a variant"""
 
     def as_json(self) -> dict[str, Any]:
-        """For the page's script."""
+        """The chart for the page's script."""
         return asdict(self)
 
 
-def choices(controls: Sequence[Control]) -> list[tuple[str, ...]]:
+def combinations(controls: Sequence[Control]) -> list[tuple[str, ...]]:
     """Every combination of options."""
     return list(product(*(control.options for control in controls)))
 
 
-def key(chosen: Sequence[str]) -> str:
-    """The name of the variant for the options chosen."""
+def variant_name(chosen: Sequence[str]) -> str:
+    """The name of the variant for the chosen options."""
     return "|".join(chosen)
 
 
-def plain(text: str) -> str:
-    """Text that Plotly shows as it is: it reads labels as a little HTML."""
+def escaped(text: str) -> str:
+    """Text that Plotly shows unchanged: it reads labels as a subset of HTML."""
     return "".join(_ENTITIES.get(letter, letter) for letter in text)
 
 
 def layout(height: int, **more: Any) -> Spec:
-    """What all charts' layouts share; `height` in pixels."""
+    """The layout that all charts share; `height` in pixels."""
     return {
         "height": height,
         "margin": {"l": 12, "r": 12, "t": 12, "b": 44},
@@ -71,32 +71,54 @@ def axis(title: str = "", **more: Any) -> Spec:
     return {"title": {"text": title}, "automargin": True, "zeroline": False, **more}
 
 
-def hatching(where: Sequence[bool], colour: str | list[str]) -> Spec:
-    """The pattern of bars in `colour` that are hatched where fences changed what they measured."""
+def note(text: str, **place: Any) -> Spec:
+    """Text without an arrow, flush left at `place` (Plotly's `x`, `y`, `xref`, `yref` and so on)."""
+    return {"text": text, "xanchor": "left", "yanchor": "bottom", "align": "left", "showarrow": False, **place}
+
+
+def hatching(hatched: Sequence[bool], colour: str | list[str]) -> Spec:
+    """The pattern of bars in `colour`: hatched if fences changed the time that they measure."""
     return {
-        "shape": ["/" if hatched else "" for hatched in where], "fillmode": "replace",
-        "fgcolor": colour, "bgcolor": PAPER, "solidity": 0.9, "size": 9,
-    }  # fmt: skip
+        "shape": ["/" if is_hatched else "" for is_hatched in hatched],
+        "fillmode": "replace",
+        "fgcolor": colour,
+        "bgcolor": PAPER,
+        "solidity": 0.9,
+        "size": 9,
+    }
 
 
-def reach(interval: Interval, scale: float = 1.0) -> tuple[float, float] | None:
-    """How far an interval reaches below and above its value; None where it is unknown."""
+def whisker_lengths(interval: Interval, scale: float = 1.0) -> tuple[float, float] | None:
+    """The distances from an interval's value down to its low end and up to its high end; None if unknown."""
     if interval.low is None or interval.high is None:
         return None
     return (interval.value - interval.low) * scale, (interval.high - interval.value) * scale
 
 
 def whiskers(
-    along: str, x: Sequence[float], y: Sequence[float], reaches: Sequence[tuple[float, float] | None], **more: Any
+    along: str, x: Sequence[float], y: Sequence[float], lengths: Sequence[tuple[float, float] | None], **more: Any
 ) -> Spec:
-    """A trace of nothing but whiskers along the axis "x" or "y", without those that are unknown.
+    """A trace of whiskers alone along the axis "x" or "y", without those that are unknown.
 
-    Plotly draws a whisker of no width where a place's reach is 0 or null: an unknown one must have no place.
+    Plotly draws a whisker of zero width for a length of 0 or null, so an unknown whisker must have no point.
     """
-    known = [(a, b, *found) for a, b, found in zip(x, y, reaches, strict=True) if found is not None]
+    known = [(a, b, *both) for a, b, both in zip(x, y, lengths, strict=True) if both is not None]
     xs, ys, below, above = (list(column) for column in zip(*known, strict=True)) if known else ([], [], [], [])
-    bars = {
-        "type": "data", "symmetric": False, "array": above, "arrayminus": below,
-        "color": INK, "thickness": 1.2, "width": 5,
-    }  # fmt: skip
-    return {"type": "scatter", "mode": "none", "x": xs, "y": ys, f"error_{along}": bars, "hoverinfo": "skip", **more}
+    error_bars = {
+        "type": "data",
+        "symmetric": False,
+        "array": above,
+        "arrayminus": below,
+        "color": INK,
+        "thickness": 1.2,
+        "width": 5,
+    }
+    return {
+        "type": "scatter",
+        "mode": "none",
+        "x": xs,
+        "y": ys,
+        f"error_{along}": error_bars,
+        "hoverinfo": "skip",
+        **more,
+    }

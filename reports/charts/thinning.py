@@ -1,4 +1,4 @@
-"""Fewer points to draw, for pictures alone: every statistic is made of all."""
+"""Fewer points to draw. Only pictures are thinned: every statistic uses all values."""
 
 from itertools import pairwise
 
@@ -8,29 +8,29 @@ from numpy.typing import NDArray
 from epoch_gap.profiler.analysis.stats import Series
 
 MOST = 2000
-"""points of a line: more than a screen is wide"""
+"""points per line: more than a screen is wide"""
 
 
-def kept(values: Series, most: int = MOST) -> NDArray[np.int64]:
-    """Which of n values to draw: all up to `most`, else the least and the largest of as many stretches as fit.
+def drawn_indices(values: Series, most: int = MOST) -> NDArray[np.int64]:
+    """Indices of the values to draw, ascending, at most `most` of n.
 
-    Minimum and maximum of each stretch, so that no peak is lost (after M4, Jugel et al. 2014). Ascending places, at
-    most `most`; values that are not finite are drawn only where nothing is left out.
+    All of them up to `most`; beyond that the minimum and the maximum of each of `most` / 2 equal stretches, so that
+    no peak is lost (after M4, Jugel et al. 2014). Values that are not finite are drawn only if nothing is left out.
     """
     n = len(values)
     if n <= most:
         return np.arange(n)
     edges = np.linspace(0, n, most // 2 + 1).astype(np.int64)
     x = np.asarray(values, np.float64)
-    places = {
-        int(start + find(part))
+    indices = {
+        int(start + extreme(part))
         for start, stop in pairwise(edges)
         if not np.isnan(part := x[start:stop]).all()
-        for find in (np.nanargmin, np.nanargmax)
+        for extreme in (np.nanargmin, np.nanargmax)
     }
-    return np.array(sorted(places), np.int64)
+    return np.array(sorted(indices), np.int64)
 
 
-def note(drawn: int, of: int) -> str:
-    """What a chart says of points that it does not draw; empty where it draws all."""
-    return f" ({drawn} of {of} points drawn)" if drawn < of else ""
+def note(drawn: int, total: int) -> str:
+    """The chart's remark on points that it leaves out; empty if it draws all."""
+    return f" ({drawn} of {total} points drawn)" if drawn < total else ""

@@ -1,0 +1,131 @@
+"""The bars of the breakdown as plain data: which subjects in which timing mode, and which phases can be seen."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from epoch_gap.profiler.comparison.subject import Subject
+from epoch_gap.profiler.phases import Phase
+from epoch_gap.reports import theme
+from epoch_gap.reports.charts import canvas
+from epoch_gap.reports.sentences.verdict import how_known
+from epoch_gap.reports.view import View
+
+CHARGED, DONE = "as charged", "where the work was done"
+REACH = 1.5
+"""An interval is cut off beyond this multiple of the longest bar; the table has its numbers."""
+SHARES_BELOW = 0.2
+"""A bar shorter than this share of the longest has no room for the labels of its phases, 150 pixels of 800."""
+
+SAME_WITHIN = 0.05
+"""of the epoch: the largest deviation at which one bar shows both timing modes"""
+MARGIN = 1.02
+"""of an axis beyond its longest bar"""
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One stacked bar: a subject in one timing mode."""
+
+    title: str
+    mode: str
+    """`CHARGED` or `DONE`; empty if the subject has one bar"""
+    subject: Subject
+    hatched: bool
+    """whether fences changed the time that they measure"""
+    flags: tuple[str, ...]
+    note: str = ""
+    """the agreement of the two timing modes, if one bar shows both"""
+
+    @property
+    def label(self) -> str:
+        """The subject, and the timing mode."""
+        return f"{self.title}, {self.mode}" if self.mode else self.title
+
+    @property
+    def seconds(self) -> float:
+        """The epoch."""
+        return self.subject.epoch.total.value
+
+    @property
+    def total(self) -> str:
+        """The epoch with its interval, as text."""
+        known = f"{theme.interval(self.subject.epoch.seconds)}, {how_known(self.subject)}"
+        return f"{known}; {self.note}" if self.note else known
+
+    @property
+    def end(self) -> float:
+        """The end of the epoch's interval, s."""
+        interval = self.subject.epoch.seconds
+        return interval.high or interval.value
+
+    def share(self, phase: Phase) -> float:
+        """A phase as a share of the epoch; 0 if the subject lacks it."""
+        part = self.subject.epoch.phases.get(phase)
+        return part.value / self.seconds if part else 0.0
+
+
+def bars(view: View) -> list[Bar]:
+    """Every subject as charged and, if it has fenced steps, where its work was done."""
+    return [bar for subject in view.subjects for bar in _both_modes(view, subject)]
+
+
+def picture_bars(view: View) -> list[Bar]:
+    """The same, with one bar for a subject whose two timing modes agree."""
+    return [
+        bar
+        for subject in view.subjects
+        for bar in ([_single(view, subject)] if modes_agree(subject) else _both_modes(view, subject))
+    ]
+
+
+def _both_modes(view: View, subject: Subject) -> list[Bar]:
+    title, flags = subject.title, tuple(subject.flag_titles)
+    if subject.fenced is None or subject.fence_effect is None:
+        return [Bar(title, "", subject, False, flags)]
+    is_hatched = not subject.fence_effect.is_harmless
+    return [Bar(title, CHARGED, subject, False, flags), Bar(title, DONE, subject.fenced, is_hatched, ())]
+
+
+def _single(view: View, subject: Subject) -> Bar:
+    title = subject.title
+    agreement = f"fenced: same within {theme.percent_at_most(largest_deviation(subject))}"
+    return Bar(title, "", subject, False, tuple(subject.flag_titles), agreement)
+
+
+def modes_agree(subject: Subject) -> bool:
+    """Whether fences leave the times as they are, of the step and of every phase, and show no shifted work."""
+    effect = subject.fence_effect
+    if effect is None or not effect.is_harmless or effect.shifted_work:
+        return False
+    return largest_deviation(subject) <= SAME_WITHIN
+
+
+def largest_deviation(subject: Subject) -> float:
+    """The largest difference between the timing modes, of any phase or the whole, as a share of the as-run epoch."""
+    assert subject.fenced is not None
+    charged, done = subject.epoch, subject.fenced.epoch
+    pairs = [(charged.total, done.total), *((part, done.phases[phase]) for phase, part in charged.phases.items())]
+    differences = [abs(b.value - a.value) for a, b in pairs if a is not None and b is not None]
+    return max(differences) / charged.total.value
+
+
+def needs_shares(rows: Sequence[Bar]) -> bool:
+    """Whether a bar is too short to show its phases, so that a panel of shares is drawn too."""
+    seconds = [bar.seconds for bar in rows]
+    return min(seconds) < SHARES_BELOW * max(seconds)
+
+
+def axis_end(rows: Sequence[Bar]) -> float:
+    """The right end of the axis in seconds: the longest bar or the longest interval, cut off at `REACH`."""
+    longest = max(bar.seconds for bar in rows)
+    return MARGIN * max(min(bar.end, REACH * longest) for bar in rows)
+
+
+def visible_phases(view: View, rows: Sequence[Bar]) -> list[Phase]:
+    """The phases with a segment that can be seen in the picture, in the order of the bars."""
+    widths = [1 / MARGIN if needs_shares(rows) else bar.seconds / axis_end(rows) for bar in rows]
+    return [
+        phase
+        for phase in view.phases
+        if any(bar.share(phase) * width >= canvas.VISIBLE_FROM for bar, width in zip(rows, widths, strict=True))
+    ]
