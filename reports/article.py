@@ -1,10 +1,10 @@
-"""What the article reports for its two runs (20 epochs, batch 128, MLX/Metal and MPS). Not measured here."""
+"""The article's results for its two runs (20 epochs, batch 128, MLX/Metal and MPS). They were not measured here."""
 
 from typing import NamedTuple
 
 
 class ArticleRun(NamedTuple):
-    """One column of the article's table; ranges as it prints them."""
+    """One column of the article's table, with its ranges as printed there."""
 
     title: str
     epoch_seconds: float
@@ -19,5 +19,20 @@ ARTICLE = {
     "lucid": ArticleRun("Lucid, article", 136.0, "up to 6", "0.08", "0.6", "0.93-0.95", "0.84-0.86"),
     "torch": ArticleRun("PyTorch, article", 54.0, "2.4", "0.02", "0.4", "0.97-0.98", "0.89-0.91"),
 }
+"""by framework"""
 EPOCH = 16
-"""the epoch that the article's losses are of"""
+"""The article prints the losses of this epoch."""
+SETTING = "batch 128, MLX/Metal and MPS"
+"""the article's batch size and devices"""
+
+
+def slower_and_faster() -> tuple[str, str]:
+    """The article's two frameworks, the slower one first."""
+    slower, faster = sorted(ARTICLE, key=lambda name: -ARTICLE[name].epoch_seconds)
+    return slower, faster
+
+
+def epoch_ratio() -> float:
+    """The slower framework's epoch over the faster one's."""
+    slower, faster = slower_and_faster()
+    return ARTICLE[slower].epoch_seconds / ARTICLE[faster].epoch_seconds

@@ -1,23 +1,22 @@
-"""A report's files, as bytes: nothing here writes them."""
+"""A report: its files, as bytes. Nothing here writes them."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from epoch_gap.profiler.comparison.noise_floor import Floors
-from epoch_gap.profiler.comparison.subject import Subject, group
-from epoch_gap.profiler.drilldown.matching import Found
+from epoch_gap.profiler.comparison.subject import Subject, group_runs
+from epoch_gap.profiler.drilldown.matching import Drilldowns
+from epoch_gap.profiler.storage.noise_floors import NoiseFloors
 from epoch_gap.profiler.storage.run import Run
 from epoch_gap.reports.charts import CHARTS, canvas
-from epoch_gap.reports.page import page
-from epoch_gap.reports.terminal import tables as text
-from epoch_gap.reports.view import View, of_subjects
+from epoch_gap.reports.export.csv_text import phases_csv
+from epoch_gap.reports.export.json_text import strict_json
+from epoch_gap.reports.page.page import render_page
+from epoch_gap.reports.view import View, view_subjects
 
 SUMMARY = "summary.json"
-PAGE, TABLE = "index.html", "phases.csv"
-FILES = (*(f"{name}.{kind}" for name in CHARTS for kind in ("png", "svg")), SUMMARY, TABLE, PAGE)
-"""every file that a report may have; no gap without a second subject, no layers without their drill-down, no SVG
-unless it is asked for"""
+PAGE, PHASES_CSV = "index.html", "phases.csv"
+FILES = (*(f"{name}.{kind}" for name in CHARTS for kind in ("png", "svg")), SUMMARY, PHASES_CSV, PAGE)
+"""Every file that a report may have: a gap needs two subjects, layers need their drill-down, SVG is on request."""
 
 
 @dataclass(frozen=True)
@@ -29,34 +28,33 @@ class Report:
     page: str = PAGE
 
 
-def render(
+def render_report(
     runs: Sequence[Run],
-    floors: Floors | None = None,
-    found: Found | None = None,
+    floors: NoiseFloors | None = None,
+    drilldowns: Drilldowns | None = None,
     svg: bool = False,
 ) -> Report:
     """Analyse runs and draw everything, with the noise floors and the drill-downs that are known.
 
-    With `svg`, the pictures are SVG files besides. Raises UserError where the runs cannot be compared or hold no full
-    step.
+    With `svg`, the pictures are also SVG files. Raises UserError if the runs cannot be compared or hold no full step.
     """
-    return render_subjects(group(runs), floors, found, svg)
+    return render_subjects(group_runs(runs), floors, drilldowns, svg)
 
 
 def render_subjects(
     subjects: Sequence[Subject],
-    floors: Floors | None = None,
-    found: Found | None = None,
+    floors: NoiseFloors | None = None,
+    drilldowns: Drilldowns | None = None,
     svg: bool = False,
 ) -> Report:
-    """The same for subjects, at least one, whose runs can be compared."""
-    view = of_subjects(subjects, floors, found)
+    """The report of subjects, at least one, whose runs can be compared."""
+    view = view_subjects(subjects, floors, drilldowns)
     figures = {name: chart.static(view) for name, chart in CHARTS.items() if chart.shown(view)}
     files = {
         **{f"{name}.png": canvas.png(figure) for name, figure in figures.items()},
         **({f"{name}.svg": canvas.svg(figure).encode() for name, figure in figures.items()} if svg else {}),
-        SUMMARY: (json.dumps(view.summary, indent=1, allow_nan=False) + "\n").encode(),
-        TABLE: text.phases_csv(view).encode(),
-        PAGE: page.render(view, figures).encode(),
+        SUMMARY: (strict_json(view.summary) + "\n").encode(),
+        PHASES_CSV: phases_csv(view.summary).encode(),
+        PAGE: render_page(view, figures).encode(),
     }
     return Report(view, files)

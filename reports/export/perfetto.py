@@ -1,4 +1,4 @@
-"""A run as a trace that Perfetto and chrome://tracing open: steps, phases, and the machine's readings over time.
+"""A run as a trace for Perfetto and chrome://tracing: steps, phases, and readings of the machine over time.
 
 Format: Trace Event Format, JSON object form. Times in microseconds of the run's clock.
 """
@@ -9,23 +9,23 @@ from typing import Any
 import numpy as np
 
 from epoch_gap.profiler.phases import Phase
-from epoch_gap.profiler.recording.recorder import Epoch, Reading
+from epoch_gap.profiler.recording.records import Epoch, Reading
 from epoch_gap.profiler.storage.run import Run, StepTable
 
 MOST_STEPS = 20_000
-"""More steps than this are thinned out evenly; a trace of as many is about 40 MB."""
+"""Longer runs are thinned evenly to this many steps; such a trace has about 40 MB."""
 ORDER = (
-    Phase.FETCH, Phase.COLLATE, Phase.OTHER, Phase.TO_DEVICE, Phase.ZERO_GRAD, Phase.FORWARD, Phase.MATERIALIZE,
-    Phase.BACKWARD, Phase.STEP, Phase.METRICS, Phase.LOGGING, Phase.EVALUATE,
-)  # fmt: skip
-"""of the phases in a step, as the loop marks them; what is stored of each is its sum"""
+    *(Phase.FETCH, Phase.COLLATE, Phase.OTHER, Phase.TO_DEVICE, Phase.ZERO_GRAD, Phase.FORWARD),
+    *(Phase.MATERIALIZE, Phase.BACKWARD, Phase.STEP, Phase.METRICS, Phase.LOGGING, Phase.EVALUATE),
+)
+"""of the phases in a step, as the loop marks them; a step stores only the sum of each"""
 STEPS, OUTSIDE = 1, 2
-"""threads of the trace"""
+"""thread ids of the trace"""
 
 
-def trace(run: Run, most_steps: int = MOST_STEPS) -> dict[str, Any]:
-    """The run's trace, ready for JSON. `otherData` says how many of its steps are in it."""
-    train, evaluate = (_thinned(table, most_steps) for table in (run.train, run.evaluate))
+def run_to_trace(run: Run, most_steps: int = MOST_STEPS) -> dict[str, Any]:
+    """The run's trace as JSON values. `otherData` has the number of steps that it contains."""
+    train, evaluate = (_thin(table, most_steps) for table in (run.train, run.evaluate))
     return {
         "displayTimeUnit": "ms",
         "otherData": {
@@ -34,9 +34,9 @@ def trace(run: Run, most_steps: int = MOST_STEPS) -> dict[str, Any]:
             "evaluation batches": f"{len(evaluate)} of {len(run.evaluate)}",
         },
         "traceEvents": [
-            _name("process_name", 0, f"{run.manifest['framework']['title']} ({run.id})"),
-            _name("thread_name", STEPS, "steps"),
-            _name("thread_name", OUTSIDE, "once per epoch"),
+            _metadata("process_name", 0, f"{run.framework.title} ({run.id})"),
+            _metadata("thread_name", STEPS, "steps"),
+            _metadata("thread_name", OUTSIDE, "once per epoch"),
             *_steps(train, "train"),
             *_steps(evaluate, "evaluate"),
             *(event for epoch in run.epochs for event in _outside(run, epoch)),
@@ -45,42 +45,37 @@ def trace(run: Run, most_steps: int = MOST_STEPS) -> dict[str, Any]:
     }
 
 
-def _thinned(table: StepTable, most: int) -> StepTable:
+def _thin(table: StepTable, most: int) -> StepTable:
     each = -(-len(table) // most) or 1
     return table.where(np.arange(len(table)) % each == 0)
 
 
-def _name(kind: str, thread: int, name: str) -> dict[str, Any]:
-    return {
-        "ph": "M", "pid": 1, "tid": thread, "name": kind, "cat": "__metadata", "ts": 0, "args": {"name": name},
-    }  # fmt: skip
+def _metadata(kind: str, thread: int, name: str) -> dict[str, Any]:
+    event = {"ph": "M", "pid": 1, "tid": thread, "name": kind, "cat": "__metadata", "ts": 0}
+    return {**event, "args": {"name": name}}
 
 
-def _event(name: str, ledger: str, start_ns: int, ns: int, thread: int, **args: Any) -> dict[str, Any]:
-    return {
-        "ph": "X", "pid": 1, "tid": thread, "name": name, "cat": ledger, "ts": start_ns / 1000, "dur": ns / 1000,
-        "args": args,
-    }  # fmt: skip
+def _event(name: str, mode: str, start_ns: int, ns: int, thread: int, **args: Any) -> dict[str, Any]:
+    event = {"ph": "X", "pid": 1, "tid": thread, "name": name, "cat": mode}
+    return {**event, "ts": start_ns / 1000, "dur": ns / 1000, "args": args}
 
 
 def _steps(table: StepTable, stage: str) -> Iterator[dict[str, Any]]:
     columns = [(phase, table.phase_ns[phase]) for phase in ORDER if phase in table.phase_ns]
     for i in range(len(table)):
-        ledger = "fenced" if table.fenced[i] else "asrun"
+        mode = "fenced" if table.fenced[i] else "asrun"
         start = int(table.start_ns[i])
-        name = f"{stage} {table.epoch[i]}:{table.index[i]} ({ledger})"
-        yield _event(
-            name, ledger, start, int(table.wall_ns[i]), STEPS,
-            images=int(table.images[i]), correct=int(table.correct[i]),
-        )  # fmt: skip
+        name = f"{stage} {table.epoch[i]}:{table.index[i]} ({mode})"
+        counts = {"images": int(table.images[i]), "correct": int(table.correct[i])}
+        yield _event(name, mode, start, int(table.wall_ns[i]), STEPS, **counts)
         for phase, ns in columns:
             if ns[i]:
-                yield _event(phase, ledger, start, int(ns[i]), STEPS)
+                yield _event(phase, mode, start, int(ns[i]), STEPS)
                 start += int(ns[i])
 
 
 def _outside(run: Run, epoch: Epoch) -> Iterator[dict[str, Any]]:
-    """What happens once: `epoch_start` ends where the first step begins, the rest follows the last."""
+    """Once-per-epoch phases: `epoch_start` ends at the first step, the others follow the last."""
     train, evaluate = (table.where(table.epoch == epoch.epoch) for table in (run.train, run.evaluate))
     if not len(train):
         return

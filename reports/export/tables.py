@@ -1,4 +1,4 @@
-"""A run as tables for other programs: its steps, its epochs, its phases. Every column: docs/data-dictionary.md."""
+"""A run as Arrow tables: steps, epochs and phases, as CSV, Parquet or JSON. Columns: docs/data-dictionary.md."""
 
 import json
 import math
@@ -13,21 +13,21 @@ import pyarrow.parquet
 from epoch_gap.profiler.analysis.epoch import EpochEstimate
 from epoch_gap.profiler.comparison.subject import Subject
 from epoch_gap.profiler.phases import Phase
-from epoch_gap.profiler.recording.fencing import Ledger
+from epoch_gap.profiler.recording.fencing import TimingMode
 from epoch_gap.profiler.storage.run import Run, StepTable
 
 EPOCH_COLUMNS = {
-    "epoch": pa.int64(), "wall_ns": pa.int64(), "paused_ns": pa.int64(), "lr": pa.float64(),
-    "train_loss": pa.float64(), "train_acc": pa.float64(), "test_loss": pa.float64(), "test_acc": pa.float64(),
-}  # fmt: skip
+    **dict.fromkeys(("epoch", "wall_ns", "paused_ns"), pa.int64()),
+    **dict.fromkeys(("lr", "train_loss", "train_acc", "test_loss", "test_acc"), pa.float64()),
+}
 PHASE_COLUMNS = {
-    "ledger": pa.string(), "phase": pa.string(), "seconds_per_epoch": pa.float64(), "low_s": pa.float64(),
-    "high_s": pa.float64(), "share": pa.float64(),
-}  # fmt: skip
+    **dict.fromkeys(("ledger", "phase"), pa.string()),
+    **dict.fromkeys(("seconds_per_epoch", "low_s", "high_s", "share"), pa.float64()),
+}
 
 
-def steps(run: Run) -> pa.Table:
-    """A row per batch, in order: training, then evaluation; a phase that a stage does not have is null."""
+def steps_table(run: Run) -> pa.Table:
+    """A row per batch in order, training before evaluation; a phase that a stage does not have is null."""
     return pa.concat_tables([_steps("train", run.train), _steps("evaluate", run.evaluate)])
 
 
@@ -36,7 +36,7 @@ def _steps(stage: str, table: StepTable) -> pa.Table:
         "stage": pa.repeat(stage, len(table)),
         "epoch": pa.array(table.epoch),
         "step": pa.array(table.index),
-        "ledger": pc.if_else(pa.array(table.fenced), str(Ledger.FENCED), str(Ledger.ASRUN)),
+        "ledger": pc.if_else(pa.array(table.fenced), str(TimingMode.FENCED), str(TimingMode.ASRUN)),
         "images": pa.array(table.images),
         "loss": pa.array(table.loss, from_pandas=True),  # null where training diverged
         "correct": pa.array(table.correct),
@@ -50,7 +50,7 @@ def _steps(stage: str, table: StepTable) -> pa.Table:
     return pa.table(columns)
 
 
-def epochs(run: Run) -> pa.Table:
+def epochs_table(run: Run) -> pa.Table:
     """A row per finished epoch; `<phase>_ns` is the time outside its training steps."""
     columns = {
         name: pa.array([getattr(e, name) for e in run.epochs], kind, from_pandas=True)
@@ -61,12 +61,12 @@ def epochs(run: Run) -> pa.Table:
     return pa.table(columns)
 
 
-def phases(subject: Subject | None) -> pa.Table:
-    """A row per ledger and phase: seconds per full epoch; no row where there is no subject, no step to tell from."""
-    found = [(Ledger.ASRUN, subject)] if subject else []
+def phases_table(subject: Subject | None) -> pa.Table:
+    """A row per timing mode and phase: seconds per full epoch; no rows without a subject."""
+    modes = [(TimingMode.ASRUN, subject)] if subject else []
     if subject and subject.fenced:
-        found.append((Ledger.FENCED, subject.fenced))
-    rows = [[ledger, *row] for ledger, s in found for row in _phases(s.epoch)]
+        modes.append((TimingMode.FENCED, subject.fenced))
+    rows = [[mode, *row] for mode, s in modes for row in _phases(s.epoch)]
     kinds = enumerate(PHASE_COLUMNS.items())
     return pa.table({name: pa.array([row[i] for row in rows], kind) for i, (name, kind) in kinds})
 
@@ -88,7 +88,7 @@ def _parquet(table: pa.Table, stream: IO[bytes]) -> None:
 
 
 def _json(table: pa.Table, stream: IO[bytes]) -> None:
-    """One object, a list per column: strict JSON, so that what is not finite is null."""
+    """One object with a list per column; strict JSON, so a value that is not finite is null."""
     for i, name in enumerate(table.column_names):
         text = json.dumps(_plain(table[name]), separators=(",", ":"), allow_nan=False)
         stream.write(f"{',' if i else '{'}\n{json.dumps(name)}: {text}".encode())
@@ -103,4 +103,4 @@ def _plain(column: pa.ChunkedArray) -> list[Any]:
 
 
 WRITERS: dict[str, Callable[[pa.Table, IO[bytes]], None]] = {"csv": _csv, "parquet": _parquet, "json": _json}
-"""What writes a table into an open stream, by format."""
+"""The functions that write a table into an open stream, by format."""

@@ -12,23 +12,22 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 from plotly.offline import get_plotlyjs
 
-from epoch_gap.profiler.comparison.fairness import Item
+from epoch_gap.profiler.comparison.fairness import Affects, Item
 from epoch_gap.profiler.drilldown.lines import from_json
 from epoch_gap.profiler.phases import MEANING
 from epoch_gap.reports import article, theme
 from epoch_gap.reports.charts import CHARTS, canvas, flame
 from epoch_gap.reports.charts.live import Live
-from epoch_gap.reports.export.summary import marks_share
-from epoch_gap.reports.page import rows as page_rows
-from epoch_gap.reports.sentences.verdict import accuracy_is_comparable, how_known
+from epoch_gap.reports.page import rows
+from epoch_gap.reports.sentences.verdict import how_known
 from epoch_gap.reports.terminal import layers as layer_tables
-from epoch_gap.reports.terminal import tables as text
-from epoch_gap.reports.terminal.tables import conditions
+from epoch_gap.reports.terminal.drilldowns import top_lines
+from epoch_gap.reports.terminal.tables import list_conditions
 from epoch_gap.reports.view import View
 
 
 def _with_code(text: str) -> Markup:
-    """Text, escaped, with what stands between backticks set as code."""
+    """Escaped text, with spans between backticks set as code."""
     parts = enumerate(text.split("`"))
     return Markup("").join(Markup("<code>{}</code>").format(part) if i % 2 else part for i, part in parts)
 
@@ -42,11 +41,11 @@ _TEMPLATES = Environment(
 )
 _TEMPLATES.filters["with_code"] = _with_code
 FEW = 4
-"""options that are shown side by side; more are a list to choose from"""
+"""options that are shown side by side; more become a drop-down list"""
 
 
-def render(view: View, figures: Mapping[str, Figure]) -> str:
-    """The page as HTML; `figures` holds the pictures of the charts that are shown, by name."""
+def render_page(view: View, figures: Mapping[str, Figure]) -> str:
+    """The page as HTML; `figures` are the pictures of the charts that are shown, by name."""
     charts = _charts(view, figures)
     scripts = {"plotly": get_plotlyjs(), "own": _source("page.js")}
     return _TEMPLATES.get_template("page.html").render(
@@ -58,30 +57,30 @@ def render(view: View, figures: Mapping[str, Figure]) -> str:
         policy=_policy(scripts.values()),
         css=_source("page.css"),
         few=FEW,
-        differing_time=_differing(view, "time"),
-        differing_accuracy=_differing(view, "accuracy"),
-        phase_rows=[page_rows.phase_row(view, phase) for phase in view.phases],
-        glossary=page_rows.glossary(view),
-        accuracy_rows=page_rows.accuracy_rows(view),
-        accuracy_comparable=accuracy_is_comparable(view.subjects),
+        differing_time=_differing(view, Affects.TIME),
+        differing_accuracy=_differing(view, Affects.ACCURACY),
+        phase_rows=[rows.phase_row(view, phase) for phase in view.phases],
+        glossary=rows.glossary(view),
+        accuracy_rows=rows.accuracy_rows(view),
+        is_accuracy_comparable=all(subject.has_whole_epoch for subject in view.subjects),
         article_epoch=article.EPOCH,
-        ledgers=[page_rows.ledgers(subject) for subject in view.subjects if subject.fenced],
-        chain_rows=page_rows.chain_rows(view),
-        layer_rows=page_rows.layer_rows(view),
-        family_rows=page_rows.family_rows(view),
+        timing_modes=[rows.timing_modes(subject) for subject in view.subjects if subject.fenced],
+        chain_rows=rows.chain_rows(view),
+        layer_rows=rows.layer_rows(view),
+        category_rows=rows.category_rows(view),
         line_tables=[
-            (s.title, text.top_lines(from_json(data), int(data["steps"]), float(data["slowdown"])))
+            (s.title, top_lines(from_json(data), int(data["steps"]), float(data["slowdown"])))
             for s in view.subjects
-            if (data := view.lines.get(s.id)) is not None
+            if (data := view.drilldowns.lines.get(s.id)) is not None
         ],
         layer_notes=[
-            (s.title, layer_tables.notes(view.layers[s.id], view.ceilings))
+            (s.title, layer_tables.notes(view.drilldowns.layers.get(s.id), view.peak_rates))
             for s in view.subjects
-            if s.id in view.layers
+            if view.drilldowns.layers
         ],
-        runs=[page_rows.run_row(view, s, run) for s in view.subjects for run in s.runs],
-        own_cost=[(s.title, f"{max(marks_share(r) for r in s.runs):.1e}") for s in view.subjects],
-        conditions=[(run.id, conditions(run)) for s in view.subjects for run in s.runs],
+        runs=[rows.run_row(s, analysis) for s in view.subjects for analysis in s.analyses],
+        own_cost=[(s.title, f"{max(a.marks_share for a in s.analyses):.1e}") for s in view.subjects],
+        conditions=[(run.id, list_conditions(run)) for s in view.subjects for run in s.runs],
         meaning=MEANING,
         how_known=how_known,
         colours=theme.PHASE_COLOURS,
@@ -89,13 +88,13 @@ def render(view: View, figures: Mapping[str, Figure]) -> str:
     )
 
 
-def _differing(view: View, what: str) -> list[Item]:
-    """What differs between the subjects and can move `what`."""
-    return [item for item in view.fairness if item.differs and item.matters in (what, "both")]
+def _differing(view: View, affects: Affects) -> list[Item]:
+    """The conditions that differ between the subjects and can change time, or accuracy."""
+    return [item for item in view.fairness if item.differs and item.affects in (affects, Affects.BOTH)]
 
 
 def _charts(view: View, figures: Mapping[str, Figure]) -> dict[str, dict[str, Any]]:
-    """What the page shows of each chart, by name."""
+    """The content of each chart on the page, by name."""
     found = {
         name: _chart(CHARTS[name].finding(view), figure, CHARTS[name].live(view)) for name, figure in figures.items()
     }
@@ -118,7 +117,7 @@ def _source(name: str) -> str:
 
 
 def _policy(scripts: Iterable[str]) -> str:
-    """The page's content policy: nothing from elsewhere, and no script but these."""
+    """The page's content security policy: no network, and no script except these."""
     digests = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
     allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
     return f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {allowed}"

@@ -2,22 +2,18 @@
 
 from typing import Any
 
-from epoch_gap.profiler.analysis.epoch import NS, more_steps, steady_steps, warm_up
-from epoch_gap.profiler.analysis.flags import cores_busy, stolen
-from epoch_gap.profiler.analysis.stats import Spread, inflation, spread, unseen_share
-from epoch_gap.profiler.comparison.attribution import differences
+from epoch_gap.profiler.analysis.run_analysis import RunAnalysis
+from epoch_gap.profiler.analysis.stats import unseen_share
 from epoch_gap.profiler.comparison.gap import Gap
 from epoch_gap.profiler.comparison.subject import Subject
 from epoch_gap.profiler.phases import CLOCK, MEANING, Phase
-from epoch_gap.profiler.storage.run import Run
 from epoch_gap.reports import article, theme
-from epoch_gap.reports.sentences.verdict import is_own, short_id
 from epoch_gap.reports.terminal import layers as layer_tables
 from epoch_gap.reports.view import View
 
 
 def phase_row(view: View, phase: Phase) -> dict[str, Any]:
-    """A phase in every subject, and in the gap."""
+    """A phase in every subject and in the gap."""
     return {
         "phase": phase,
         "cells": [_cell(subject, phase) for subject in view.subjects],
@@ -28,7 +24,7 @@ def phase_row(view: View, phase: Phase) -> dict[str, Any]:
 def _cell(subject: Subject, phase: Phase) -> dict[str, str]:
     i = subject.epoch.interval(phase)
     if i is None:
-        has = phase in subject.first.manifest["framework"]["phases"]
+        has = phase in subject.framework.phases
         unknown = "unknown" if phase is Phase.FLUSH else "not done"
         return {"seconds": unknown if has else "n/a", "range": "", "share": ""}
     share = theme.percent(i.value / subject.epoch.total.value)
@@ -36,25 +32,28 @@ def _cell(subject: Subject, phase: Phase) -> dict[str, str]:
 
 
 def glossary(view: View) -> list[dict[str, Any]]:
-    """What each phase is, and what runs between its two marks in each framework.
+    """The meaning of each phase, and the calls between its two marks in each framework.
 
-    What starts and stops the clocks is known of the built-in loop alone; a loop of one's own says so itself.
+    The start and the end of a clock are known for the built-in loop; a custom training loop describes its own.
     """
-    clocks = [s.first.manifest["framework"].get("clocks", {}) for s in view.subjects]
-    has = [s.first.manifest["framework"]["phases"] for s in view.subjects]
+    is_custom = any(subject.is_custom for subject in view.subjects)
     return [
         {
             "phase": phase,
             "meaning": MEANING[phase],
-            "clock": "" if is_own(view.subjects) else CLOCK[phase],
-            "calls": [c.get(phase, "" if phase in h else "n/a") for c, h in zip(clocks, has, strict=True)],
+            "clock": "" if is_custom else CLOCK[phase],
+            "calls": [_calls(subject, phase) for subject in view.subjects],
         }
         for phase in view.phases
     ]
 
 
+def _calls(subject: Subject, phase: Phase) -> str:
+    return subject.framework.clocks.get(phase, "" if phase in subject.framework.phases else "n/a")
+
+
 def chain_rows(view: View) -> list[list[str]]:
-    """By phase: the gap from the slowest to the fastest, and the steps that it is made of."""
+    """By phase: the gap from the slowest to the fastest, and the gaps between neighbours that it consists of."""
     rows = []
     for phase in view.phases:
         parts = [g.by_phase.get(phase) for g in view.chain]
@@ -70,62 +69,63 @@ def chain_rows(view: View) -> list[list[str]]:
 
 def layer_rows(view: View) -> list[list[str]]:
     """The headline pair's layers by their contribution to the gap; none without both drill-downs."""
-    both = view.of_headline(view.layers)
-    return layer_tables.of_two(*both, view.ceilings) if both else []
+    both = view.for_headline(view.drilldowns.layers)
+    return layer_tables.layer_difference_rows(*both, view.peak_rates) if both else []
 
 
-def family_rows(view: View) -> list[list[str]]:
-    """The headline pair's families of operators; none without both drill-downs."""
-    both = view.of_headline(view.operators)
-    return layer_tables.families_of_two(*both) if both else []
+def category_rows(view: View) -> list[list[str]]:
+    """The headline pair's operator categories; none without both drill-downs."""
+    both = view.for_headline(view.drilldowns.operators)
+    return layer_tables.operator_difference_rows(*both) if both else []
 
 
-def run_row(view: View, subject: Subject, run: Run) -> dict[str, Any]:
-    """How a run went: its beginning, and its steady as-run steps."""
-    steps = steady_steps(run)
-    more, found = more_steps(run), spread(steps.wall_ns * NS)
+def run_row(subject: Subject, analysis: RunAnalysis) -> dict[str, Any]:
+    """The start of a run, its steady as-run steps, and the machine."""
+    run, more = analysis.run, analysis.more_steps
     return {
         "title": subject.title,
-        "id": short_id(run),
-        "warm_up": warm_up(run),
-        "count": len(steps),
-        "spread": found,
+        "id": run.short_id,
+        "warm_up": analysis.warm_up,
+        "count": len(analysis.asrun.steady),
+        "spread": analysis.spread,
         "more": "unknown" if more is None else "none" if more == 0 else str(more),
-        "flags": list(dict.fromkeys(flag.name for flag in view.flags[subject.id][run.id])),
-        "unseen": _outliers_in_words(found, round(len(steps) / inflation(steps.wall_ns))),
-        "stopped": run.manifest.get("stopped", f"the run is {run.status}"),
-        "machine": _machine(run),
+        "flags": analysis.flag_titles,
+        "unseen": _describe_outliers(analysis),
+        "stopped": run.manifest.stopped or f"the run is {run.status}",
+        "machine": _describe_machine(analysis),
     }
 
 
-def _outliers_in_words(found: Spread, steps: int) -> str:
-    """What they do to the mean; where none was seen in that many independent steps, how many there may be."""
-    if found.outliers:
-        return f"mean without {theme.seconds(found.mean_without)}"
-    return f"fewer than {theme.percent(unseen_share(steps))}"
+def _describe_outliers(analysis: RunAnalysis) -> str:
+    """The mean without outliers; if there are none, the upper bound on their share."""
+    if analysis.spread.outliers:
+        return f"mean without {theme.seconds(analysis.spread.mean_without)}"
+    return f"fewer than {theme.percent(unseen_share(analysis.independent_steps))}"
 
 
-def _machine(run: Run) -> str:
-    """What the machine did meanwhile."""
-    if not run.readings:
+def _describe_machine(analysis: RunAnalysis) -> str:
+    """Load, cores busy and stolen CPU time during the run."""
+    readings = analysis.run.readings
+    if not readings:
         return "unknown"
-    loads = [reading.load_1min for reading in run.readings]
-    cores, steal = cores_busy(run), stolen(run)
+    loads = [reading.load_1min for reading in readings]
+    cores, stolen = analysis.cores_busy, analysis.stolen_share
     return "; ".join(
         (
             f"load {min(loads):.1f} to {max(loads):.1f}",
             "cores busy: " + ("unknown" if cores is None else f"{cores:.2f}"),
-            "stolen: " + ("unknown" if steal is None else theme.percent(steal)),
+            "stolen: " + ("unknown" if stolen is None else theme.percent(stolen)),
         )
     )
 
 
-def ledgers(subject: Subject) -> dict[str, Any]:
+def timing_modes(subject: Subject) -> dict[str, Any]:
     """As charged beside where the work was done, and the difference per step, by phase."""
     assert subject.fenced is not None
+    assert subject.fence_effect is not None
     rows = [
         (phase, _cell(subject, phase), _cell(subject.fenced, phase), theme.interval_ms(difference.interval()))
-        for phase, difference in differences(subject).items()
+        for phase, difference in subject.fence_effect.by_phase.items()
     ]
     return {"title": subject.title, "rows": rows}
 
@@ -136,18 +136,23 @@ def _gap_cell(gap: Gap, phase: Phase) -> dict[str, str]:
         return {"seconds": "not compared", "range": "", "share": ""}
     i = part.interval()
     share = gap.share(i.value)
-    said = "" if share is None else theme.percent(share)
-    return {"seconds": theme.seconds(i.value), "range": theme.within(i.low, i.high), "share": said}
+    text = "" if share is None else theme.percent(share)
+    return {"seconds": theme.seconds(i.value), "range": theme.within(i.low, i.high), "share": text}
 
 
 def accuracy_rows(view: View) -> list[tuple[str, list[str]]]:
-    """The article's table of metrics: measured columns first, then the article's own."""
+    """The article's table of metrics: measured columns first, then the article's own numbers."""
     measured = [_measured(subject) for subject in view.subjects]
-    names = [
-        ("epoch time", "epoch_time"), ("first batch loss", "first_batch_loss"), ("train loss", "train_loss"),
-        ("test loss", "test_loss"), ("train accuracy", "train_acc"), ("test accuracy", "test_acc"),
-    ]  # fmt: skip
-    return [(title, [column[key] for column in (*measured, *map(_article, view.article))]) for title, key in names]
+    names = {
+        "epoch time": "epoch_time",
+        "first batch loss": "first_batch_loss",
+        "train loss": "train_loss",
+        "test loss": "test_loss",
+        "train accuracy": "train_acc",
+        "test accuracy": "test_acc",
+    }
+    columns = [*measured, *map(_article, view.article)]
+    return [(title, [column[key] for column in columns]) for title, key in names.items()]
 
 
 def _measured(subject: Subject) -> dict[str, str]:

@@ -1,109 +1,120 @@
-"""Layers as tables: of one framework for the terminal, of two for the page."""
+"""Tables of layers and operators: of one framework for the terminal, of two for the page."""
 
 from collections.abc import Mapping
 
-from epoch_gap.profiler.drilldown.layers import Drilldown, differences, family_differences
-from epoch_gap.profiler.drilldown.roofline import Layer, flops, least_seconds, of_roof
-from epoch_gap.profiler.drilldown.spans import Direction, Family
+from epoch_gap.profiler.drilldown.layers import Drilldown, category_differences, differences
+from epoch_gap.profiler.drilldown.roofline import Layer, flops, least_seconds, share_of_peak
+from epoch_gap.profiler.drilldown.spans import Direction, OperatorCategory
 from epoch_gap.reports import theme
-from epoch_gap.reports.terminal.tables import aligned
+from epoch_gap.reports.terminal.tables import align
 
 MOST = 15
-"""rows of a table of differences"""
+"""rows of a table of layer differences"""
 
 
-def of_one(d: Drilldown) -> str:
-    """Every layer with its milliseconds per step, its rate and how much of the machine's ceiling that is."""
-    rows = [["layer", "forward", "GFLOP/s", "of roof", "backward", "GFLOP/s", "of roof"]]
-    known = {layer.name: layer for layer in d.architecture}
-    sides = {direction: d.layers(direction) for direction in Direction}
-    for name in dict.fromkeys([*known, *(name for side in sides.values() for name in side)]):
-        rows.append([name])
-        for direction in Direction:
-            rows[-1] += _cells(d, known.get(name), sides[direction].get(name), direction)
-    return "\n".join([aligned(rows), *notes(d, d.ceilings)])
+def layer_table(d: Drilldown) -> str:
+    """All layers: milliseconds per step, GFLOP/s, and the share of the machine's peak rates."""
+    rows = [["layer", "forward", "GFLOP/s", "% of peak", "backward", "GFLOP/s", "% of peak"]]
+    architecture = {layer.name: layer for layer in d.architecture}
+    seconds = {direction: d.layers(direction) for direction in Direction}
+    for name in dict.fromkeys([*architecture, *(name for by_layer in seconds.values() for name in by_layer)]):
+        cells = [_cells(d, architecture.get(name), seconds[way].get(name), way) for way in Direction]
+        rows.append([name, *(cell for of_direction in cells for cell in of_direction)])
+    return "\n".join([align(rows), *notes(d, d.peak_rates)])
 
 
-def notes(d: Drilldown, ceilings: Mapping[str, float]) -> list[str]:
-    """What the layers sum to, what watching cost, and what the machine could do where its `ceilings` are known."""
-    rates = ", ".join(f"{name} {rate:.0f}" for name, rate in ceilings.items())
+def notes(d: Drilldown | None, peak_rates: Mapping[str, float]) -> list[str]:
+    """The sum of the layers, the cost of watching, and if `peak_rates` are known, these and the epoch at the peak.
+
+    "n/a" for a framework whose layers were not watched.
+    """
+    if d is None:
+        return ["n/a"]
+    rates = ", ".join(f"{name} {rate:.0f}" for name, rate in peak_rates.items())
     return [
         *(_closure(d, direction) for direction in Direction if d.layers(direction)),
         f"watching made a step {theme.times(d.slowdown)} times as long",
-        *([f"ceilings: {rates}", epoch_floor(d, ceilings)] if ceilings else []),
+        *([f"peak rates: {rates}", epoch_floor(d, peak_rates)] if peak_rates else []),
     ]
 
 
 def _closure(d: Drilldown, direction: Direction) -> str:
-    """How the layers' sum stands to the phase."""
+    """The sum of the layers beside their phase, in words."""
     layers = theme.seconds(sum(d.layers(direction).values()))
     share = f"{theme.percent(d.covered(direction))} of the phase while watched"
     return f"{direction}: all layers {layers}, {share}; the phase takes {theme.seconds(d.phase(direction))} unwatched"
 
 
-def epoch_floor(d: Drilldown, ceilings: Mapping[str, float], images: int = 50_000) -> str:
-    """The epoch at the machine's peak, in words."""
+def epoch_floor(d: Drilldown, peak_rates: Mapping[str, float], images: int = 50_000) -> str:
+    """The training time of an epoch at the peak rates, in words."""
     size = int(d.conditions["batch_size"])
     seconds = sum(
-        least_seconds(layer, direction, size, ceilings) for layer in d.architecture for direction in Direction
+        least_seconds(layer, direction, size, peak_rates) for layer in d.architecture for direction in Direction
     )
-    return f"at this machine's peak the training of an epoch would take {theme.seconds(seconds * images / size)}"
+    epoch = theme.seconds(seconds * images / size)
+    return f"at this machine's peak rates the training of an epoch would take {epoch}"
 
 
 def _cells(d: Drilldown, layer: Layer | None, seconds: float | None, direction: Direction) -> list[str]:
+    """Milliseconds, GFLOP/s and share of the peak."""
     if seconds is None:
         return ["n/a", "", ""]
     if layer is None or not seconds:
         return [theme.milliseconds(seconds), "", ""]
     images = int(d.conditions["batch_size"])
     rate = f"{flops(layer, direction, images) / seconds / 1e9:.1f}"
-    roof = of_roof(layer, direction, images, d.ceilings, seconds)
-    return [theme.milliseconds(seconds), rate, "" if roof is None else theme.percent(roof)]
+    share = share_of_peak(layer, direction, images, d.peak_rates, seconds)
+    return [theme.milliseconds(seconds), rate, "" if share is None else theme.percent(share)]
 
 
-def of_two(slow: Drilldown, fast: Drilldown, ceilings: Mapping[str, float]) -> list[list[str]]:
-    """Rows for the page: layer, direction, seconds of both, the difference, its share of all differences.
+def layer_difference_rows(slow: Drilldown, fast: Drilldown, peak_rates: Mapping[str, float]) -> list[list[str]]:
+    """Rows for the page: layer, direction, seconds of both sides, their difference, its share of all differences.
 
-    With the share of the seconds that the machine's `ceilings` ask for, where these are known.
+    If `peak_rates` are known, the seconds are followed by their share of the peak.
     """
-    found = differences(slow, fast)
-    whole = sum(d.seconds for d in found)
+    largest = differences(slow, fast)
+    total = sum(d.seconds for d in largest)
     rows: list[list[str]] = []
-    for d in found[:MOST]:
-        share = theme.percent(d.seconds / whole) if whole and None not in (d.slow, d.fast) else ""
-        gap = theme.milliseconds(d.seconds) if None not in (d.slow, d.fast) else "one side only"
-        sides = [_with_roof(side, d.layer, d.direction, s, ceilings) for side, s in ((slow, d.slow), (fast, d.fast))]
-        rows.append([d.layer, d.direction, *sides, gap, share])
+    for d in largest[:MOST]:
+        one_sided = None in (d.slow, d.fast)
+        share = theme.percent(d.seconds / total) if total and not one_sided else ""
+        gap = "one side only" if one_sided else theme.milliseconds(d.seconds)
+        sides = ((slow, d.slow), (fast, d.fast))
+        cells = [_with_share(side, d.layer, d.direction, seconds, peak_rates) for side, seconds in sides]
+        rows.append([d.layer, d.direction, *cells, gap, share])
     return rows
 
 
-def _with_roof(
-    d: Drilldown, name: str, direction: Direction, seconds: float | None, ceilings: Mapping[str, float]
+def _with_share(
+    d: Drilldown, name: str, direction: Direction, seconds: float | None, peak_rates: Mapping[str, float]
 ) -> str:
-    """Milliseconds, and the share of them that the machine's ceiling asks for."""
+    """Milliseconds and their share of the peak; "n/a" if the layer was not watched."""
     layer = next((layer for layer in d.architecture if layer.name == name), None)
     if seconds is None or layer is None or not seconds:
         return theme.milliseconds(seconds)
-    roof = of_roof(layer, direction, int(d.conditions["batch_size"]), ceilings, seconds)
-    return theme.milliseconds(seconds) + ("" if roof is None else f", {theme.percent(roof)} of roof")
+    share = share_of_peak(layer, direction, int(d.conditions["batch_size"]), peak_rates, seconds)
+    return theme.milliseconds(seconds) + ("" if share is None else f", {theme.percent(share)} of peak")
 
 
-def families_of_one(d: Drilldown) -> str:
-    """Milliseconds per watched step by family of operators; each direction sums to its phase."""
-    sides = {direction: d.families(direction) for direction in Direction}
-    rows = [["family", *Direction]]
-    for family in Family:
-        if any(family in side for side in sides.values()):
-            rows.append([family, *(theme.milliseconds(sides[direction].get(family)) for direction in Direction)])
+def operator_table(d: Drilldown) -> str:
+    """Milliseconds per watched step by operator category; each direction sums to its phase."""
+    sides = {direction: d.categories(direction) for direction in Direction}
+    rows = [["operator category", *Direction]]
+    for category in OperatorCategory:
+        if any(category in side for side in sides.values()):
+            rows.append([category, *(theme.milliseconds(sides[way].get(category)) for way in Direction)])
     rows.append(["the phase", *(theme.milliseconds(sum(side.values()) if side else None) for side in sides.values())])
-    around = [f"{family} (a phase of its own): {theme.milliseconds(s)}" for family, s in d.around().items()]
-    return "\n".join([aligned(rows), *around, f"watching made a step {theme.times(d.slowdown)} times as long"])
+    separate = [
+        f"{category} (a separate phase): {theme.milliseconds(s)}"
+        for category, s in d.categories_outside_layers().items()
+    ]
+    return "\n".join([align(rows), *separate, f"watching made a step {theme.times(d.slowdown)} times as long"])
 
 
-def families_of_two(slow: Drilldown, fast: Drilldown) -> list[list[str]]:
-    """Rows for the page: family, direction, both sides, the difference; the largest first."""
-    found = [(str(d.family), str(d.direction), d.slow, d.fast) for d in family_differences(slow, fast)]
-    around = slow.around(), fast.around()
-    found += [(str(family), "", seconds, around[1][family]) for family, seconds in around[0].items()]
-    found.sort(key=lambda row: -abs(row[2] - row[3]))
-    return [[family, way, *map(theme.milliseconds, (a, b, a - b))] for family, way, a, b in found]
+def operator_difference_rows(slow: Drilldown, fast: Drilldown) -> list[list[str]]:
+    """Rows for the page: operator category, direction, both sides, their difference; the largest first."""
+    sides = [(str(d.category), str(d.direction), d.slow, d.fast) for d in category_differences(slow, fast)]
+    separate = slow.categories_outside_layers(), fast.categories_outside_layers()
+    sides += [(str(category), "", seconds, separate[1][category]) for category, seconds in separate[0].items()]
+    sides.sort(key=lambda row: -abs(row[2] - row[3]))
+    return [[category, way, *map(theme.milliseconds, (a, b, a - b))] for category, way, a, b in sides]

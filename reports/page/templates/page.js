@@ -1,5 +1,5 @@
 "use strict";
-// Shows one variant of each chart, the one that its controls choose. All numbers and words are in the data; see
+// Shows the variant of each chart that its controls select. All numbers and texts are in the data; see
 // reports/charts/live.py.
 (() => {
   const charts = JSON.parse(document.getElementById("charts").textContent);

@@ -1,0 +1,88 @@
+"""Cautions: everything that limits the conclusions of a report."""
+
+from collections.abc import Iterator, Sequence
+
+from epoch_gap.profiler.analysis.flags import Flag
+from epoch_gap.profiler.comparison.fairness import Affects, Item, describe_machines
+from epoch_gap.profiler.comparison.gap import Gap, IntervalScope
+from epoch_gap.profiler.comparison.subject import Subject
+from epoch_gap.profiler.phases import Phase
+from epoch_gap.profiler.storage.manifest import RunStatus
+from epoch_gap.reports import theme
+
+OTHER_LIMIT = 0.02
+"""a larger share of `other` means that marks are missing"""
+
+
+def list_cautions(subjects: Sequence[Subject], gaps: Sequence[Gap], fairness: Sequence[Item]) -> list[str]:
+    """The cautions of a report, a sentence each."""
+    return [
+        *_synthetic_images(subjects),
+        *(f"{subject.title}: {text}" for subject in subjects for text in _of_subject(subject)),
+        *_machines(subjects),
+        *_headline_gap(gaps[:1]),
+        *_unlike_estimates(subjects),
+        *_differing_conditions(fairness),
+    ]
+
+
+def _synthetic_images(subjects: Sequence[Subject]) -> Iterator[str]:
+    if subjects[0].is_synthetic:
+        yield "The images are synthetic: times are comparable; losses and accuracies do not apply to CIFAR-10."
+
+
+def _of_subject(subject: Subject) -> Iterator[str]:
+    for run in subject.runs:
+        if run.status is not RunStatus.COMPLETE:
+            yield f"run {run.short_id} is {run.status}."
+    for analysis in subject.analyses:
+        which = f"run {analysis.run.short_id}: " if len(subject.analyses) > 1 else ""
+        yield from (f"{which}{_describe_flag(flag)}." for flag in analysis.flags)
+    yield from _time_in_no_phase(subject)
+    yield from _harmful_fences(subject)
+    for run in subject.runs:
+        yield from (text for kind, text in run.events if kind != "data")
+
+
+def _describe_flag(flag: Flag) -> str:
+    return flag.text if flag.text.startswith(flag.kind) else f"{flag.kind}: {flag.text}"
+
+
+def _time_in_no_phase(subject: Subject) -> Iterator[str]:
+    other = subject.epoch.phases[Phase.OTHER]
+    share = other.value / subject.epoch.total.value if other else 0.0
+    if share > OTHER_LIMIT:
+        yield f"{theme.percent(share)} of the time is in no phase."
+
+
+def _harmful_fences(subject: Subject) -> Iterator[str]:
+    effect = subject.fence_effect
+    if effect is not None and not effect.is_harmless:
+        shift = effect.perturbation
+        factor = f"{theme.times(shift.value)} ({theme.within(shift.low, shift.high, 'x')})"
+        yield f"fences change its steps by a factor of {factor}: its hatched bar shows fenced steps only."
+
+
+def _machines(subjects: Sequence[Subject]) -> Iterator[str]:
+    if text := describe_machines({s.title: s for s in subjects}):
+        yield f"{text}."
+
+
+def _headline_gap(headline: Sequence[Gap]) -> Iterator[str]:
+    for gap in headline:
+        yield from (f"{phase} is excluded from the gap: not every side measured it." for phase in gap.excluded)
+        if gap.scope is IntervalScope.WITHIN_PROCESSES:
+            yield "One process per side: process-to-process variation is not included in the interval."
+        elif gap.scope is IntervalScope.ONE_SIDE_REPEATED:
+            yield "Only one side was repeated: process-to-process variation of the other is not in the interval."
+
+
+def _unlike_estimates(subjects: Sequence[Subject]) -> Iterator[str]:
+    if len({s.epoch.measured for s in subjects}) > 1:
+        yield "One epoch is measured, with its warm-up, and one is estimated, without: a small bias in the gap."
+
+
+def _differing_conditions(fairness: Sequence[Item]) -> Iterator[str]:
+    names = [item.name for item in fairness if item.differs and item.affects is not Affects.ACCURACY]
+    if names:
+        yield f"Conditions that differ and can change time: {', '.join(names)}. They are listed below the gap."

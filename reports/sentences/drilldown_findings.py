@@ -1,0 +1,65 @@
+"""Findings of the drill-downs about the headline gap: where its work is done, by operator, layer and line."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from epoch_gap.profiler.comparison.gap import Gap, Verdict
+from epoch_gap.profiler.comparison.subject import Subject
+from epoch_gap.profiler.drilldown import lines as line_times
+from epoch_gap.profiler.drilldown.layers import Drilldown, category_differences, differences
+from epoch_gap.reports import theme
+from epoch_gap.reports.sentences.verdict import TOP, largest_phases
+
+
+def list_findings(
+    gaps: Sequence[Gap],
+    layers: Mapping[str, Drilldown],
+    operators: Mapping[str, Drilldown],
+    lines: Mapping[str, Mapping[str, Any]],
+) -> Iterator[str]:
+    """The findings on the headline gap, a sentence each; the drill-downs are by subject id."""
+    if not gaps:
+        return
+    slow, fast = gaps[0].slow, gaps[0].fast
+    yield from _phases_of_the_work(gaps[0])
+    if slow.id in operators and fast.id in operators:
+        yield from _operators(operators[slow.id], operators[fast.id])
+    if slow.id in layers and fast.id in layers:
+        slower = [d for d in differences(layers[slow.id], layers[fast.id]) if d.seconds > 0][:TOP]
+        names = (f"{d.layer} {d.direction} ({theme.milliseconds(d.seconds)} more)" for d in slower)
+        if slower:
+            yield f"Layers that lose most, per step: {', '.join(names)}."
+    if slow.id in lines:
+        yield _hottest_line(slow, lines[slow.id])
+
+
+def _phases_of_the_work(headline: Gap) -> Iterator[str]:
+    """The phases that do the work of the gap, if fences show others than the clock charges."""
+    fenced = headline.fenced
+    if fenced is None or fenced.verdict is not Verdict.SLOWER:
+        return
+    if largest_phases(fenced)[0][0] is largest_phases(headline)[0][0]:
+        return
+    parts = (
+        f"{phase} {theme.seconds(part.value)} ({theme.percent(fenced.share(part.value))})"
+        for phase, part in largest_phases(fenced)
+    )
+    yield f"The work behind the gap is done elsewhere (fenced steps, per epoch): {', '.join(parts)}."
+
+
+def _operators(slow: Drilldown, fast: Drilldown) -> Iterator[str]:
+    by_category = category_differences(slow, fast)
+    largest = next((d for d in by_category if d.seconds > 0), None)
+    if largest is None:
+        return
+    whole = sum(d.seconds for d in by_category)
+    share = f", {theme.percent(largest.seconds / whole)} of the difference of all operators" if whole > 0 else ""
+    sides = f"{theme.milliseconds(largest.slow)} against {theme.milliseconds(largest.fast)} per step"
+    yield f"Operators: {largest.category} {largest.direction} contributes most, {sides}{share}."
+
+
+def _hottest_line(slow: Subject, data: Mapping[str, Any]) -> str:
+    (function, line), *_ = line_times.top(line_times.from_json(data), 1)
+    ms = theme.milliseconds(line.seconds / int(data["steps"]))
+    place = f"{function.file}:{line.number}"
+    return f"Slowest line of {slow.title}: {place}, {ms} per step: {line.source.strip()}"

@@ -1,0 +1,61 @@
+"""The next step: the most harmful caveat to remove first, then the next level of detail, then more certainty."""
+
+from collections.abc import Mapping, Sequence
+
+from epoch_gap.profiler.analysis.flags import ADVICE, CUSTOM_LOOP_ADVICE, FlagKind
+from epoch_gap.profiler.comparison.gap import Gap, IntervalScope, Verdict
+from epoch_gap.profiler.comparison.subject import Subject
+
+DEFAULT_BATCH = 128
+ARTICLE_EPOCHS = 20
+SHOW = "python -m profiler show RUN, for the conditions of one run."
+
+
+def suggest_next_step(subjects: Sequence[Subject], gaps: Sequence[Gap], has_layers: bool, has_stacks: bool) -> str:
+    """The one thing to do next. `has_layers` and `has_stacks`: those drill-downs exist, or are impossible."""
+    if any(subject.is_custom for subject in subjects):
+        return _suggest_for_custom_loops(subjects, gaps)
+    settings = _make_settings(subjects[0])
+    if not gaps:
+        return f"make profile-torch, profile-lucid or profile-mlx{settings}, to compare with another framework."
+    if advice := _most_harmful(ADVICE, subjects):
+        return advice
+    gap = gaps[0]
+    both = " ".join(s.first.config.framework for s in (gap.fast, gap.slow))
+    if gap.verdict is Verdict.SLOWER and not has_layers:
+        return f'make layers FRAMEWORKS="{both}"{settings}, for the layers and operators behind the gap.'
+    if gap.verdict is Verdict.SLOWER and not has_stacks:
+        slow = gap.slow.first.config.framework
+        return f"make flame-{slow} lines-{slow}{settings}, for the stacks and lines of the slower side."
+    if gap.scope is not IntervalScope.BETWEEN_PROCESSES:
+        return "the same again with REPEATS=3, for an interval between processes."
+    if not all(subject.has_whole_epoch for subject in subjects):
+        return "make profile PRESET=epoch, for whole epochs and a comparison of accuracy."
+    if min(len(s.first.epochs) for s in subjects) < ARTICLE_EPOCHS:
+        return "make profile PRESET=article, for the article's 20 epochs."
+    return SHOW
+
+
+def _suggest_for_custom_loops(subjects: Sequence[Subject], gaps: Sequence[Gap]) -> str:
+    """There are no presets and no drill-downs for custom training loops."""
+    if not gaps:
+        return "record another loop with the same batch_size and data, to compare the two."
+    if advice := _most_harmful(CUSTOM_LOOP_ADVICE, subjects):
+        return advice
+    if gaps[0].scope is not IntervalScope.BETWEEN_PROCESSES:
+        return "record both loops again, in turn, and report all runs, for an interval between processes."
+    if not all(subject.has_whole_epoch for subject in subjects):
+        return "record whole epochs with their evaluation, for a comparison of accuracy."
+    return SHOW
+
+
+def _make_settings(subject: Subject) -> str:
+    """The variables that `make` needs for a comparable run."""
+    size = subject.first.batch_size
+    return f" BATCH={size}" if size != DEFAULT_BATCH else ""
+
+
+def _most_harmful(advice: Mapping[FlagKind, str], subjects: Sequence[Subject]) -> str | None:
+    """The advice on the most harmful flag; None without one."""
+    kinds = {flag.kind for subject in subjects for analysis in subject.analyses for flag in analysis.flags}
+    return next((text for kind, text in advice.items() if kind in kinds), None)

@@ -1,0 +1,41 @@
+"""Sampled stacks and timed lines, for the terminal."""
+
+from collections.abc import Sequence
+
+from epoch_gap.profiler.drilldown import lines
+from epoch_gap.profiler.drilldown.lines import Function
+from epoch_gap.profiler.drilldown.stacks import Stacks
+from epoch_gap.profiler.storage.run import Run
+from epoch_gap.reports import theme
+from epoch_gap.reports.terminal.tables import align
+
+LEAST_SHARE = 0.001
+"""phases with less, by samples and by marks, are not listed"""
+MOST_SOURCE = 70
+"""characters of a source line"""
+
+
+def phase_shares(run: Run, stacks: Stacks) -> str:
+    """Each phase's share of the samples beside its share by the marks of the same run."""
+    marks = {phase: float(ns.sum()) for phase, ns in run.train.phase_ns.items()}
+    samples, whole = stacks.by_phase(), sum(marks.values())
+    sampled = sum(count for phase, count in samples.items() if phase in marks)
+    rows = [["phase", "samples", "share", "by the marks", "points"]]
+    for phase, ns in marks.items():
+        share, marked = samples.get(phase, 0) / max(1, sampled), ns / whole
+        if max(share, marked) >= LEAST_SHARE:
+            points = f"{100 * (share - marked):+.1f}"
+            rows.append([phase, str(samples.get(phase, 0)), theme.percent(share), theme.percent(marked), points])
+    return f"{align(rows)}\noutside the training loop: {stacks.outside} samples"
+
+
+def top_lines(functions: Sequence[Function], steps: int, slowdown: float, most: int = 20) -> str:
+    """The slowest lines, per step; a line's time includes its callees."""
+    whole = {function.name: function.seconds for function in functions}
+    rows = [["line", "ms per step", "of its function", "hits per step", "source"]]
+    for function, line in lines.top(functions, most):
+        place = f"{function.file}:{line.number} {function.name}"
+        share = theme.percent(line.seconds / whole[function.name]) if whole[function.name] else ""
+        hits = f"{line.hits / steps:.0f}"
+        rows.append([place, f"{1000 * line.seconds / steps:.2f}", share, hits, line.source[:MOST_SOURCE]])
+    return f"{align(rows)}\nwatching made a step {theme.times(slowdown)} times as long"
