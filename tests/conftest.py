@@ -1,19 +1,44 @@
-"""What many tests share: runs made from known numbers, and a clock that only moves when told."""
+"""Fixtures only. The folders follow the packages: `tests/analysis` tests `profiler/analysis`, and so on.
 
-from collections.abc import Iterable, Iterator
+Plain functions and classes for several modules are in `tests/helpers`; no test module imports another one.
+No result depends on real time; the files of this folder test the whole program, `test_bench.py` its real time.
+"""
+
+import os
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from playwright.sync_api import Browser
+from threadpoolctl import threadpool_limits
 
-from epoch_gap.profiler.phases import Phase
+from epoch_gap.profiler.commands import run as run_command
 from epoch_gap.profiler.recording.recorder import Recorder
-from epoch_gap.profiler.storage import store
-from epoch_gap.profiler.storage.run import Run
+from epoch_gap.workloads.adapters import fake
+from epoch_gap.workloads.adapters.fake import Fake
 from tests.helpers.browser import Open, chromium
-from tests.helpers.clocks import ScriptedClock
-from tests.helpers.runs import MakeRun, manifest
+from tests.helpers.clocks import ScriptedClock, TickingClock
+from tests.helpers.runs import MakeRun
+
+# The same examples every time, however long a busy machine takes for one.
+settings.register_profile("suite", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_native_thread_per_worker() -> Iterator[None]:
+    """Workers share the cores: with as many native threads as cores in each, these wait for one another.
+
+    The limit is for libraries that are loaded already, the variable for later ones and for other processes.
+    """
+    if "PYTEST_XDIST_WORKER" not in os.environ or "OMP_NUM_THREADS" in os.environ:
+        yield
+        return
+    with threadpool_limits(1), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -46,49 +71,22 @@ def opened(browser: Browser) -> Iterator[Open]:
 @pytest.fixture
 def make_run(tmp_path: Path, clock: ScriptedClock) -> MakeRun:
     """Store and read back a run whose steps take the given seconds, split over forward and backward 1:3."""
-
-    def make(
-        steps: Iterable[float],
-        *,
-        images: Iterable[int] | None = None,
-        evaluation: Iterable[float] = (),
-        epochs: int = 1,
-        losses: Iterable[float] | None = None,
-        status: str = "complete",
-        **changes: Any,
-    ) -> Run:
-        steps, evaluation = list(steps), list(evaluation)
-        sizes = list(images) if images is not None else [10] * len(steps)
-        batch_losses = list(losses) if losses is not None else [2.0 - 0.01 * i for i in range(len(steps))]
-        writer = store.create(tmp_path / "runs", "fake", "cpu", manifest(**changes))
-        recorder = Recorder(frozenset(Phase) - {Phase.MATERIALIZE}, writer, clock)
-        for epoch in range(epochs):
-            recorder.start_epoch(epoch)
-            _mark(recorder, clock, Phase.EPOCH_START, 0.5)
-            recorder.close_outside()
-            recorder.start_stage("train")
-            for seconds, size, loss in zip(steps, sizes, batch_losses, strict=True):
-                _mark(recorder, clock, Phase.FORWARD, seconds / 4)
-                _mark(recorder, clock, Phase.BACKWARD, seconds * 3 / 4)
-                recorder.close_step(size, loss, size // 2)
-            recorder.start_stage("evaluate")
-            for seconds in evaluation:
-                _mark(recorder, clock, Phase.EVALUATE, seconds)
-                recorder.close_step(10, 1.5, 6)
-            recorder.close_epoch(1e-3, 1.9, 0.4, 1.5 if evaluation else None, 0.6 if evaluation else None)
-        writer.finish(status)
-        return store.read(writer.path)
-
-    return make
-
-
-def _mark(recorder: Recorder, clock: ScriptedClock, phase: Phase, seconds: float) -> None:
-    clock.advance(round(seconds * 1e9))
-    recorder.mark(phase)
+    return MakeRun(tmp_path / "runs", clock)
 
 
 @pytest.fixture
 def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder that commands of this process store runs in; the scripted fake trains on a scripted clock."""
     monkeypatch.setenv("EPOCH_GAP_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("CIFAR10_DATA", raising=False)
+    clock = TickingClock()
+    monkeypatch.setattr(run_command, "Recorder", partial(Recorder, clock=clock))
+    monkeypatch.setattr(fake, "Fake", partial(Fake, clock=clock))
     return tmp_path / "runs"
+
+
+@pytest.fixture
+def blank_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports whose charts are built but not drawn: for tests with another subject, as drawing takes a second."""
+    monkeypatch.setattr("epoch_gap.reports.charts.canvas.png", lambda figure: b"")
+    monkeypatch.setattr("epoch_gap.reports.charts.canvas.svg", lambda figure: "")

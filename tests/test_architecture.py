@@ -1,64 +1,107 @@
-"""Who may import whom, read from the sources."""
+"""The architecture: who may import whom, read from the sources and from docs/architecture.md."""
 
 import ast
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from tests.helpers.paths import ROOT
 
+ORDER = ("recording", "machine", "storage", "analysis", "comparison", "drilldown", "commands")
+"""Each package of profiler/ may import those before it."""
+FRAMEWORKS = {
+    "torch_resnet": {"torch", "torchvision"},
+    "torch_spans": {"torch", "torchvision"},
+    "lucid_resnet": {"lucid", "mlx"},
+    "lucid_spans": {"lucid", "mlx"},
+    "mlx_resnet": {"mlx"},
+    "mlx_spans": {"mlx"},
+    "download": {"torchvision"},
+}
+"""The frameworks that a module of workloads/ may import; no other module may import any."""
 HEAVY = {"torch", "torchvision", "lucid", "mlx", "matplotlib", "plotly", "jinja2", "pandas", "pyarrow"}
-ADAPTERS = {
-    "torch_resnet": {"torch", "torchvision"}, "lucid_resnet": {"lucid", "mlx"}, "mlx_resnet": {"mlx"}, "fake": set(),
-}  # fmt: skip
-COMPANIONS = {
-    "torch_spans": {"torch", "torchvision"}, "lucid_spans": {"lucid", "mlx"}, "mlx_spans": {"mlx"},
-}  # fmt: skip
-"""an adapter's own, imported by it alone"""
-SOURCES = sorted(path for name in ("profiler", "workloads", "reports") for path in (ROOT / name).rglob("*.py"))
+SOURCES = sorted(path for top in ("profiler", "workloads", "reports") for path in (ROOT / top).rglob("*.py"))
 each_source = pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+each_test = pytest.mark.parametrize("path", sorted((ROOT / "tests").rglob("*.py")), ids=lambda path: path.stem)
 
 
-def imports(path: Path) -> Iterator[str]:
+def imported_modules(path: Path) -> Iterator[str]:
+    """The dotted names that a module imports; ours without the prefix `epoch_gap.`."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            yield from (name.name for name in node.names)
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{name.name}" for name in node.names)
+            module = node.module.removeprefix("epoch_gap.")
+            yield from (f"{module}.{alias.name}" for alias in node.names)
 
 
-def tops(path: Path) -> set[str]:
-    """The packages that a module imports: ours by their folder's name."""
-    return {name.removeprefix("epoch_gap.").partition(".")[0] for name in imports(path)}
+def imported_tops(path: Path) -> set[str]:
+    return {module.partition(".")[0] for module in imported_modules(path)}
+
+
+def package_of(path: Path) -> str:
+    """`profiler/storage` for a module in it, `workloads` and `reports` for any module below them."""
+    top, *rest = path.relative_to(ROOT).parts
+    is_package = top == "profiler" and (ROOT / top / rest[0]).is_dir()
+    return f"{top}/{rest[0]}" if is_package else top
+
+
+def imported_packages(path: Path) -> set[str]:
+    modules = [module.split(".") for module in imported_modules(path)]
+    ours = [parts for parts in modules if parts[0] in ("profiler", "workloads", "reports")]
+    return {f"profiler/{parts[1]}" if parts[:1] == ["profiler"] and parts[1] in ORDER else parts[0] for parts in ours}
 
 
 @each_source
-def test_imports_point_one_way(path: Path) -> None:
-    package, *rest = path.relative_to(ROOT).parts
-    found = tops(path)
-    if package == "profiler" and rest[0] not in ("commands", "__main__.py"):
-        assert not found & {"workloads", "reports", *HEAVY}
-    if package == "workloads":
-        assert "reports" not in found
-        allowed = {**ADAPTERS, **COMPANIONS}.get(path.stem, {"torchvision"} if path.stem == "download" else set())
-        assert found & HEAVY <= allowed
-    if package == "reports":
-        assert not found & {"workloads", *HEAVY} - {"matplotlib", "plotly", "jinja2", "pyarrow"}
+def test_a_package_imports_only_the_packages_below_it(path: Path) -> None:
+    package, imported = package_of(path), imported_packages(path)
+    if package == "profiler/commands" or path.name == "__main__.py":
+        return  # the top of the house
+    assert "profiler/commands" not in imported
+    if package.startswith("profiler"):
+        assert not imported & {"workloads", "reports"}
+    for lower, higher in pairwise(ORDER):
+        if package == f"profiler/{lower}":
+            assert not imported & {f"profiler/{name}" for name in ORDER[ORDER.index(higher) :]}
+    assert not (package == "workloads" and "reports" in imported)
+    assert not (package == "reports" and "workloads" in imported)
 
 
 @each_source
-def test_no_adapter_imports_another_and_only_the_registry_imports_adapters(path: Path) -> None:
-    adapters = {f"epoch_gap.workloads.adapters.{name}" for name in ADAPTERS if name != "fake"}
+def test_only_adapters_import_frameworks_and_only_reports_import_plotting(path: Path) -> None:
+    allowed = FRAMEWORKS.get(path.stem, set()) if package_of(path) == "workloads" else set()
+    if package_of(path) == "reports":
+        allowed = {"matplotlib", "plotly", "jinja2", "pyarrow"}
+    assert imported_tops(path) & HEAVY <= allowed
+
+
+@each_source
+def test_no_verb_imports_a_verb(path: Path) -> None:
+    verbs = {
+        f"profiler.commands.{file.stem}"
+        for file in (ROOT / "profiler" / "commands").glob("*.py")
+        if "def execute(" in file.read_text() and file.stem != "main"
+    }
+    assert len(verbs) >= 14
+    assert not {module.rpartition(".")[0] for module in imported_modules(path)} & verbs
+    assert not set(imported_modules(path)) & verbs
+
+
+@each_source
+def test_only_the_registry_imports_an_adapter(path: Path) -> None:
+    adapters = {f"workloads.adapters.{name}_resnet" for name in ("torch", "lucid", "mlx")}
     if path.stem != "registry":
-        assert not adapters & set(imports(path))
+        assert not {module.rpartition(".")[0] for module in imported_modules(path)} & adapters
 
 
 @each_source
 def test_no_framework_is_named_in_a_condition_outside_its_adapter(path: Path) -> None:
-    if path.stem in ADAPTERS or path.stem == "registry":
+    if path.parent.name == "adapters" or path.stem == "registry":
         return
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Compare | ast.MatchValue):
@@ -66,15 +109,43 @@ def test_no_framework_is_named_in_a_condition_outside_its_adapter(path: Path) ->
             assert not constants & {"lucid", "torch", "mlx", "fake"}, f"line {node.lineno}"
 
 
+@each_test
+def test_no_test_module_imports_another(path: Path) -> None:
+    assert not [m for m in imported_modules(path) if m.startswith("tests.") and ".test_" in m]
+
+
 def test_the_recorder_needs_the_standard_library_alone() -> None:
-    ours = {"profiler"}
-    standard = {"time", "collections", "dataclasses", "typing"}
-    assert tops(ROOT / "profiler" / "recording" / "recorder.py") <= ours | standard
+    standard = {"time", "collections", "dataclasses", "enum", "typing"}
+    for path in (ROOT / "profiler" / "recording").glob("*.py"):
+        assert imported_tops(path) <= {"profiler", *standard}
 
 
-def test_only_the_store_touches_run_files() -> None:
-    users = [path.name for path in SOURCES if "sqlite3" in tops(path)]
-    assert users == ["store.py"]
+def test_only_the_storage_touches_run_files() -> None:
+    users = [path.relative_to(ROOT).as_posix() for path in SOURCES if "sqlite3" in imported_tops(path)]
+    assert users == ["profiler/storage/reader.py", "profiler/storage/writer.py"]
+
+
+def test_a_timed_process_loads_neither_comparison_nor_reports() -> None:
+    program = "import sys, epoch_gap.profiler.commands.run; print(*sys.modules)"
+    output = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    loaded = output.split()
+    assert "epoch_gap.profiler.storage.writer" in loaded
+    assert not [m for m in loaded if m.startswith(("epoch_gap.profiler.comparison.", "epoch_gap.reports"))]
+    assert not {m.partition(".")[0] for m in loaded} & HEAVY
+
+
+def test_the_diagram_of_the_architecture_is_true() -> None:
+    """Every line `package -> packages` in docs/architecture.md lists exactly the packages that are imported."""
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    drawn = {
+        package: set(imported.split(", ")) for package, imported in re.findall(r"^(\S+) +-> +(.+?)$", text, re.M)
+    }
+    real: dict[str, set[str]] = {}
+    for path in SOURCES:
+        real.setdefault(package_of(path), set()).update(imported_packages(path) - {package_of(path)})
+    above_the_rest = real.pop("profiler")  # instrument.py and __main__.py
+    assert above_the_rest <= {"profiler/commands", "profiler/recording", "profiler/machine", "profiler/storage"}
+    assert drawn == {package: imported for package, imported in real.items() if imported}
 
 
 def test_the_makefiles_help_lists_every_target() -> None:

@@ -1,26 +1,35 @@
 """Slow and statistical checks: `make bench` runs them and shows their figures."""
 
+import math
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from epoch_gap.profiler.analysis import stats
-from epoch_gap.profiler.analysis.epoch import estimate_epoch
+from epoch_gap.profiler.analysis.run_analysis import analyse_run
 from epoch_gap.profiler.commands.main import main
 from epoch_gap.profiler.drilldown import layers
-from epoch_gap.profiler.drilldown.spans import Direction
+from epoch_gap.profiler.drilldown.roofline import numpy_peak_rates
+from epoch_gap.profiler.drilldown.spans import Direction, OperatorCategory, Spans
+from epoch_gap.profiler.machine import canary
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.recording.recorder import mark_cost_ns
-from epoch_gap.profiler.storage import store
+from epoch_gap.profiler.storage.artifacts import find_artifacts, read_json_artifact
+from epoch_gap.profiler.storage.reader import find_runs, read_run
+from epoch_gap.profiler.storage.schema import DATABASE
 from tests.helpers import own_cost, simulation
+from tests.helpers.adapters import build, images, layer_timings, operators_watch
 from tests.helpers.browser import Open, drawn
 from tests.helpers.large_run import large_run
 from tests.helpers.paths import ROOT
 from tests.helpers.runs import MakeRun
+from tests.helpers.sampling import sampled_phases, skip_without_sampling
 
 pytestmark = pytest.mark.bench
 
@@ -56,8 +65,8 @@ def test_a_report_of_a_fake_recovers_its_costs_on_the_real_clock(tmp_path: Path)
     words = ["run", "--framework", "fake", "--data", "synthetic", "--train-limit", "1280", "--test-limit", "128"]
     words += ["--batch-size", "10", "--quiet", "--fake-costs", costs, "--runs-dir", str(tmp_path)]
     assert main(words) == 0
-    run = store.read(store.find(tmp_path)[0])
-    epoch = estimate_epoch(run)
+    run = read_run(find_runs(tmp_path)[0])
+    epoch = analyse_run(run).asrun.own_epoch
     for phase, ms in script.items():
         part = epoch.phases[Phase(phase)]
         assert part is not None
@@ -120,7 +129,7 @@ def test_what_is_said_of_an_epoch_from_a_sample_that_ends_when_it_is_known(make_
 def test_layers_make_up_their_phase(verb: str, name: str, batch: int, tmp_path: Path) -> None:
     words = [verb, "--framework", name, "--device", "cpu", "--data", "synthetic", "--quiet", "--steps", "3"]
     assert main([*words, "--batch-size", str(batch), "--runs-dir", str(tmp_path)]) == 0
-    (data,) = map(store.json_of, store.drilldowns(tmp_path, f"{verb}.json"))
+    (data,) = map(read_json_artifact, find_artifacts(tmp_path, f"{verb}.json"))
     found = layers.from_json(data)
     for direction in Direction:
         covered = found.covered(direction)
@@ -140,6 +149,120 @@ def test_marks_on_and_off_end_to_end() -> None:
     assert interval.high < 1.03, "too wide to say anything"
 
 
+def test_the_canary_takes_as_long_each_time() -> None:
+    """The fastest of several readings on one machine agree."""
+    readings = [canary.read() for _ in range(20)]
+    for part in ("matmul_ns", "loop_ns"):
+        fastest = sorted(getattr(reading, part) for reading in readings)[:5]
+        print(f"\n{part}, fifth fastest reading / fastest: {fastest[-1] / fastest[0]:.3f}")
+        assert fastest[-1] / fastest[0] < 1.5
+
+
+def test_a_matrix_product_does_more_operations_per_second_than_a_copy_moves_bytes() -> None:
+    found = numpy_peak_rates()
+    print(f"\n{found['NumPy GFLOP/s']:.1f} GFLOP/s, {found['NumPy GB/s']:.1f} GB/s")
+    assert found["NumPy GFLOP/s"] > found["NumPy GB/s"] > 0
+
+
+def phases_of_lucid(device: str, steps: int, ledger: str, folder: Path) -> dict[Phase, float]:
+    """Mean seconds of each phase of training steps of 2 images."""
+    words = ["run", "--framework", "lucid", "--device", device, "--data", "synthetic", "--batch-size", "2", "--quiet"]
+    words += ["--train-limit", str(2 * steps), "--test-limit", "2", "--steps", str(steps), "--fence", ledger]
+    assert main([*words, "--runs-dir", str(folder)]) == 0
+    (path,) = find_runs(folder)
+    return {phase: float(ns.mean()) * 1e-9 for phase, ns in read_run(path).train.phase_ns.items()}
+
+
+def test_lucid_on_mlx_takes_the_time_of_backward_in_step(tmp_path: Path) -> None:
+    charged = phases_of_lucid("gpu", 3, "none", tmp_path / "charged")
+    done = phases_of_lucid("gpu", 3, "all", tmp_path / "done")
+    for name, phases in (("as-run", charged), ("fenced", done)):
+        print(f"\n{name}: backward {phases[Phase.BACKWARD]:.3f} s, step {phases[Phase.STEP]:.3f} s")
+    assert charged[Phase.STEP] > charged[Phase.BACKWARD]
+    assert done[Phase.BACKWARD] > done[Phase.STEP]
+
+
+def test_materialize_takes_no_time_on_a_numpy_device(tmp_path: Path) -> None:
+    phases = phases_of_lucid("cpu", 5, "none", tmp_path)
+    share = phases[Phase.MATERIALIZE] / sum(phases.values())
+    print(f"\nmaterialize: {share:.6%} of a step")
+    assert share < 0.001
+
+
+@pytest.mark.parametrize("device", ["cpu", "gpu"])
+def test_a_second_wait_takes_no_time(device: str) -> None:
+    """A leak would make each second wait as long as the work that the first left; the shorter of two is no hiccup."""
+    framework = build("lucid", device)
+    first: list[int] = []
+    second: list[int] = []
+
+    def waiting_twice(ask: Callable[..., Any], *args: Any) -> Any:
+        start = time.perf_counter_ns()
+        result = ask(*args)
+        framework.wait()
+        waited = time.perf_counter_ns()
+        framework.wait()
+        first.append(waited - start)
+        second.append(time.perf_counter_ns() - waited)
+        return result
+
+    framework.train()
+    for _ in range(2):
+        inputs, targets = waiting_twice(framework.to_device, images(2))
+        _, loss = waiting_twice(framework.forward, inputs, targets)
+        waiting_twice(framework.backward, loss)
+        waiting_twice(framework.step)
+    share = sum(map(min, second[:4], second[4:])) / (sum(first) / 2)
+    print(f"\n{device}: second waits are {share:.3%} of the work")
+    assert share < 0.02
+
+
+def backward_of_torch(framework: Any) -> dict[str, int]:
+    """Nanoseconds of each operator of one step's backward."""
+    spans = Spans()
+    loader = framework.loader(*images(2, side=32), 2, False, lambda collate: collate)
+    inputs, targets = framework.to_device(next(iter(loader)))
+    with operators_watch(framework)(spans):
+        framework.backward(framework.forward(inputs, targets)[1])
+    return {key.operator: ns for key, ns in spans.totals.items() if key.direction is Direction.BACKWARD}
+
+
+def test_a_delay_in_one_operators_backward_takes_its_time_there_in_torch() -> None:
+    """Four times what the whole way back took, spent in one normalisation; torch.profiler has its own clock."""
+    framework: Any = build("torch", "cpu")
+    framework.train()
+    before = backward_of_torch(framework)
+    delay = 4 * sum(before.values())
+
+    def work(gradients: Any) -> None:
+        end = time.perf_counter_ns() + delay
+        while time.perf_counter_ns() < end:
+            pass
+
+    layer = framework.model.layer3[1].bn2
+    layer.register_forward_hook(lambda module, args, output: output.grad_fn.register_prehook(work) and None)
+    after = backward_of_torch(framework)
+    category = layer_timings(framework).category
+    norms = next(operator for operator in before if category(operator) is OperatorCategory.NORMALISATION)
+    share = before[norms] / sum(before.values())
+    print(f"\nnormalisation: {share:.1%} of backward without the delay, {after[norms] / delay:.2f} delays with it")
+    assert share < 0.5
+    assert after[norms] >= 0.99 * delay
+    assert after[norms] > 0.5 * sum(after.values())
+
+
+def test_samples_agree_with_the_marks_of_the_same_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    skip_without_sampling()
+    words = ["flame", "--framework", "fake", "--data", "synthetic", "--batch-size", "4", "--quiet"]
+    assert main([*words, "--steps", "150", "--rate", "100", "--runs-dir", str(tmp_path)]) == 0
+    phases = sampled_phases(capsys.readouterr().out)
+    samples = sum(phase.count for phase in phases.values())
+    for name in ("forward", "backward", "step"):
+        share, marked = phases[name].share, phases[name].marked_share
+        print(f"\n{name}: {share:.1%} of the samples, {marked:.1%} between the marks")
+        assert abs(share - marked) < 5 * math.sqrt(marked * (1 - marked) / samples), "beyond the error of sampling"
+
+
 MOST_SECONDS, MOST_MB, MOST_PAGE_MB = 20, 1000, 10
 """for a run of a million steps"""
 MOST_OPENING_SECONDS = 2
@@ -148,20 +271,20 @@ MEASURED = """
 import resource, sys, time
 start = time.perf_counter()
 from pathlib import Path
-from epoch_gap.profiler.storage import store
 from epoch_gap.profiler.commands.main import main
+from epoch_gap.profiler.storage.reader import read_run
 {work}
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
 print(time.perf_counter() - start, peak)
 """
-READ = "run = store.read(Path(sys.argv[1]))"
+READ = "run = read_run(Path(sys.argv[1]))"
 SUMMARY = f"""{READ}
-from epoch_gap.profiler.comparison.gap import gaps
-from epoch_gap.profiler.comparison.fairness import audit
-from epoch_gap.profiler.comparison.subject import group
+from epoch_gap.profiler.comparison.fairness import audit_fairness
+from epoch_gap.profiler.comparison.gap import measure_gaps
+from epoch_gap.profiler.comparison.subject import group_runs
 from epoch_gap.reports.export.summary import summarise
-subjects = group([run])
-summarise(subjects, gaps(subjects), audit(subjects))"""
+subjects = group_runs([run])
+summarise(subjects, measure_gaps(subjects), audit_fairness(subjects))"""
 REPORT = "assert main(['report', sys.argv[1], '--out', sys.argv[2]]) == 0"
 EXPORT = "assert main(['export', sys.argv[1], '--format', '{}', '--out', sys.argv[2]]) == 0"
 
@@ -169,7 +292,7 @@ EXPORT = "assert main(['export', sys.argv[1], '--format', '{}', '--out', sys.arg
 @pytest.fixture(scope="module")
 def million(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = large_run(tmp_path_factory.mktemp("runs"), epochs=20, steps=50_000)
-    print(f"\na run of 1,000,000 steps: {(path / store.DATABASE).stat().st_size / 1e6:.0f} MB")
+    print(f"\na run of 1,000,000 steps: {(path / DATABASE).stat().st_size / 1e6:.0f} MB")
     return path
 
 

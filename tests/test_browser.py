@@ -9,24 +9,27 @@ import pytest
 from playwright.sync_api import Page
 
 from epoch_gap.reports import theme
-from epoch_gap.reports.report import render
+from epoch_gap.reports.report import render_report
 from tests.helpers.browser import Open, drawn
+from tests.helpers.clocks import ScriptedClock
 from tests.helpers.runs import MakeRun
 
 HOSTILE = '</script><img src=x onerror="window.broken=1"><b>bold</b>&amp;\''
 
 
-@pytest.fixture
-def report(make_run: MakeRun, tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two subjects whose fences do harm; one has a label that tries to be more than text."""
+    folder = tmp_path_factory.mktemp("report")
+    make_run = MakeRun(folder / "runs", ScriptedClock())
     noisy, labels = np.random.default_rng(5).normal(1, 0.01, 30), {HOSTILE: 2.0, "fast": 1.0}
     noisy[10:15] *= 1.5
     runs = [make_run(noisy * s, config={"label": label}, evaluation=[0.2]) for label, s in labels.items()]
     for run in runs:
         run.train.fenced[10:15] = True
-    for name, content in render(runs).files.items():
-        (tmp_path / name).write_bytes(content)
-    return tmp_path
+    for name, content in render_report(runs).files.items():
+        (folder / name).write_bytes(content)
+    return folder
 
 
 def visible(page: Page, chart: str) -> dict[str, list[float | None]]:
@@ -40,11 +43,11 @@ def visible(page: Page, chart: str) -> dict[str, list[float | None]]:
 
 
 def summary(report: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((report / "summary.json").read_text())
-    return found
+    contents: dict[str, Any] = json.loads((report / "summary.json").read_text())
+    return contents
 
 
-def test_every_chart_is_drawn_nothing_is_fetched_and_nothing_complained_of(opened: Open, report: Path) -> None:
+def test_every_chart_is_drawn_without_requests_or_console_messages(opened: Open, report: Path) -> None:
     page = opened(report)
     for chart in ("breakdown", "gap", "accuracy", "timeline"):
         drawn(page, chart)
@@ -85,7 +88,7 @@ def test_the_keyboard_alone_reaches_the_controls(opened: Open, report: Path) -> 
     assert "forward" not in visible(page, "breakdown")
 
 
-def test_hovering_gives_the_number_that_the_summary_has(opened: Open, report: Path) -> None:
+def test_a_hover_label_has_the_number_of_the_summary(opened: Open, report: Path) -> None:
     page = opened(report)
     drawn(page, "breakdown")
     page.locator("#breakdown .live").scroll_into_view_if_needed()
@@ -97,11 +100,11 @@ def test_hovering_gives_the_number_that_the_summary_has(opened: Open, report: Pa
     label = page.locator("#breakdown .hovertext")
     label.wait_for()
     cell = summary(report)["subjects"][0]["phases"]["asrun"]["backward"]
-    said = label.text_content() or ""
-    assert f"backward: {theme.seconds(cell['seconds'])} ({theme.within(cell['low'], cell['high'])})" in said
+    text = label.text_content() or ""
+    assert f"backward: {theme.seconds(cell['seconds'])} ({theme.within(cell['low'], cell['high'])})" in text
 
 
-def test_without_javascript_pictures_and_tables_are_there_and_controls_are_not(opened: Open, report: Path) -> None:
+def test_without_javascript_there_are_pictures_and_tables_but_no_controls(opened: Open, report: Path) -> None:
     page = opened(report, java_script_enabled=False)
     for chart in ("breakdown", "gap", "accuracy", "timeline"):
         box = page.locator(f"#{chart} .picture img").bounding_box()
@@ -113,7 +116,7 @@ def test_without_javascript_pictures_and_tables_are_there_and_controls_are_not(o
     assert page.locator("h1").is_visible()
 
 
-def test_a_name_that_tries_to_be_markup_stays_text_everywhere(opened: Open, report: Path) -> None:
+def test_markup_in_a_label_stays_text_everywhere(opened: Open, report: Path) -> None:
     page = opened(report)
     for chart in ("breakdown", "gap", "accuracy", "timeline"):
         drawn(page, chart)
@@ -126,12 +129,12 @@ def test_a_name_that_tries_to_be_markup_stays_text_everywhere(opened: Open, repo
     assert any(HOSTILE in title for title in titles)
 
 
-def test_every_run_of_many_can_be_chosen_whatever_spaces_are_in_its_name(
+def test_each_of_many_runs_can_be_chosen_despite_spaces_in_its_name(
     opened: Open, make_run: MakeRun, tmp_path: Path
 ) -> None:
     label = {"label": " two  spaces "}
     runs = [make_run(np.random.default_rng(n).normal(1, 0.01, n), config=label) for n in range(20, 25)]
-    for name, content in render(runs).files.items():
+    for name, content in render_report(runs).files.items():
         (tmp_path / name).write_bytes(content)
     page = opened(tmp_path)
     drawn(page, "timeline")
@@ -163,14 +166,14 @@ def test_the_page_and_its_charts_follow_the_readers_scheme(opened: Open, report:
         assert (paper > 200 > 100 > ink) if scheme == "light" else (paper < 60 < 180 < ink)
 
 
-def test_a_narrow_screen_scrolls_in_one_direction_alone(opened: Open, report: Path) -> None:
+def test_a_narrow_screen_scrolls_vertically_only(opened: Open, report: Path) -> None:
     page = opened(report, viewport={"width": 400, "height": 800})
     for chart in ("breakdown", "gap", "accuracy", "timeline"):
         drawn(page, chart)
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
 
 
-def test_on_paper_the_pictures_stand_in_for_the_charts(opened: Open, report: Path) -> None:
+def test_on_paper_pictures_replace_the_charts(opened: Open, report: Path) -> None:
     page = opened(report)
     drawn(page, "breakdown")
     page.emulate_media(media="print")

@@ -1,40 +1,69 @@
-"""What the documents tell a reader to type, to call and to open: it runs, and it is there."""
+"""The documents: their code runs, their links lead somewhere, and the names in them exist."""
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from epoch_gap.profiler.commands.main import VERBS
+from epoch_gap.profiler.commands.main import VERBS, main
 from epoch_gap.profiler.phases import Phase
-from epoch_gap.profiler.storage import store
-from epoch_gap.workloads.framework import Framework
+from epoch_gap.profiler.storage.reader import find_runs, read_run
+from epoch_gap.workloads import framework
 from tests.helpers.paths import ROOT
 
+DOCS = ROOT / "docs"
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted(DOCS.rglob("*.md"))]
+each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+SOURCE_FOLDERS = ("profiler", "workloads", "reports", "tests", "docs")
+"""the folders that hold files under version control"""
+GENERATED = ("reports/out",)
+"""made by running the program"""
+FENCED_BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
+CUT = "[...]"
+"""in quoted output: lines are left out here"""
 
-def blocks(document: str, language: str = "") -> list[str]:
+
+def blocks(document: Path, language: str = "") -> list[str]:
     """The fenced blocks of one language."""
-    found = re.findall(r"^```(\w*)\n(.*?)^```$", (ROOT / "docs" / document).read_text(), re.M | re.S)
-    return [text for its_language, text in found if its_language == language]
+    return [text for its_language, text in FENCED_BLOCK.findall(document.read_text()) if its_language == language]
+
+
+def prose(document: Path) -> str:
+    """The text without fenced blocks."""
+    return FENCED_BLOCK.sub("", document.read_text())
+
+
+def code_in(document: Path) -> str:
+    """Everything that is set as code: fenced blocks, and spans between backticks."""
+    fenced = [text for _, text in FENCED_BLOCK.findall(document.read_text())]
+    return "\n".join([*fenced, *re.findall(r"`([^`]+)`", prose(document))])
+
+
+def anchors(document: Path) -> set[str]:
+    """The fragments that lead to the document's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", prose(document), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def run(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
     return subprocess.run([sys.executable, *words], cwd=folder, env=environment, capture_output=True, text=True)
 
 
-def test_the_loop_of_ones_own_runs_adds_up_and_makes_a_report(tmp_path: Path) -> None:
-    document = "instrument-your-loop.md"
+def test_the_custom_training_loop_runs_and_adds_up_and_makes_a_report(tmp_path: Path) -> None:
+    document = DOCS / "custom-training-loop.md"
     (code,), (commands,) = blocks(document, "python"), blocks(document)
     (tmp_path / "my_loop.py").write_text(code)
     for command in commands.splitlines():
         result = run(tmp_path, *command.split()[1:])
         assert result.returncode == 0, result.stderr
 
-    stored = store.read(store.find(tmp_path / "runs")[0])
+    stored = read_run(find_runs(tmp_path / "runs")[0])
     assert stored.status == "complete"
     assert stored.train.phase_ns.keys() == {Phase.FETCH, Phase.FORWARD, Phase.BACKWARD, Phase.STEP}
     assert (sum(stored.train.phase_ns.values()) == stored.train.wall_ns).all()
@@ -45,35 +74,38 @@ def test_the_loop_of_ones_own_runs_adds_up_and_makes_a_report(tmp_path: Path) ->
     assert "my loop" in (tmp_path / "reports" / "out" / "index.html").read_text()
 
 
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
-KEPT = ("profiler", "workloads", "reports", "tests", "docs")
-"""the folders that hold files under version control"""
-MADE = ("reports/out",)
-"""made by running the program"""
-
-
-def code_in(document: Path) -> str:
-    """What is set as code: fenced blocks, and the spans between backticks."""
-    text = document.read_text()
-    fenced = re.findall(r"^```\w*\n(.*?)^```$", text, re.M | re.S)
-    spans = re.findall(r"`([^`]+)`", re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S))
-    return "\n".join([*fenced, *spans])
+def test_the_readme_quotes_the_output_of_its_command(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (session,) = (block for block in blocks(ROOT / "README.md") if block.startswith("$ "))
+    command, *quoted = session.splitlines()
+    _, *words = shlex.split(command.partition(" -m ")[2])
+    monkeypatch.chdir(ROOT)
+    assert main(words) == 0
+    printed = [line.split() for line in capsys.readouterr().out.splitlines()]
+    places = [printed.index(line.split()) for line in quoted if line != CUT]
+    assert places == sorted(places)
 
 
 @each_document
-def test_every_file_that_a_document_names_is_there(document: Path) -> None:
+def test_every_file_in_a_document_exists(document: Path) -> None:
     words = re.findall(r"[\w./<>*-]+", code_in(document))
-    ours = {word.rstrip(".") for word in words if word.startswith(tuple(f"{folder}/" for folder in KEPT))}
-    named = {word for word in ours if not word.startswith(MADE)}
-    assert [word for word in named if not list(ROOT.glob(re.sub(r"<\w+>", "*", word)))] == []
-    links = re.findall(r"\]\(([^)#]+)\)", document.read_text())
-    local = [link for link in links if "://" not in link]
-    assert [link for link in local if not (document.parent / link).exists()] == []
+    ours = {word.rstrip(".") for word in words if word.startswith(tuple(f"{folder}/" for folder in SOURCE_FOLDERS))}
+    named = {word for word in ours if not word.startswith(GENERATED)}
+    assert {word for word in named if not list(ROOT.glob(re.sub(r"<\w+>", "*", word)))} == set()
 
 
 @each_document
-def test_every_target_and_verb_that_a_document_names_is_there(document: Path) -> None:
+def test_every_link_of_a_document_leads_to_a_file_and_a_heading(document: Path) -> None:
+    links = re.findall(r"\]\(([^)]+)\)", prose(document))
+    local = [link.partition("#") for link in links if "://" not in link]
+    targets = [((document.parent / path) if path else document, anchor) for path, _, anchor in local]
+    assert {str(target) for target, _ in targets if not target.exists()} == set()
+    assert [anchor for target, anchor in targets if anchor and anchor not in anchors(target)] == []
+
+
+@each_document
+def test_every_target_and_verb_in_a_document_exists(document: Path) -> None:
     code = code_in(document)
     targets = set(re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.M)[1].split())  # type: ignore[index]
     calls = re.findall(r"^ *make((?: [a-z-]+)+)", code, re.M)
@@ -81,20 +113,36 @@ def test_every_target_and_verb_that_a_document_names_is_there(document: Path) ->
     assert set(re.findall(r"-m profiler ([a-z]+)", code)) <= VERBS.keys()
 
 
-def test_the_readme_names_every_verb() -> None:
-    code = code_in(ROOT / "README.md")
-    assert {verb for verb in VERBS if not re.search(rf"^{verb}\b", code, re.M)} == set()
+@each_document
+def test_no_paragraph_is_wrapped_within_a_sentence(document: Path) -> None:
+    """A line of a paragraph or list item that is followed by another one ends a sentence or a clause."""
+    lines = prose(document).splitlines()
+    is_text = [not re.match(r"\||#|!\[|\s*$", line) for line in lines]
+    starts_item = [bool(re.match(r"\s*([-*]|\d+\.) ", line)) for line in lines]
+    broken = [
+        line
+        for i, line in enumerate(lines[:-1])
+        if is_text[i] and is_text[i + 1] and not starts_item[i + 1] and not re.search(r"[.:;,!?)`]\**$", line)
+    ]
+    assert broken == []
 
 
-def test_how_to_add_a_framework_names_every_member_of_the_contract() -> None:
-    code = code_in(ROOT / "docs" / "add-a-framework.md")
-    members = {name for name in vars(Framework) if not name.startswith("_")}
+def test_the_page_of_commands_names_every_verb() -> None:
+    headings = re.findall(r"^### (\w+)$", prose(DOCS / "commands.md"), re.M)
+    assert set(headings) == VERBS.keys()
+
+
+def test_how_to_add_a_framework_names_every_member_of_the_protocols() -> None:
+    code = code_in(DOCS / "add-a-framework.md")
+    protocols = [value for value in vars(framework).values() if getattr(value, "_is_protocol", False)]
+    ours = [protocol for protocol in protocols if protocol.__module__ == framework.__name__]
+    members = {name for protocol in ours for name in vars(protocol) if not name.startswith("_")}
     assert {"clocks", "wait", "layers"} <= members
     assert {name for name in members if not re.search(rf"\b{name}\b", code)} == set()
 
 
 def test_the_index_lists_every_document_and_the_readme_leads_to_it() -> None:
-    index = (ROOT / "docs" / "README.md").read_text()
-    others = {path.name for path in (ROOT / "docs").glob("*.md")} - {"README.md"}
+    index = (DOCS / "README.md").read_text()
+    others = {path.name for path in DOCS.glob("*.md")} - {"README.md"}
     assert {name for name in others if f"({name})" not in index} == set()
     assert "(docs/README.md)" in (ROOT / "README.md").read_text()

@@ -6,15 +6,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from epoch_gap.profiler.analysis.epoch import estimate_epoch
+from epoch_gap.profiler.analysis.run_analysis import analyse_run
 from epoch_gap.profiler.commands.main import main
-from epoch_gap.profiler.comparison.subject import incomparable
+from epoch_gap.profiler.comparison.identity import why_incomparable
 from epoch_gap.profiler.errors import UserError
-from epoch_gap.profiler.instrument import LOOK_EVERY_NS, now_and_then, recording
-from epoch_gap.profiler.machine import run_lock as busy
+from epoch_gap.profiler.instrument import READ_EVERY_NS, at_intervals, recording
+from epoch_gap.profiler.machine.run_lock import hold_run_lock
 from epoch_gap.profiler.phases import Phase
-from epoch_gap.profiler.recording.recorder import Reading, Recorder
-from epoch_gap.profiler.storage import store
+from epoch_gap.profiler.recording.recorder import Recorder
+from epoch_gap.profiler.recording.records import Reading
+from epoch_gap.profiler.storage.reader import find_runs, read_run
 from epoch_gap.profiler.storage.run import Run
 from tests.helpers.clocks import ScriptedClock
 
@@ -32,23 +33,23 @@ def steps(recorder: Recorder, count: int) -> None:
 
 
 def recorded(runs: Path, name: str = "mine", count: int = 12, **more: Any) -> Run:
-    before = set(store.find(runs))
+    before = set(find_runs(runs))
     with recording(runs, name, "1", CLOCKS, batch_size=10, train_images=120, **more) as recorder:
         steps(recorder, count)
         recorder.close_epoch(0.1, 1.5, 0.5)
-    (path,) = set(store.find(runs)) - before
-    return store.read(path)
+    (path,) = set(find_runs(runs)) - before
+    return read_run(path)
 
 
 def test_what_is_not_among_the_clocks_is_other_and_the_clocks_are_kept(tmp_path: Path) -> None:
     run = recorded(tmp_path, dtype="float32")
     assert run.train.phase_ns.keys() == {Phase.FORWARD, Phase.BACKWARD, Phase.OTHER}
-    framework = run.manifest["framework"]
-    assert (framework["clocks"], framework["dtype"]) == (dict(CLOCKS), "float32")
-    assert framework["phases"] == ["backward", "forward", "other"]
-    assert (run.manifest["data"]["kind"], run.manifest["data"]["sha256"]) == ("own", None)
+    framework = run.manifest.framework
+    assert (framework.clocks, framework.conditions) == (dict(CLOCKS), {"dtype": "float32"})
+    assert framework.phases == ("backward", "forward", "other")
+    assert (run.manifest.data.kind, run.manifest.data.sha256) == ("own", None)
     assert len(run.readings) == 1
-    assert run.manifest["peak_rss_bytes"] > 0
+    assert run.manifest.peak_rss_bytes > 0
 
 
 @pytest.mark.parametrize(
@@ -58,7 +59,7 @@ def test_a_name_may_hold_anything(name: str, tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     run = recorded(runs, name, device="my/device", label="", data="*")
     assert run.path.parent == runs
-    assert (run.framework, run.manifest["framework"]["device"]) == (name, "my/device")
+    assert (run.framework.name, run.framework.device) == (name, "my/device")
     assert main(["report", "--runs-dir", str(runs), "--out", str(tmp_path / "out")]) == 0
     assert main(["show", run.id, "--runs-dir", str(runs)]) == 0
     assert '<b>"x"' not in (tmp_path / "out" / "index.html").read_text()
@@ -73,11 +74,12 @@ def test_a_loop_that_breaks_off_keeps_its_steps(error: type[BaseException], stat
 
     with pytest.raises(error):
         loop()
-    run = store.read(store.find(tmp_path)[0])
+    run = read_run(find_runs(tmp_path)[0])
     assert (run.status, len(run.train)) == (status, 4)
     assert run.events == ((("error", "ZeroDivisionError: stop"),) if status == "failed" else ())
 
 
+@pytest.mark.usefixtures("blank_pictures")
 @pytest.mark.parametrize("marked", [Phase.EVALUATE, Phase.FORWARD, Phase.METRICS], ids=str)
 @pytest.mark.parametrize("trained", [12, 7], ids=["whole epoch", "part of one"])
 def test_an_evaluation_is_charged_to_evaluate_once_whatever_it_marks(
@@ -90,10 +92,10 @@ def test_an_evaluation_is_charged_to_evaluate_once_whatever_it_marks(
             recorder.mark(marked)
             recorder.close_step(10, 1.5, 5)
         recorder.close_epoch(0.1, 1.5, 0.5, 1.5, 0.5)
-    run = store.read(store.find(tmp_path)[0])
+    run = read_run(find_runs(tmp_path)[0])
     took = int(run.evaluate.wall_ns.sum())
     assert run.epochs[0].durations == {Phase.EVALUATE: took}
-    epoch = estimate_epoch(run)
+    epoch = analyse_run(run).asrun.own_epoch
     assert epoch.measured == (trained == 12)
     known = {phase: part.value for phase, part in epoch.phases.items() if part is not None}
     assert known[Phase.EVALUATE] == pytest.approx(took * 1e-9)
@@ -103,12 +105,12 @@ def test_an_evaluation_is_charged_to_evaluate_once_whatever_it_marks(
 
 def test_a_loop_that_should_evaluate_and_does_not_is_no_whole_epoch(tmp_path: Path) -> None:
     run = recorded(tmp_path, test_images=20)
-    assert "evaluate" in run.manifest["framework"]["phases"]
-    assert estimate_epoch(run).phases[Phase.EVALUATE] is None
+    assert "evaluate" in run.framework.phases
+    assert analyse_run(run).asrun.own_epoch.phases[Phase.EVALUATE] is None
 
 
 def test_a_condition_that_json_cannot_hold_is_refused_before_anything_is_stored(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="JSON cannot hold"):
+    with pytest.raises(UserError, match="not JSON"):
         recorded(tmp_path, layout={1, 2})
     assert list(tmp_path.iterdir()) == []
 
@@ -123,25 +125,25 @@ def test_with_a_wait_some_steps_are_fenced(tmp_path: Path) -> None:
 
 def test_runs_compare_where_the_data_has_one_name(tmp_path: Path) -> None:
     one, same, other = (recorded(tmp_path, data=data) for data in ("digits", "digits", "letters"))
-    assert incomparable(one, same) is None
-    assert incomparable(one, other) == "data digits and letters differ"
+    assert why_incomparable(one, same) is None
+    assert why_incomparable(one, other) == "data digits and letters differ"
 
 
 def test_a_loop_beside_another_timed_run_is_refused_and_may_be_allowed(tmp_path: Path) -> None:
-    with busy.present("another", allow_others=False):
+    with hold_run_lock("another", allow_others=False):
         with pytest.raises(UserError, match="another timed run"):
             recorded(tmp_path)
-        assert not store.find(tmp_path)
+        assert not find_runs(tmp_path)
         assert recorded(tmp_path, allow_busy=True).status == "complete"
 
 
-def test_the_machine_is_looked_at_now_and_then(clock: ScriptedClock) -> None:
+def test_the_machine_is_looked_at_at_intervals(clock: ScriptedClock) -> None:
     reading = Reading(0, 1, 1, 1, 0.0, 0.0, None, 0.0, None, 0)
-    look = now_and_then(lambda: reading, clock)
+    look = at_intervals(lambda: reading, clock)
     seen = []
     for _ in range(5):
         seen.append(look() is reading)
-        clock.advance(LOOK_EVERY_NS // 2)
+        clock.advance(READ_EVERY_NS // 2)
     assert seen == [True, False, True, False, True]
 
 
@@ -153,7 +155,7 @@ def test_numbers_of_numpy_are_stored_as_numbers(tmp_path: Path) -> None:
         recorder.mark(Phase.FORWARD)
         recorder.close_step(*numbers)
         recorder.close_epoch(*(np.float32([0.5, 1.5, 0.5])))
-    run = store.read(store.find(tmp_path)[0])
+    run = read_run(find_runs(tmp_path)[0])
     assert (run.train.images.tolist(), run.train.loss.tolist(), run.train.correct.tolist()) == ([10], [1.5], [5])
     epoch = run.epochs[0]
     assert (epoch.lr, epoch.train_loss, epoch.train_acc) == (0.5, 1.5, 0.5)

@@ -64,7 +64,7 @@ def watched_loop(folder: Path) -> Spy:
             spy,
             Progress("fake", 3, 3, nowhere),
             epochs=2,
-            enough=lambda step: False,
+            should_stop=lambda step: False,
             checkpoint_folder=folder,
         )
     return spy

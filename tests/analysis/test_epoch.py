@@ -7,24 +7,39 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from epoch_gap.profiler.analysis.epoch import (
-    estimate_epoch,
-    more_steps,
-    precision,
-    steady_steps,
-    warm_up,
-    warmup_steps,
-)
-from epoch_gap.profiler.analysis.warm_up import Kind
+from epoch_gap.profiler.analysis.epoch import EpochEstimate, estimate_epoch, training_precision
+from epoch_gap.profiler.analysis.run_analysis import analyse_run
+from epoch_gap.profiler.analysis.step_selection import select_steps
+from epoch_gap.profiler.analysis.warm_up import StartKind
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.phases import Phase
-from epoch_gap.profiler.recording.recorder import Epoch
+from epoch_gap.profiler.recording.fencing import TimingMode
+from epoch_gap.profiler.recording.records import Epoch
+from epoch_gap.profiler.storage.manifest import RunStatus
 from epoch_gap.profiler.storage.run import Run, StepTable
 from tests.helpers.runs import MakeRun, manifest
 
 EPOCH_START = 0.5
 """seconds, in every run of `make_run`; its full epoch is 10 steps of 10 images, one of 4, and 20 test images"""
 WHOLE = [10] * 10 + [4]
+
+
+def own_epoch(run: Run) -> EpochEstimate:
+    return analyse_run(run).asrun.own_epoch
+
+
+def any_epoch(run: Run) -> EpochEstimate:
+    return analyse_run(run).asrun.any_epoch
+
+
+def steady_steps(run: Run) -> StepTable:
+    return analyse_run(run).asrun.steady
+
+
+def precision(run: Run) -> float | None:
+    return training_precision(select_steps(run.train, 10), 10, 3910)
+
+
 NOISY = [1.3, 0.8, 1.1, 0.9, 1.2, 0.7, 1.0, 1.25, 0.95, 1.05, 0.5]
 
 
@@ -36,7 +51,7 @@ def test_constant_steps_give_the_epoch_that_arithmetic_gives(make_run: MakeRun) 
         config={"batch_size": 128},
         full_epoch={"train_images": 50_000, "test_images": 10_000},
     )
-    epoch = estimate_epoch(run)
+    epoch = own_epoch(run)
     assert epoch.total.value == pytest.approx((390 + 80 / 128) * 2.0 + 1000 * 0.25 + EPOCH_START, rel=1e-9)
     assert not epoch.measured
     seconds = {phase: part.value for phase, part in epoch.phases.items() if part is not None}
@@ -49,58 +64,58 @@ def test_constant_steps_give_the_epoch_that_arithmetic_gives(make_run: MakeRun) 
 
 
 def test_an_interval_holds_the_ragged_step_between_its_share_and_a_whole_step(make_run: MakeRun) -> None:
-    interval = estimate_epoch(make_run([2.0] * 8)).total.interval()
+    interval = own_epoch(make_run([2.0] * 8)).total.interval()
     assert interval.low is not None
     assert interval.high is not None
     assert 0 < interval.high - interval.value < 2.0
-    even = estimate_epoch(make_run([2.0] * 8, full_epoch={"train_images": 100})).total.interval()
+    even = own_epoch(make_run([2.0] * 8, full_epoch={"train_images": 100})).total.interval()
     assert even.high == pytest.approx(even.value, rel=1e-9)
 
 
 def test_the_warm_up_is_shown_and_not_averaged_in(make_run: MakeRun) -> None:
     run = make_run([9.0, 5.0] + [1.0] * 8)
-    shown = warm_up(run)
+    shown = analyse_run(run).warm_up
     assert (shown.steps, shown.first) == (2, 9.0)
     assert shown.excess == pytest.approx(12.0)
     assert shown.steady.value == pytest.approx(1.0)
-    assert estimate_epoch(run).total.value == pytest.approx(10.4 * 1.0 + EPOCH_START)
+    assert own_epoch(run).total.value == pytest.approx(10.4 * 1.0 + EPOCH_START)
 
 
 @pytest.mark.parametrize(("steps", "warmup"), [(1, 0), (2, 1), (60, 1)])
 def test_the_first_step_is_kept_apart_whatever_follows(make_run: MakeRun, steps: int, warmup: int) -> None:
     run = make_run([1.0] * steps)
-    assert warmup_steps(run) == warmup
+    assert analyse_run(run).selection.start.steps == warmup
     assert len(steady_steps(run)) == steps - warmup
-    assert warm_up(run).kind is Kind.FLAT
+    assert analyse_run(run).warm_up.kind is StartKind.FLAT
 
 
 def test_more_steps_are_asked_for_until_the_epoch_is_known(make_run: MakeRun) -> None:
     noisy = list(np.random.default_rng(2).normal(1, 0.05, 40))
     run = make_run(noisy, full_epoch={"train_images": 3910})
-    more = more_steps(run)
+    more = analyse_run(run).more_steps
     assert more is not None
     exact = 2.02**2 * 0.05**2 / (0.01**2 + 2.02**2 * 0.05**2 / 391)
     assert more == pytest.approx(exact - 39, rel=0.5)
-    assert more_steps(make_run([1.0] * 40)) == 0
-    assert more_steps(make_run([1.0] * 3)) is None
+    assert analyse_run(make_run([1.0] * 40)).more_steps == 0
+    assert analyse_run(make_run([1.0] * 3)).more_steps is None
 
 
 def test_a_share_of_the_epoch_is_known_from_the_steps_so_far(make_run: MakeRun) -> None:
     noisy = list(np.random.default_rng(2).normal(1, 0.05, 40))
     run = make_run(noisy, full_epoch={"train_images": 3910})
-    found = precision(run.train, 10, 3910)
-    interval = estimate_epoch(run).total.interval()
+    found = precision(run)
+    interval = own_epoch(run).total.interval()
     assert interval.low is not None
     assert interval.high is not None
     half = (interval.high - interval.low) / 2
     assert found == pytest.approx(half / (interval.value - EPOCH_START), rel=1e-6)
-    assert precision(make_run([1.0 + i for i in range(40)]).train, 10, 3910) is None
-    assert precision(make_run([1.0]).train, 10, 3910) is None
+    assert precision(make_run([1.0 + i for i in range(40)])) is None
+    assert precision(make_run([1.0])) is None
 
 
 def test_a_whole_epoch_is_measured_and_equals_its_wall(make_run: MakeRun) -> None:
     run = make_run(NOISY, images=WHOLE, evaluation=[0.2, 0.3])
-    own = estimate_epoch(run)
+    own = own_epoch(run)
     assert own.measured
     assert own.total.value == pytest.approx(run.epochs[0].wall_ns * 1e-9, rel=1e-12)
     for part in (own.total, *filter(None, own.phases.values())):
@@ -110,7 +125,7 @@ def test_a_whole_epoch_is_measured_and_equals_its_wall(make_run: MakeRun) -> Non
 
 def test_a_whole_epoch_is_still_one_of_many_in_a_comparison(make_run: MakeRun) -> None:
     run = make_run(NOISY, images=WHOLE, evaluation=[0.2, 0.3])
-    own, general = estimate_epoch(run), estimate_epoch(run, finite=False)
+    own, general = own_epoch(run), any_epoch(run)
     assert general.total.value == own.total.value
     interval = general.total.interval()
     assert interval.low is not None
@@ -119,7 +134,7 @@ def test_a_whole_epoch_is_still_one_of_many_in_a_comparison(make_run: MakeRun) -
 
 def test_whole_epochs_are_averaged(make_run: MakeRun) -> None:
     run = make_run(NOISY, images=WHOLE, evaluation=[0.2, 0.3], epochs=3)
-    own = estimate_epoch(run)
+    own = own_epoch(run)
     assert own.measured
     assert own.total.value == pytest.approx(sum(epoch.wall_ns for epoch in run.epochs) * 1e-9 / 3, rel=1e-12)
     assert own.total.interval().low == own.total.interval().high
@@ -127,9 +142,7 @@ def test_whole_epochs_are_averaged(make_run: MakeRun) -> None:
 
 def test_four_times_the_epochs_have_a_quarter_of_the_variance(make_run: MakeRun) -> None:
     steps = [1.1, 0.9] * 5 + [0.4]
-    one, four = (
-        estimate_epoch(make_run(steps, images=WHOLE, evaluation=[0.2, 0.2], epochs=n), finite=False) for n in (1, 4)
-    )
+    one, four = (any_epoch(make_run(steps, images=WHOLE, evaluation=[0.2, 0.2], epochs=n)) for n in (1, 4))
     steady_one, steady_four = 10 - 2, 40 - 5
     assert one.total.variance / four.total.variance == pytest.approx(steady_four / steady_one, rel=0.15)
 
@@ -137,7 +150,7 @@ def test_four_times_the_epochs_have_a_quarter_of_the_variance(make_run: MakeRun)
 def test_parts_of_many_epochs_are_still_a_sample(make_run: MakeRun) -> None:
     """More steps than one epoch has, and none of the epochs was trained to its end."""
     run = make_run([1.1, 0.9] * 3, epochs=4)
-    epoch = estimate_epoch(run)
+    epoch = own_epoch(run)
     assert not epoch.measured
     forward = epoch.phases[Phase.FORWARD]
     assert forward is not None
@@ -148,7 +161,7 @@ def test_parts_of_many_epochs_are_still_a_sample(make_run: MakeRun) -> None:
 
 def test_a_ragged_step_is_not_averaged_in_with_full_ones(make_run: MakeRun) -> None:
     run = make_run([1.0] * 6 + [77.0], images=[10] * 6 + [4])
-    assert estimate_epoch(run).total.value == pytest.approx(10.4 * 1.0 + EPOCH_START)
+    assert own_epoch(run).total.value == pytest.approx(10.4 * 1.0 + EPOCH_START)
     assert len(steady_steps(run)) == 5
 
 
@@ -156,12 +169,12 @@ def test_a_ragged_test_batch_is_not_averaged_in_with_full_ones(make_run: MakeRun
     run = make_run([1.0] * 6, evaluation=[0.2, 0.2, 9.0])
     sizes = np.array([10, 10, 5])
     run = replace(run, evaluate=replace(run.evaluate, images=sizes))
-    assert estimate_epoch(run).phases[Phase.EVALUATE].value == pytest.approx(0.4)
+    assert own_epoch(run).phases[Phase.EVALUATE].value == pytest.approx(0.4)
 
 
 def test_an_evaluation_of_all_test_images_is_a_point_in_this_process_and_not_in_general(make_run: MakeRun) -> None:
     run = make_run([1.0] * 6, evaluation=[0.2, 0.3])
-    own, general = (estimate_epoch(run, finite=finite).phases[Phase.EVALUATE] for finite in (True, False))
+    own, general = (epoch.phases[Phase.EVALUATE] for epoch in (own_epoch(run), any_epoch(run)))
     assert own is not None
     assert general is not None
     assert own.value == general.value == pytest.approx(0.5)
@@ -171,13 +184,13 @@ def test_an_evaluation_of_all_test_images_is_a_point_in_this_process_and_not_in_
 def test_a_run_without_a_full_step_is_one_clear_line(make_run: MakeRun) -> None:
     run = make_run([1.0, 1.0], images=[4, 4], status="interrupted")
     with pytest.raises(UserError) as error:
-        estimate_epoch(run)
+        own_epoch(run)
     assert str(error.value) == f"{run.id}: no full training step was stored (interrupted); nothing to report"
 
 
 @pytest.mark.parametrize("steps", [1, 2])
 def test_from_one_steady_step_the_interval_is_unknown(make_run: MakeRun, steps: int) -> None:
-    epoch = estimate_epoch(make_run([1.0] * steps, evaluation=[0.2, 0.21, 0.19]))
+    epoch = own_epoch(make_run([1.0] * steps, evaluation=[0.2, 0.21, 0.19]))
     assert epoch.total.value == pytest.approx(10.4 + 0.4 + EPOCH_START)
     assert (epoch.total.interval().low, epoch.total.interval().high) == (None, None)
     assert epoch.phases[Phase.FORWARD].interval().low is None
@@ -185,21 +198,21 @@ def test_from_one_steady_step_the_interval_is_unknown(make_run: MakeRun, steps: 
 
 def test_a_run_interrupted_in_its_first_epoch_has_no_evaluation(make_run: MakeRun) -> None:
     run = replace(make_run([1.0] * 6), epochs=(), status="interrupted")
-    epoch = estimate_epoch(run)
+    epoch = own_epoch(run)
     assert epoch.phases[Phase.EVALUATE] is None
     assert epoch.phases[Phase.EPOCH_START] is None
     assert epoch.total.value == pytest.approx(10.4)
 
 
 def test_a_phase_that_the_framework_lacks_is_none_and_not_0(make_run: MakeRun) -> None:
-    phases = estimate_epoch(make_run([1.0] * 6)).phases
+    phases = own_epoch(make_run([1.0] * 6)).phases
     assert set(phases) == set(Phase)
     assert phases[Phase.MATERIALIZE] is None
     assert phases[Phase.CHECKPOINT] is None
 
 
 def test_without_a_phase_the_rest_still_sums(make_run: MakeRun) -> None:
-    epoch = estimate_epoch(make_run(NOISY[:6], evaluation=[0.2, 0.3]))
+    epoch = own_epoch(make_run(NOISY[:6], evaluation=[0.2, 0.3]))
     rest = epoch.without([Phase.EVALUATE, Phase.CHECKPOINT])
     assert rest.phases[Phase.EVALUATE] is None
     assert rest.total.value == pytest.approx(sum(p.value for p in rest.phases.values() if p), rel=1e-12)
@@ -218,13 +231,14 @@ step_phases = [phase for phase in Phase if phase is not Phase.EVALUATE]
     st.booleans(),
 )
 def test_phases_sum_to_the_total(
-    phases: list[Phase], steps: list[list[int]], evaluation: list[int], outside: dict[Phase, int], finite: bool
+    phases: list[Phase], steps: list[list[int]], evaluation: list[int], outside: dict[Phase, int], is_finite: bool
 ) -> None:
     train = table(np.array(steps)[:, : len(phases)], phases)
     evaluated = table(np.array(evaluation, np.int64).reshape(-1, 1), [Phase.EVALUATE])
     epoch = Epoch(0, 1, 0, {**outside, Phase.EVALUATE: sum(evaluation)}, 1e-3, 1.0, 0.5, None, None)
-    run = Run("random", Path(), "complete", manifest(), train, evaluated, (epoch,), ())
-    estimate = estimate_epoch(run, finite=finite)
+    run = Run("random", Path(), RunStatus.COMPLETE, manifest(), train, evaluated, (epoch,), ())
+    steady = select_steps(run.train, run.batch_size).steady(TimingMode.ASRUN)
+    estimate = estimate_epoch(run, steady, TimingMode.ASRUN, is_finite=is_finite)
     parts = [part for part in estimate.phases.values() if part is not None]
     assert sum(part.value for part in parts) == pytest.approx(estimate.total.value, rel=1e-9, abs=1e-12)
 

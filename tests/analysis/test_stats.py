@@ -5,15 +5,15 @@ import pytest
 from scipy import stats as scipy_stats
 
 from epoch_gap.profiler.analysis.stats import (
-    FEW_LAGS,
+    DIRECT_LAGS,
     Estimate,
     Interval,
     autocorrelation,
-    between,
     inflation,
     mean,
+    mean_of_processes,
+    required_steps,
     spread,
-    steps_for,
     t_quantile,
     total,
     trend,
@@ -63,7 +63,7 @@ def test_a_finite_population_shrinks_the_interval_to_a_point_when_all_of_it_was_
 
 
 def test_one_value_has_an_unknown_spread() -> None:
-    for alone in (mean(np.array([5.0])), between([5.0])):
+    for alone in (mean(np.array([5.0])), mean_of_processes([5.0])):
         assert alone.interval() == Interval(5.0, None, None)
 
 
@@ -77,7 +77,7 @@ def test_a_part_of_unknown_spread_adds_its_value_and_no_variance() -> None:
 def test_a_sum_has_welch_and_satterthwaites_degrees_of_freedom() -> None:
     a, b = [10.1, 9.7, 11.2, 10.4], [7.0, 8.9, 6.1]
     welch = scipy_stats.ttest_ind(a, b, equal_var=False)
-    difference = total([between(a), between(b).scaled(-1)])
+    difference = total([mean_of_processes(a), mean_of_processes(b).scaled(-1)])
     assert difference.dof == pytest.approx(welch.df)
     interval, expected = difference.interval(), welch.confidence_interval(0.95)
     assert (interval.low, interval.high) == (pytest.approx(expected.low), pytest.approx(expected.high))
@@ -148,7 +148,7 @@ def test_what_none_of_n_steps_was_is_rare_at_95_percent(n: int) -> None:
 def test_processes_are_independent_whatever_their_order() -> None:
     values = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
     expected = scipy_stats.ttest_1samp(values, 0).confidence_interval(0.95)
-    interval = between(values).interval()
+    interval = mean_of_processes(values).interval()
     assert (interval.low, interval.high) == (pytest.approx(expected.low), pytest.approx(expected.high))
 
 
@@ -220,9 +220,9 @@ def test_outliers_are_counted_and_the_mean_shown_without_them() -> None:
 def test_the_steps_that_are_needed_are_cochrans() -> None:
     series = ALTERNATING
     infinite = (2.570582 * math.sqrt(1.2) / (0.1 * 3)) ** 2
-    assert steps_for(series, 10**9, 0.1) == math.ceil(infinite)
-    assert steps_for(series, 50, 0.1) == math.ceil(1 / (1 / infinite + 1 / 50))
-    assert steps_for(np.ones(9), 391, 0.01) == 0
+    assert required_steps(series, 10**9, 0.1) == math.ceil(infinite)
+    assert required_steps(series, 50, 0.1) == math.ceil(1 / (1 / infinite + 1 / 50))
+    assert required_steps(np.ones(9), 391, 0.01) == 0
 
 
 def test_memory_of_very_many_lags_is_summed_as_one_lag_after_the_other() -> None:
@@ -231,7 +231,7 @@ def test_memory_of_very_many_lags_is_summed_as_one_lag_after_the_other() -> None
     d, expected = x - x.mean(), 1.0
     for lag in range(1, math.isqrt(n) + 1):
         expected += 2 * (float(d[lag:] @ d[:-lag]) / float(d @ d) + 1 / n)
-    assert math.isqrt(n) > FEW_LAGS
+    assert math.isqrt(n) > DIRECT_LAGS
     r = autocorrelation(x)
     assert (1 + r) / (1 - r) < expected < n / 3
     assert inflation(x) == pytest.approx(expected)

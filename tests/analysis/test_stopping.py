@@ -3,10 +3,10 @@ from functools import partial
 import numpy as np
 import pytest
 
-from epoch_gap.profiler.analysis.stopping import LEAST_FOR_PRECISION, LEAST_IN_TIME, LOOKS, Sample
+from epoch_gap.profiler.analysis.stopping import CHECKS, LEAST_FOR_PRECISION, LEAST_IN_TIME, StoppingRule
 from epoch_gap.profiler.phases import Phase
-from epoch_gap.profiler.recording.fencing import ASRUN_BLOCK, POLICIES, Ledger, ends_asrun_block
-from epoch_gap.profiler.recording.recorder import Step
+from epoch_gap.profiler.recording.fencing import ASRUN_BLOCK, POLICIES, TimingMode, ends_asrun_block
+from epoch_gap.profiler.recording.records import Step
 
 BATCH, IMAGES = 10, 3910
 
@@ -16,9 +16,9 @@ def a_step(index: int, seconds: float = 1.0, fence: str = "none") -> Step:
     return Step("train", POLICIES[fence](index), 0, index, BATCH, 2.0, 5, index * ns, ns, {Phase.FORWARD: ns})
 
 
-def taken(sample: Sample, steps: list[Step]) -> int:
+def taken(rule: StoppingRule, steps: list[Step]) -> int:
     """How many of `steps` the sample takes."""
-    return next((n for n, step in enumerate(steps, start=1) if sample(step)), len(steps))
+    return next((n for n, step in enumerate(steps, start=1) if rule(step)), len(steps))
 
 
 def noisy(spread: float, n: int = 391, fence: str = "none") -> list[Step]:
@@ -27,15 +27,15 @@ def noisy(spread: float, n: int = 391, fence: str = "none") -> list[Step]:
 
 
 def test_all_of_the_epoch_is_taken_where_nothing_else_is_asked_for() -> None:
-    sample = Sample(BATCH, IMAGES)
-    assert taken(sample, noisy(0.01)) == 391
-    assert sample.reason == "all images were used"
+    rule = StoppingRule(BATCH, IMAGES)
+    assert taken(rule, noisy(0.01)) == 391
+    assert rule.reason == "all images were used"
 
 
 def test_a_number_of_steps_is_kept() -> None:
-    sample = Sample(BATCH, IMAGES, steps=3)
-    assert taken(sample, noisy(0.1)) == 3
-    assert sample.reason == "its number of steps, 3, was reached"
+    rule = StoppingRule(BATCH, IMAGES, steps=3)
+    assert taken(rule, noisy(0.1)) == 3
+    assert rule.reason == "its number of steps, 3, was reached"
 
 
 def test_a_time_budget_ends_the_epoch_but_not_before_the_least_number_of_steps() -> None:
@@ -46,17 +46,17 @@ def test_a_time_budget_ends_the_epoch_but_not_before_the_least_number_of_steps()
         now += 40.0
         return now
 
-    sample = Sample(BATCH, IMAGES, steps=1000, seconds=30, clock=clock)
-    assert taken(sample, noisy(0.1)) == LEAST_IN_TIME
-    assert sample.reason == "its time of 30 s was spent"
+    rule = StoppingRule(BATCH, IMAGES, steps=1000, seconds=30, clock=clock)
+    assert taken(rule, noisy(0.1)) == LEAST_IN_TIME
+    assert rule.reason == "its time of 30 s was spent"
 
 
 def test_the_budget_counts_anew_in_every_epoch() -> None:
     now = 0.0
-    sample = Sample(BATCH, IMAGES, seconds=100, clock=lambda: now)
+    rule = StoppingRule(BATCH, IMAGES, seconds=100, clock=lambda: now)
     for _ in range(2):
         count = 0
-        while not sample(a_step(count)):
+        while not rule(a_step(count)):
             now += 10.0
             count += 1
         assert count == 10
@@ -64,26 +64,26 @@ def test_the_budget_counts_anew_in_every_epoch() -> None:
 
 @pytest.mark.parametrize("fence", ["none", "alternate"])
 def test_a_precise_sample_is_enough_and_says_so(fence: str) -> None:
-    sample = Sample(BATCH, IMAGES, share=0.02)
-    assert taken(sample, noisy(0.01, fence=fence)) == LEAST_FOR_PRECISION + LOOKS - 1
-    assert sample.reason == "the epoch's training is known within 2%"
+    rule = StoppingRule(BATCH, IMAGES, share=0.02)
+    assert taken(rule, noisy(0.01, fence=fence)) == LEAST_FOR_PRECISION + CHECKS - 1
+    assert rule.reason == "the epoch's training is known within 2%"
 
 
 def test_a_noisier_one_takes_about_the_steps_that_cochran_says() -> None:
-    n = taken(Sample(BATCH, IMAGES, share=0.02), noisy(0.1))
+    n = taken(StoppingRule(BATCH, IMAGES, share=0.02), noisy(0.1))
     exact = 1.96**2 * 0.1**2 / (0.02**2 + 1.96**2 * 0.1**2 / 390)
     assert 0.6 * exact < n < 1.6 * exact
 
 
 def test_a_sample_without_a_steady_state_is_not_precise() -> None:
     steps = [a_step(i, 1 + i / 100) for i in range(100)]
-    assert taken(Sample(BATCH, IMAGES, share=0.02), steps) == 100
+    assert taken(StoppingRule(BATCH, IMAGES, share=0.02), steps) == 100
 
 
 def test_a_sample_of_a_lazy_device_ends_where_its_flush_can_be_told() -> None:
     may_end = partial(ends_asrun_block, POLICIES["alternate"])
-    sample = Sample(BATCH, IMAGES, share=0.02, may_end=may_end)
-    n = taken(sample, noisy(0.01, fence="alternate"))
+    rule = StoppingRule(BATCH, IMAGES, share=0.02, may_end=may_end)
+    n = taken(rule, noisy(0.01, fence="alternate"))
     assert n == 24
-    assert [POLICIES["alternate"](i) for i in range(n - ASRUN_BLOCK, n)] == [Ledger.ASRUN] * ASRUN_BLOCK
-    assert POLICIES["alternate"](n) is Ledger.FENCED
+    assert [POLICIES["alternate"](i) for i in range(n - ASRUN_BLOCK, n)] == [TimingMode.ASRUN] * ASRUN_BLOCK
+    assert POLICIES["alternate"](n) is TimingMode.FENCED

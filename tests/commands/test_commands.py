@@ -12,14 +12,25 @@ from pathlib import Path
 
 import pytest
 
-from epoch_gap.profiler.analysis.flags import flags
+from epoch_gap.profiler.analysis.flags import FlagKind
+from epoch_gap.profiler.analysis.run_analysis import analyse_run
 from epoch_gap.profiler.commands.main import main
-from epoch_gap.profiler.commands.profile import alternating
-from epoch_gap.profiler.commands.report import with_latest_others
+from epoch_gap.profiler.commands.run_selection import add_latest_candidates
+from epoch_gap.profiler.commands.sessions import alternating_order
 from epoch_gap.profiler.phases import Phase
-from epoch_gap.profiler.storage import store
+from epoch_gap.profiler.storage.reader import find_runs, read_run
+from epoch_gap.profiler.storage.schema import DATABASE
 from tests.helpers.command_line import QUICK_SCRIPT, SMALL, fake_run
 from tests.helpers.paths import ROOT
+from tests.helpers.processes import GIVE_UP_S, start_profiler, wait_for_steps
+
+MANY_EPOCHS = ["--epochs", "100000"]
+"""short ones: an epoch's end stores its steps"""
+
+
+def chosen(paths: list[Path], runs: Path) -> list[Path]:
+    """The runs of a report on `paths` and the latest of the others."""
+    return [run.path for run in add_latest_candidates([read_run(path) for path in paths], runs)]
 
 
 def test_a_runs_last_line_is_its_directory_and_its_steps_add_up(
@@ -27,7 +38,7 @@ def test_a_runs_last_line_is_its_directory_and_its_steps_add_up(
 ) -> None:
     assert fake_run(runs, "--epochs", "2") == 0
     path = Path(capsys.readouterr().out.splitlines()[-1])
-    run = store.read(path)
+    run = read_run(path)
     assert run.status == "complete"
     assert len(run.train) == 6
     for stage in (run.train, run.evaluate):
@@ -39,16 +50,17 @@ def test_a_runs_last_line_is_its_directory_and_its_steps_add_up(
         assert epoch.durations[Phase.EVALUATE] == evaluated
 
 
+@pytest.mark.usefixtures("blank_pictures")
 def test_a_run_keeps_what_its_clocks_timed_and_a_run_without_is_reported_all_the_same(runs: Path) -> None:
     fake_run(runs)
-    run = store.read(store.find(runs)[0])
-    clocks = run.manifest["framework"]["clocks"]
-    assert clocks.keys() == set(run.manifest["framework"]["phases"]) - {Phase.OTHER}
+    run = read_run(find_runs(runs)[0])
+    clocks = run.framework.clocks
+    assert clocks.keys() == set(run.framework.phases) - {Phase.OTHER}
     assert clocks[Phase.FORWARD] == "busy-waits for its scripted milliseconds"
 
-    with closing(sqlite3.connect(run.path / store.DATABASE)) as db, db:
+    with closing(sqlite3.connect(run.path / DATABASE)) as db, db:
         db.execute("UPDATE manifest SET value = json_remove(value, '$.clocks') WHERE key = 'framework'")
-    assert "clocks" not in store.read(run.path).manifest["framework"]
+    assert read_run(run.path).framework.clocks == {}
     for verb in (["report", "--out", str(runs.parent / "out")], ["show", run.id]):
         assert main([*verb, "--runs-dir", str(runs)]) == 0
 
@@ -67,14 +79,14 @@ def test_two_labels_make_a_report_of_two_subjects(runs: Path, capsys: pytest.Cap
     pictures = {f"{name}.png" for name in ("breakdown", "gap", "accuracy", "timeline")}
     assert names == {"index.html", *pictures, "summary.json", "phases.csv"}
 
-    first = store.find(runs)[0].name
+    first = find_runs(runs)[0].name
     assert main(["report", first, "--runs-dir", str(runs), "--out", str(out)]) == 0
     assert not (out / "gap.png").exists(), "a picture of an earlier report must not stay"
 
 
 def test_list_and_show_name_the_run(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fake_run(runs)
-    run_id = store.find(runs)[0].name
+    run_id = find_runs(runs)[0].name
     capsys.readouterr()
     assert main(["list", "--runs-dir", str(runs)]) == 0
     assert run_id in capsys.readouterr().out
@@ -137,10 +149,11 @@ def test_bad_input_is_one_line_with_status_2_and_touches_no_file(
     assert not runs.exists()
 
 
+@pytest.mark.usefixtures("blank_pictures")
 def test_runs_of_different_batch_size_are_not_compared(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fake_run(runs, "--label", "a")
     fake_run(runs, "--label", "b", "--batch-size", "5")
-    ids = [path.name for path in store.find(runs)]
+    ids = [path.name for path in find_runs(runs)]
     out = runs.parent / "out"
     assert main(["report", *ids, "--runs-dir", str(runs), "--out", str(out)]) == 2
     assert "batch size" in capsys.readouterr().err
@@ -151,9 +164,9 @@ def test_runs_of_different_batch_size_are_not_compared(runs: Path, capsys: pytes
 def test_a_report_of_one_side_takes_the_newest_run_of_each_other_one(runs: Path) -> None:
     for label in ("a", "b", "b", "a"):
         fake_run(runs, "--label", label)
-    first_a, _, second_b, second_a = store.find(runs)
-    assert with_latest_others([], runs) == [second_b, second_a]
-    assert with_latest_others([first_a], runs) == [first_a, second_b]
+    first_a, _, second_b, second_a = find_runs(runs)
+    assert chosen([], runs) == [second_b, second_a]
+    assert chosen([first_a], runs) == [first_a, second_b]
 
 
 def test_a_newest_run_that_fits_no_other_is_reported_alone_and_says_which_is_left_out(
@@ -161,8 +174,8 @@ def test_a_newest_run_that_fits_no_other_is_reported_alone_and_says_which_is_lef
 ) -> None:
     fake_run(runs, "--label", "a")
     fake_run(runs, "--label", "b", "--batch-size", "5")
-    first_a, newest = store.find(runs)
-    assert with_latest_others([], runs) == [newest]
+    first_a, newest = find_runs(runs)
+    assert chosen([], runs) == [newest]
     errors = capsys.readouterr().err
     assert f"left out: {first_a.name} (batch size 5 and 10)" in errors
 
@@ -177,9 +190,10 @@ def test_a_report_that_cannot_be_written_is_refused_before_the_first_run(
     assert not runs.exists()
 
 
+@pytest.mark.usefixtures("blank_pictures")
 def test_naming_a_run_twice_counts_it_once(runs: Path) -> None:
     fake_run(runs)
-    run, out = store.find(runs)[0], runs.parent / "out"
+    run, out = find_runs(runs)[0], runs.parent / "out"
     assert main(["report", run.name, str(run), "--runs-dir", str(runs), "--out", str(out)]) == 0
     summary = json.loads((out / "summary.json").read_text())
     assert summary["subjects"][0]["runs"] == [run.name]
@@ -198,42 +212,23 @@ def test_a_report_does_not_write_among_files_that_are_not_a_reports(
 
 
 def test_sigterm_to_profile_ends_its_run_first(runs: Path) -> None:
-    words = ["profile", "--frameworks", "fake", *SMALL, "--steps", "100000", "--train-limit", "50000"]
-    process = spawn(*words, "--runs-dir", str(runs), "--out", str(runs.parent / "out"))
+    words = ["profile", "--frameworks", "fake", *SMALL, *MANY_EPOCHS]
+    process = start_profiler(*words, "--runs-dir", str(runs), "--out", str(runs.parent / "out"))
     path = wait_for_steps(runs, process)
     process.terminate()
-    _, errors = process.communicate()
+    _, errors = process.communicate(timeout=GIVE_UP_S)
     assert process.returncode == 143
     assert "Traceback" not in errors
-    assert store.read(path).status == "interrupted"
+    assert read_run(path).status == "interrupted"
 
 
 def test_order_alternates() -> None:
-    assert alternating(["a", "b"], 3) == ["a", "b", "b", "a", "a", "b"]
+    assert alternating_order(["a", "b"], 3) == ["a", "b", "b", "a", "a", "b"]
 
 
 def start(runs: Path) -> "subprocess.Popen[str]":
-    words = ["run", "--framework", "fake", *SMALL, "--steps", "100000", "--train-limit", "50000"]
-    return spawn(*words, "--fake-costs", "forward=20,backward=20", "--runs-dir", str(runs))
-
-
-def spawn(*words: str) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [sys.executable, "-m", "profiler", *words],
-        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-    )  # fmt: skip
-
-
-def wait_for_steps(runs: Path, process: "subprocess.Popen[str]") -> Path:
-    """The run's directory as soon as its first steps are on disk."""
-    while process.poll() is None:
-        for path in store.find(runs):
-            with closing(sqlite3.connect(path / store.DATABASE, timeout=5)) as db:
-                tables = db.execute("SELECT count(*) FROM sqlite_master WHERE name = 'events'").fetchone()[0]
-                if tables and db.execute("SELECT count(*) FROM steps").fetchone()[0]:
-                    return path
-    raise AssertionError(process.communicate())
+    costs = ["--fake-costs", "forward=20,backward=20"]
+    return start_profiler("run", "--framework", "fake", *SMALL, *MANY_EPOCHS, *costs, "--runs-dir", str(runs))
 
 
 @pytest.mark.parametrize(
@@ -241,16 +236,17 @@ def wait_for_steps(runs: Path, process: "subprocess.Popen[str]") -> Path:
     [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "interrupted"), (signal.SIGKILL, -9, "interrupted")],
     ids=["ctrl-c", "sigterm", "kill-9"],
 )
+@pytest.mark.usefixtures("blank_pictures")
 def test_a_stopped_run_is_readable_and_marked(signum: int, code: int, status: str, runs: Path) -> None:
     process = start(runs)
     path = wait_for_steps(runs, process)
-    assert store.read(path).status == "running"
+    assert read_run(path).status == "running"
     process.send_signal(signum)
-    _, errors = process.communicate()
+    _, errors = process.communicate(timeout=GIVE_UP_S)
     assert process.returncode == code
     assert "Traceback" not in errors
     assert errors.count("interrupted") <= 1, "said once"
-    run = store.read(path)
+    run = read_run(path)
     assert run.status == status
     assert len(run.train)
     assert (sum(run.train.phase_ns.values()) == run.train.wall_ns).all()
@@ -267,17 +263,18 @@ def test_a_scripted_run_loads_no_deep_learning_library_and_no_charts(runs: Path)
     assert (result.returncode, result.stdout.splitlines()[-1]) == (0, "[]")
 
 
+@pytest.mark.usefixtures("blank_pictures")
 def test_noise_compares_a_framework_with_itself_and_later_reports_show_it(
     runs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["noise", "--framework", "fake", "--repeats", "2", *SMALL, "--quiet", "--runs-dir", str(runs)]
     assert main(words) == 0
     assert capsys.readouterr().out.startswith("A against A: ")
-    assert store.find(runs) == [], "these runs are no contenders"
-    stored = [store.read(path) for path in store.find(runs / "noise")]
-    assert [run.manifest["config"]["label"] for run in stored] == ["A", "A again", "A again", "A"]
-    assert [run.manifest["turn"] for run in stored] == [1, 2, 3, 4]
-    assert all(run.manifest["order"] == ["A", "A again", "A again", "A"] for run in stored)
+    assert find_runs(runs) == [], "these runs are no contenders"
+    stored = [read_run(path) for path in find_runs(runs / "noise")]
+    assert [run.config.label for run in stored] == ["A", "A again", "A again", "A"]
+    assert [run.manifest.turn for run in stored] == [1, 2, 3, 4]
+    assert all(run.manifest.order == ("A", "A again", "A again", "A") for run in stored)
     fake_run(runs)
     assert main(["report", "--runs-dir", str(runs), "--out", str(runs.parent / "out")]) == 0
     assert "noise floor is \N{PLUS-MINUS SIGN}" in capsys.readouterr().out
@@ -287,8 +284,8 @@ def test_a_run_beside_another_timed_run_is_refused_and_may_be_allowed(
     runs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     hold = (
-        "from epoch_gap.profiler.machine import run_lock\n"
-        "with run_lock.present('x', allow_others=False): print(flush=True); input()"
+        "from epoch_gap.profiler.machine.run_lock import hold_run_lock\n"
+        "with hold_run_lock('x', allow_others=False): print(flush=True); input()"
     )
     other = subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT)
     try:
@@ -303,12 +300,13 @@ def test_a_run_beside_another_timed_run_is_refused_and_may_be_allowed(
         assert fake_run(runs, "--allow-busy") == 0
     finally:
         other.communicate()
-    run = store.read(store.find(runs)[0])
+    run = read_run(find_runs(runs)[0])
     assert {reading.other_runs for reading in run.readings} == {1}
-    assert "other runs" in [flag.name for flag in flags(run)]
+    assert FlagKind.OTHER_RUNS in [flag.kind for flag in analyse_run(run).flags]
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="the kernel that is forced is an x86-64 one")
+@pytest.mark.usefixtures("blank_pictures")
 def test_a_forced_blas_kernel_is_found_and_named(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     plain = {name: value for name, value in os.environ.items() if not name.startswith("OPENBLAS")}
     for label, environment in (("plain", plain), ("forced", {**plain, "OPENBLAS_CORETYPE": "Nehalem"})):
@@ -328,6 +326,7 @@ def test_a_forced_blas_kernel_is_found_and_named(runs: Path, capsys: pytest.Capt
     assert items["BLAS and OpenMP variables"]["differs"]
 
 
+@pytest.mark.usefixtures("blank_pictures")
 def test_a_report_goes_beside_those_below_it_and_not_among_other_files(
     runs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -342,6 +341,7 @@ def test_a_report_goes_beside_those_below_it_and_not_among_other_files(
     assert "thesis.txt" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("blank_pictures")
 def test_broken_floors_are_a_warning_in_a_report_and_an_error_before_they_are_measured(
     runs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -358,8 +358,8 @@ def test_broken_floors_are_a_warning_in_a_report_and_an_error_before_they_are_me
 
 def test_show_says_what_is_missing_and_what_is_flagged(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fake_run(runs)
-    path = store.find(runs)[0]
-    with closing(sqlite3.connect(path / store.DATABASE)) as db:
+    path = find_runs(runs)[0]
+    with closing(sqlite3.connect(path / DATABASE)) as db:
         db.execute("DELETE FROM steps WHERE stage = 'evaluate'")
         db.execute("UPDATE epochs SET evaluate_ns = NULL")
         db.execute("UPDATE readings SET other_runs = 2")
@@ -376,7 +376,7 @@ def test_a_directory_with_other_files_is_refused_and_left_as_it_is(
     runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str]
 ) -> None:
     fake_run(runs)
-    (path,) = store.find(runs)
+    (path,) = find_runs(runs)
     out = tmp_path / "mine"
     out.mkdir()
     (out / "thesis.txt").write_text("years of work")
@@ -391,10 +391,11 @@ def test_a_directory_with_other_files_is_refused_and_left_as_it_is(
         assert main([verb, *named, *more, "--out", str(out), "--runs-dir", str(runs)]) == 0
 
 
+@pytest.mark.usefixtures("blank_pictures")
 def test_a_report_says_which_run_it_could_not_read(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fake_run(runs, "--label", "whole")
     fake_run(runs, "--label", "damaged")
-    broken = store.find(runs)[1] / store.DATABASE
+    broken = find_runs(runs)[1] / DATABASE
     broken.write_bytes(b"no database at all" * 100)
     capsys.readouterr()
     assert main(["report", "--runs-dir", str(runs), "--out", str(runs.parent / "out")]) == 0

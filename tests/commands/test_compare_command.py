@@ -11,16 +11,19 @@ from pathlib import Path
 import pytest
 
 from epoch_gap.profiler.commands.main import main
-from epoch_gap.profiler.storage import store
+from epoch_gap.profiler.storage.reader import find_runs
 from epoch_gap.profiler.storage.run import Run
+from epoch_gap.profiler.storage.schema import DATABASE
 from tests.helpers.command_line import fake_run
 from tests.helpers.runs import MakeRun
+
+pytestmark = pytest.mark.usefixtures("blank_pictures")
 
 
 def test_compare_puts_two_runs_side_by_side(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for costs in ("forward=1,backward=2", "forward=4,backward=6"):
         fake_run(runs, "--fake-costs", costs)
-    first, second = (path.name for path in store.find(runs))
+    first, second = (path.name for path in find_runs(runs))
     capsys.readouterr()
     assert main(["compare", first, second, "--runs-dir", str(runs)]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -37,7 +40,7 @@ def test_compare_puts_two_runs_side_by_side(runs: Path, capsys: pytest.CaptureFi
 def test_compare_takes_repeats_of_one_configuration(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for label in ("a", "b", "a", "b"):
         fake_run(runs, "--label", label)
-    a, b, again, b_again = (path.name for path in store.find(runs))
+    a, b, again, b_again = (path.name for path in find_runs(runs))
     assert main(["compare", f"{a},{again}", f"{b},{b_again}", "--runs-dir", str(runs)]) == 0
     assert "between processes" in capsys.readouterr().out
     assert main(["compare", f"{a},{b}", again, "--runs-dir", str(runs)]) == 2
@@ -49,8 +52,8 @@ def test_compare_refuses_another_batch_size_and_other_data(runs: Path, capsys: p
     fake_run(runs)
     fake_run(runs, "--batch-size", "5")
     fake_run(runs)
-    first, smaller, other = (path.name for path in store.find(runs))
-    with closing(sqlite3.connect(runs / other / store.DATABASE)) as db:
+    first, smaller, other = (path.name for path in find_runs(runs))
+    with closing(sqlite3.connect(runs / other / DATABASE)) as db:
         db.execute("UPDATE manifest SET value = json_set(value, '$.sha256', 'another') WHERE key = 'data'")
         db.commit()
     for second, reason in ((smaller, "batch size 10 and 5"), (other, "data synthetic")):

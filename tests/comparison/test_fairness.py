@@ -2,29 +2,29 @@ from typing import Any
 
 import pytest
 
-from epoch_gap.profiler.comparison.fairness import AUDIT, Item, audit
-from epoch_gap.profiler.comparison.subject import group
+from epoch_gap.profiler.comparison.fairness import CONDITIONS, Item, audit_fairness
+from epoch_gap.profiler.comparison.subject import group_runs
 from tests.helpers.runs import MakeRun
 
 
 def audited(make_run: MakeRun, **changes: Any) -> tuple[list[Item], list[str]]:
     """The audit of a plain run and of one with `changes`, and the two subjects' ids."""
     config = {"label": "changed"} | changes.pop("config", {})
-    subjects = group([make_run([1.0] * 6), make_run([1.0] * 6, config=config, **changes)])
-    return audit(subjects), [subject.id for subject in subjects]
+    subjects = group_runs([make_run([1.0] * 6), make_run([1.0] * 6, config=config, **changes)])
+    return audit_fairness(subjects), [subject.id for subject in subjects]
 
 
 def test_alike_runs_differ_in_nothing(make_run: MakeRun) -> None:
     items, _ = audited(make_run)
     assert [item.name for item in items if item.differs] == []
-    assert len(items) == len(AUDIT)
+    assert len(items) == len(CONDITIONS)
 
 
 POOL = {"internal_api": "openblas", "architecture": "SkylakeX", "num_threads": 2}
 
 
 @pytest.mark.parametrize(
-    ("changes", "item", "matters"),
+    ("changes", "item", "affects"),
     [
         ({"environment": {"variables": {"OPENBLAS_CORETYPE": "Haswell"}}}, "BLAS and OpenMP variables", "time"),
         ({"environment": {"thread_pools": [POOL]}}, "thread pools and BLAS kernels", "time"),
@@ -36,17 +36,17 @@ POOL = {"internal_api": "openblas", "architecture": "SkylakeX", "num_threads": 2
     ],
 )
 def test_what_differs_is_found_and_comes_first(
-    make_run: MakeRun, changes: dict[str, Any], item: str, matters: str
+    make_run: MakeRun, changes: dict[str, Any], item: str, affects: str
 ) -> None:
     items, _ = audited(make_run, **changes)
     differing = [i.name for i in items if i.differs]
     assert item in differing
     assert [i.name for i in items[: len(differing)]] == differing
-    assert {i.name: i.matters for i in items}[item] == matters
+    assert {i.name: i.affects for i in items}[item] == affects
 
 
 def test_a_condition_that_only_a_loop_of_ones_own_has_is_compared_too(make_run: MakeRun) -> None:
-    subjects = group(
+    subjects = group_runs(
         [
             make_run(
                 [1.0] * 6, config={"label": str(n)}, framework={"threads": n, "pinned": True}, data={"kind": "own"}
@@ -54,19 +54,19 @@ def test_a_condition_that_only_a_loop_of_ones_own_has_is_compared_too(make_run: 
             for n in (4, 8)
         ]
     )
-    items = {item.name: item for item in audit(subjects)}
+    items = {item.name: item for item in audit_fairness(subjects)}
     assert list(items["threads"].values.values()) == ["4", "8"]
-    assert (items["threads"].differs, items["threads"].matters) == (True, "both")
+    assert (items["threads"].differs, items["threads"].affects) == (True, "both")
     assert (items["pinned"].differs, list(items["pinned"].values.values())) == (False, ["yes", "yes"])
     assert not {"name", "clocks", "phases"} & set(items)
 
 
 def test_another_kernel_of_the_same_library_is_told_apart(make_run: MakeRun) -> None:
     pools = [[POOL | {"architecture": kernel}] for kernel in ("SkylakeX", "Haswell")]
-    subjects = group(
+    subjects = group_runs(
         [make_run([1.0] * 6, config={"label": str(i)}, environment={"thread_pools": p}) for i, p in enumerate(pools)]
     )
-    first = audit(subjects)[0]
+    first = audit_fairness(subjects)[0]
     assert first.name == "thread pools and BLAS kernels"
     assert list(first.values.values()) == ["openblas SkylakeX x2", "openblas Haswell x2"]
 

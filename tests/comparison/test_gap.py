@@ -2,8 +2,15 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from epoch_gap.profiler.comparison.gap import EQUAL_WITHIN, Gap, chain, gap, gaps
-from epoch_gap.profiler.comparison.subject import Subject, group
+from epoch_gap.profiler.comparison.gap import (
+    EQUAL_WITHIN,
+    Gap,
+    IntervalScope,
+    measure_chain,
+    measure_gap,
+    measure_gaps,
+)
+from epoch_gap.profiler.comparison.subject import Subject, group_runs
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.storage.run import Run
 from tests.helpers.runs import MakeRun, retimed, with_materialize
@@ -22,7 +29,7 @@ def sums(g: Gap) -> float:
 
 def test_the_terms_sum_to_the_gap_in_known_seconds(make_run: MakeRun) -> None:
     slow, fast = make_run([3.0] * 9, config={"label": "slow"}), make_run([1.0] * 9)
-    g = gaps(group([fast, slow]))[0]
+    g = measure_gaps(group_runs([fast, slow]))[0]
     assert (g.slow.first.id, g.fast.first.id) == (slow.id, fast.id)
     assert g.seconds.value == pytest.approx(STEPS * 2)
     assert g.by_phase[Phase.FORWARD].value == pytest.approx(STEPS * 2 / 4)
@@ -36,25 +43,25 @@ def test_the_terms_sum_to_the_gap_in_known_seconds(make_run: MakeRun) -> None:
 def test_the_terms_sum_to_the_gap_of_noisy_runs(make_run: MakeRun, repeats: tuple[int, int]) -> None:
     slow = [make_run(noisy(2, i), evaluation=noisy(0.3, i, 3), config={"label": "slow"}) for i in range(repeats[0])]
     fast = [make_run(noisy(1, 9 + i), evaluation=noisy(0.2, i, 3)) for i in range(repeats[1])]
-    g = gaps(group([*slow, *fast]))[0]
+    g = measure_gaps(group_runs([*slow, *fast]))[0]
     assert sums(g) == pytest.approx(g.seconds.value, rel=1e-9)
     assert g.seconds.value == pytest.approx(g.slow.epoch.total.value - g.fast.epoch.total.value)
     assert g.fast_seconds == pytest.approx(g.fast.epoch.total.value)
-    assert g.between_processes == (min(repeats) >= 2)
+    assert (g.scope is IntervalScope.BETWEEN_PROCESSES) == (min(repeats) >= 2)
 
 
 def test_a_share_is_only_of_a_gap_that_is_one(make_run: MakeRun) -> None:
     slow, fast = make_run([3.0] * 9, config={"label": "slow"}), make_run([1.0] * 9)
-    assert gaps(group([fast, slow]))[0].share(STEPS) == pytest.approx(0.5)
-    assert gaps(group([fast, slow]), floor=5.0)[0].share(STEPS) is None
-    assert gaps(group([fast, make_run([1.0] * 9, config={"label": "same"})]))[0].share(STEPS) is None
+    assert measure_gaps(group_runs([fast, slow]))[0].share(STEPS) == pytest.approx(0.5)
+    assert measure_gaps(group_runs([fast, slow]), floor=5.0)[0].share(STEPS) is None
+    assert measure_gaps(group_runs([fast, make_run([1.0] * 9, config={"label": "same"})]))[0].share(STEPS) is None
 
 
 def test_pairs_of_processes_have_a_t_interval_over_log_ratios(make_run: MakeRun) -> None:
     slow_seconds, fast_seconds = [2.0, 2.6, 2.2], [1.0, 1.2, 1.05]
     slow = [make_run([s] * 6, config={"label": "slow"}) for s in slow_seconds]
     fast = [make_run([s] * 6) for s in fast_seconds]
-    g = gaps(group([*slow, *fast]))[0]
+    g = measure_gaps(group_runs([*slow, *fast]))[0]
     epochs = [STEPS * np.array(s) + EPOCH_START for s in (slow_seconds, fast_seconds)]
     logs = scipy_stats.ttest_1samp(np.log(epochs[0] / epochs[1]), 0).confidence_interval(0.95)
     assert g.ratio.low == pytest.approx(np.exp(logs.low))
@@ -68,8 +75,8 @@ def test_a_drift_that_pairs_share_does_not_hide_the_gap(make_run: MakeRun) -> No
     drift = [1.0, 1.5, 2.2, 3.0]
     slow = [make_run([1.05 * d] * 6, config={"label": "slow"}) for d in drift]
     fast = [make_run([d] * 6) for d in drift]
-    assert gaps(group([*slow, *fast]))[0].verdict == "slower"
-    assert gaps(group([*slow, *fast[:3]]))[0].verdict == "undecided"
+    assert measure_gaps(group_runs([*slow, *fast]))[0].verdict == "slower"
+    assert measure_gaps(group_runs([*slow, *fast[:3]]))[0].verdict == "undecided"
 
 
 def test_words_follow_the_interval(make_run: MakeRun) -> None:
@@ -88,7 +95,7 @@ def test_a_difference_inside_2_percent_is_equal_and_one_outside_is_slower(make_r
 
 def test_nothing_is_said_when_one_side_has_an_unknown_spread(make_run: MakeRun) -> None:
     slow, fast = make_run([5.0, 5.0], config={"label": "slow"}), make_run(noisy(1, 1))
-    g = gaps(group([slow, fast]))[0]
+    g = measure_gaps(group_runs([slow, fast]))[0]
     assert g.ratio.value == pytest.approx(5, rel=0.2)
     assert (g.ratio.low, g.ratio.high, g.seconds.interval().low) == (None, None, None)
     assert g.verdict == "undecided"
@@ -114,14 +121,14 @@ def test_a_chain_of_gaps_sums_to_the_whole_by_phase(make_run: MakeRun) -> None:
         with_materialize(make_run(noisy(2, 2), evaluation=[0.3], config={"label": "middle"})),
         make_run(noisy(1, 3), config={"label": "fast"}),
     ]
-    subjects = group(runs)
-    links = chain(subjects)
-    whole = gap(subjects[0], subjects[2])
+    subjects = group_runs(runs)
+    links = measure_chain(subjects)
+    whole = measure_gap(subjects[0], subjects[2])
     assert [(g.slow.id, g.fast.id) for g in links] == [
         (subjects[0].id, subjects[1].id),
         (subjects[1].id, subjects[2].id),
     ]
-    assert all(g.left_out == whole.left_out == (Phase.EVALUATE,) for g in links)
+    assert all(g.excluded == whole.excluded == (Phase.EVALUATE,) for g in links)
     assert sum(g.seconds.value for g in links) == pytest.approx(whole.seconds.value, rel=1e-9)
     for phase in (Phase.FORWARD, Phase.BACKWARD, Phase.MATERIALIZE):
         parts = [g.by_phase[phase].value for g in links if phase in g.by_phase]
@@ -130,11 +137,11 @@ def test_a_chain_of_gaps_sums_to_the_whole_by_phase(make_run: MakeRun) -> None:
 
 def test_a_phase_that_only_one_side_has_counts_fully(make_run: MakeRun) -> None:
     lazy, eager = with_materialize(make_run([4.0] * 6, config={"label": "lazy"})), make_run([2.0] * 6)
-    g = gaps(group([lazy, eager]))[0]
+    g = measure_gaps(group_runs([lazy, eager]))[0]
     assert g.by_phase[Phase.MATERIALIZE].value == pytest.approx(STEPS * (1.0 - 0.001))
     assert g.by_phase[Phase.FORWARD].value == pytest.approx(STEPS * (0.001 - 0.5))
     assert sums(g) == pytest.approx(g.seconds.value, rel=1e-9)
-    reverse = gap(g.fast, g.slow)
+    reverse = measure_gap(g.fast, g.slow)
     assert reverse.by_phase[Phase.MATERIALIZE].value == pytest.approx(-STEPS * (1.0 - 0.001))
     assert Phase.COLLATE not in g.by_phase
 
@@ -142,8 +149,8 @@ def test_a_phase_that_only_one_side_has_counts_fully(make_run: MakeRun) -> None:
 def test_an_evaluation_that_one_side_lacks_is_left_out_and_the_sum_still_closes(make_run: MakeRun) -> None:
     slow = make_run([2.0] * 6, config={"label": "slow"}, evaluation=[0.3, 0.4])
     fast = make_run([1.0] * 6, status="interrupted")
-    g = gaps(group([slow, fast]))[0]
-    assert g.left_out == (Phase.EVALUATE,)
+    g = measure_gaps(group_runs([slow, fast]))[0]
+    assert g.excluded == (Phase.EVALUATE,)
     assert Phase.EVALUATE not in g.by_phase
     assert g.seconds.value == pytest.approx(STEPS * 1.0)
     assert sums(g) == pytest.approx(g.seconds.value, rel=1e-9)
@@ -154,22 +161,22 @@ def test_the_side_that_is_slower_in_what_both_measured_is_the_slow_one(make_run:
     """With its evaluation the first run's epoch is the longer one, but the other's steps are slower."""
     evaluated = make_run([1.0] * 6, config={"label": "evaluated"}, evaluation=[20.0, 20.0])
     not_evaluated = make_run([1.5] * 6, status="interrupted")
-    g = gaps(group([evaluated, not_evaluated]))[0]
+    g = measure_gaps(group_runs([evaluated, not_evaluated]))[0]
     assert g.slow.first.id == not_evaluated.id
     assert g.seconds.value == pytest.approx(STEPS * 0.5)
 
 
 def test_every_pair_is_compared_the_largest_gap_first(make_run: MakeRun) -> None:
-    subjects = group([make_run([s] * 6, config={"label": f"{s}"}) for s in (2.0, 1.0, 4.0)])
-    found = [tuple(s.first.manifest["config"]["label"] for s in (g.slow, g.fast)) for g in gaps(subjects)]
+    subjects = group_runs([make_run([s] * 6, config={"label": f"{s}"}) for s in (2.0, 1.0, 4.0)])
+    found = [tuple(s.first.config.label for s in (g.slow, g.fast)) for g in measure_gaps(subjects)]
     assert found == [("4.0", "1.0"), ("4.0", "2.0"), ("2.0", "1.0")]
 
 
 def one_against_one(base: Run, a: np.ndarray, b: np.ndarray) -> Gap:
     """The gap between two single runs whose steps took `a` and `b` seconds."""
     one, other = (subject_of(retimed(base, seconds)) for seconds in (a, b))
-    return gaps([one, other])[0]
+    return measure_gaps([one, other])[0]
 
 
 def subject_of(run: Run) -> Subject:
-    return group([run])[0]
+    return group_runs([run])[0]

@@ -4,12 +4,14 @@ from pathlib import Path
 import pytest
 
 from epoch_gap.profiler.commands.main import main
-from epoch_gap.profiler.comparison.history import histories
-from epoch_gap.profiler.comparison.noise_floor import Floor, machine_key
+from epoch_gap.profiler.comparison.history import build_histories
+from epoch_gap.profiler.comparison.identity import machine_key
 from epoch_gap.profiler.phases import Phase
+from epoch_gap.profiler.storage.noise_floors import NoiseFloor
 from epoch_gap.profiler.storage.run import Run
 from epoch_gap.reports.charts import history
 from epoch_gap.reports.charts.canvas import png
+from epoch_gap.reports.export.csv_text import history_csv
 from epoch_gap.reports.terminal import history as history_text
 from tests.helpers.runs import MakeRun
 
@@ -22,14 +24,14 @@ def of_version(make_run: MakeRun, version: str, factor: float = 1.0) -> Run:
 
 def test_versions_follow_each_other_in_one_series_with_the_change_from_first_to_last(make_run: MakeRun) -> None:
     runs = [of_version(make_run, version, factor) for version, factor in (("1", 1.0), ("2", 1.5), ("3", 2.0))]
-    (series,) = histories(runs, {})
+    (series,) = build_histories(runs, {})
     assert [(e.run, e.version) for e in series.entries] == [(run.id, v) for run, v in zip(runs, "123", strict=True)]
     assert series.change is not None
     assert series.change.seconds.value == pytest.approx(10.4)
-    assert series.change.clear
-    assert "(1 to 3): 95.4 % slower, ratio 1.95" in history_text.finding(series)
-    (back,) = histories(runs[::-1], {})
-    assert "faster, ratio 0.512" in history_text.finding(back)
+    assert series.change.is_clear
+    assert "(1 to 3): 95.4 % slower, ratio 1.95" in history_text.describe_change(series)
+    (back,) = build_histories(runs[::-1], {})
+    assert "faster, ratio 0.512" in history_text.describe_change(back)
 
 
 def test_runs_that_are_not_comparable_never_stand_in_one_series(make_run: MakeRun) -> None:
@@ -44,7 +46,7 @@ def test_runs_that_are_not_comparable_never_stand_in_one_series(make_run: MakeRu
         make_run(STEADY, config={"compile": True}),
         make_run(STEADY, full_epoch={"train_images": 208}),
     ]
-    found = histories(runs, {})
+    found = build_histories(runs, {})
     assert [[e.run for e in series.entries] for series in found] == [[run.id] for run in runs]
     assert all(series.change is None for series in found)
 
@@ -52,25 +54,25 @@ def test_runs_that_are_not_comparable_never_stand_in_one_series(make_run: MakeRu
 def test_data_sets_of_loops_of_ones_own_are_told_apart_by_their_names(make_run: MakeRun) -> None:
     names = ("digits", "letters", "digits")
     runs = [make_run(STEADY, data={"kind": "own", "source": name, "sha256": None}) for name in names]
-    digits, letters = histories(runs, {})
+    digits, letters = build_histories(runs, {})
     assert [e.run for e in digits.entries] == [runs[0].id, runs[2].id]
     assert [e.run for e in letters.entries] == [runs[1].id]
-    assert history_text.heading(digits).startswith("Fake (cpu) | digits, batch 10")
-    rows = list(csv.DictReader(history_text.history_csv([digits, letters]).splitlines()))
+    assert history_text.describe_series(digits).startswith("Fake (cpu) | digits, batch 10")
+    rows = list(csv.DictReader(history_csv([digits, letters]).splitlines()))
     assert [row["data"] for row in rows] == ["digits", "digits", "letters"]
 
 
 def test_a_change_below_the_noise_floor_is_undecided(make_run: MakeRun) -> None:
     runs = [of_version(make_run, "1"), of_version(make_run, "2", 1.5)]
-    floor = Floor("fake", "cpu", 10, "cifar10", 0.6, 1.0, "equal", 4, "2026-11-24")
-    (series,) = histories(runs, {}, {machine_key(runs[0]): {"fake-cpu-batch-10-cifar10": floor}})
-    assert "undecided" in history_text.finding(series)
+    floor = NoiseFloor("fake", "cpu", 10, "cifar10", 0.6, 1.0, "equal", 4, "2026-11-24")
+    (series,) = build_histories(runs, {}, {machine_key(runs[0].manifest): {"fake-cpu-batch-10-cifar10": floor}})
+    assert "undecided" in history_text.describe_change(series)
 
 
 def test_a_run_without_a_full_step_is_left_out_with_the_reason(make_run: MakeRun) -> None:
     left_out: dict[str, str] = {}
     good, short = make_run(STEADY), make_run([1.0], images=[4])
-    (series,) = histories([good, short], left_out)
+    (series,) = build_histories([good, short], left_out)
     assert [e.run for e in series.entries] == [good.id]
     assert list(left_out) == [short.id]
     assert "no full training step" in left_out[short.id]
@@ -81,7 +83,7 @@ def test_the_table_has_version_interval_flags_and_commit(make_run: MakeRun) -> N
         "git": {"commit": "0123456789abcdef", "dirty": True},
         "variables": {"OPENBLAS_CORETYPE": "Haswell"},
     }
-    lines = history_text.table(histories([make_run(STEADY, environment=environment)], {})).splitlines()
+    lines = history_text.history_tables(build_histories([make_run(STEADY, environment=environment)], {})).splitlines()
     assert lines[0] == "Fake (cpu) | CIFAR-10, batch 10 | test CPU, 2 cores, Test"
     assert "backward 7.80 s, forward 2.60 s, epoch_start 0.500 s" in lines[2]
     assert "kernels forced" in lines[2]
@@ -91,8 +93,8 @@ def test_the_table_has_version_interval_flags_and_commit(make_run: MakeRun) -> N
 
 
 def test_the_csv_has_a_row_per_run_whose_phases_sum_to_the_epoch(make_run: MakeRun) -> None:
-    found = histories([of_version(make_run, "1"), of_version(make_run, "2", 2.0)], {})
-    rows = list(csv.DictReader(history_text.history_csv(found).splitlines()))
+    found = build_histories([of_version(make_run, "1"), of_version(make_run, "2", 2.0)], {})
+    rows = list(csv.DictReader(history_csv(found).splitlines()))
     assert [row["version"] for row in rows] == ["1", "2"]
     for row in rows:
         parts = [row[f"{phase}_s"] for phase in Phase]
@@ -103,7 +105,7 @@ def test_the_csv_has_a_row_per_run_whose_phases_sum_to_the_epoch(make_run: MakeR
 
 def test_the_picture_has_a_panel_per_series_that_says_what_was_found(make_run: MakeRun) -> None:
     runs = [of_version(make_run, "1"), of_version(make_run, "2", 2.0), make_run(STEADY, config={"label": "lone"})]
-    figure = history.history(histories(runs, {}))
+    figure = history.history(build_histories(runs, {}))
     panels = figure.get_axes()
     assert [panel.get_title(loc="left").splitlines()[0] for panel in panels] == ["Fake (cpu)", "lone (cpu)"]
     assert "95.4 % slower" in panels[0].get_title(loc="left")
@@ -119,17 +121,17 @@ def test_the_picture_has_a_panel_per_series_that_says_what_was_found(make_run: M
 
 def test_of_many_runs_some_are_named_below_their_bars(make_run: MakeRun) -> None:
     run = make_run(STEADY)
-    (panel,) = history.history(histories([run] * 40, {})).get_axes()
+    (panel,) = history.history(build_histories([run] * 40, {})).get_axes()
     assert 1 < len(panel.get_xticks()) <= history.MOST_LABELS
 
 
 def test_a_bar_without_evaluate_says_so_and_only_such_a_one(make_run: MakeRun) -> None:
     whole, short = make_run(STEADY, evaluation=[5.0]), make_run(STEADY)
-    (panel,) = history.history(histories([whole, short], {})).get_axes()
+    (panel,) = history.history(build_histories([whole, short], {})).get_axes()
     assert ["no evaluate" in label.get_text() for label in panel.get_xticklabels()] == [False, True]
     assert panel.get_ylabel() == "seconds per epoch"
     runs = [whole if x % 4 == 0 else short for x in range(40)]
-    (panel,) = history.history(histories(runs, {})).get_axes()
+    (panel,) = history.history(build_histories(runs, {})).get_axes()
     named = [label.get_text() for label in panel.get_xticklabels()]
     assert ["no evaluate" in label for label in named] == [x % 4 > 0 for x in map(round, panel.get_xticks())]
     others = set(range(40)) - set(map(round, panel.get_xticks()))
@@ -158,6 +160,7 @@ def test_the_command_leaves_out_what_cannot_be_read_and_writes_the_rest(
     assert {path.name for path in out.iterdir()} == {"history.png", "history.csv"}
 
 
+@pytest.mark.usefixtures("blank_pictures")
 def test_a_report_may_be_written_above_a_history(make_run: MakeRun) -> None:
     run = of_version(make_run, "1")
     out = run.path.parent.parent / "out"

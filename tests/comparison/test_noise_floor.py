@@ -3,16 +3,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from epoch_gap.profiler.comparison.gap import gap, gaps
-from epoch_gap.profiler.comparison.noise_floor import Floor, applying, contender, floor, machine_key
-from epoch_gap.profiler.comparison.subject import group
+from epoch_gap.profiler.comparison.gap import measure_gap, measure_gaps
+from epoch_gap.profiler.comparison.identity import machine_key
+from epoch_gap.profiler.comparison.noise_floor import applicable_floor, measure_noise_floor
+from epoch_gap.profiler.comparison.subject import group_runs
 from epoch_gap.profiler.errors import UserError
+from epoch_gap.profiler.storage.noise_floors import NoiseFloor
 from epoch_gap.profiler.storage.run import Run
-from epoch_gap.reports.view import build
+from epoch_gap.reports.view import build_view
 from tests.helpers.runs import MakeRun
 
-FAKE = Floor("fake", "cpu", 10, "cifar10", 0.03, 1.01, "equal", 6, "2026-11-24")
-NAME = contender(FAKE)
+FAKE = NoiseFloor("fake", "cpu", 10, "cifar10", 0.03, 1.01, "equal", 6, "2026-11-24")
+NAME = FAKE.key
 
 
 def noisy(mean: float, seed: int) -> list[float]:
@@ -29,8 +31,8 @@ def pairs(make_run: MakeRun, a: list[float], b: list[float]) -> list[Run]:
 
 
 def test_the_floor_is_half_the_interval_of_a_against_a(make_run: MakeRun) -> None:
-    g = gaps(group(pairs(make_run, [1.0, 1.01, 0.99], [1.005, 0.99, 1.0])))[0]
-    found = floor(g)
+    g = measure_gaps(group_runs(pairs(make_run, [1.0, 1.01, 0.99], [1.005, 0.99, 1.0])))[0]
+    found = measure_noise_floor(g)
     assert g.ratio.low is not None
     assert g.ratio.high is not None
     assert found.share == pytest.approx((g.ratio.high - g.ratio.low) / 2)
@@ -39,48 +41,48 @@ def test_the_floor_is_half_the_interval_of_a_against_a(make_run: MakeRun) -> Non
 
 
 def test_a_difference_between_a_and_a_is_noise_however_narrow_its_interval(make_run: MakeRun) -> None:
-    g = gaps(group(pairs(make_run, [1.08, 1.08, 1.08], [1.0, 1.0, 1.0])))[0]
+    g = measure_gaps(group_runs(pairs(make_run, [1.08, 1.08, 1.08], [1.0, 1.0, 1.0])))[0]
     assert g.verdict == "slower"
-    assert floor(g).share == pytest.approx(0.08, abs=0.01)
+    assert measure_noise_floor(g).share == pytest.approx(0.08, abs=0.01)
 
 
 def test_one_value_each_gives_no_floor(make_run: MakeRun) -> None:
     with pytest.raises(UserError, match="two pairs"):
-        floor(gaps(group([make_run([1.0], config={"label": label}) for label in "AB"]))[0])
+        measure_noise_floor(measure_gaps(group_runs([make_run([1.0], config={"label": label}) for label in "AB"]))[0])
 
 
 def test_an_effect_below_the_floor_is_not_claimed(make_run: MakeRun) -> None:
-    a, b = group(
+    a, b = group_runs(
         [
             make_run(noisy(mean, seed), config={"label": label}, full_epoch={"train_images": 1000})
             for mean, seed, label in ((1.04, 1, "A"), (1.0, 2, "B"))
         ]
     )
-    assert gap(a, b).verdict == "slower"
-    assert gap(a, b, floor=0.02).verdict == "slower"
-    low = gap(a, b, floor=0.06)
-    assert (low.verdict, low.below_floor) == ("undecided", True)
+    assert measure_gap(a, b).verdict == "slower"
+    assert measure_gap(a, b, floor=0.02).verdict == "slower"
+    low = measure_gap(a, b, floor=0.06)
+    assert (low.verdict, low.is_below_floor) == ("undecided", True)
 
 
 def test_the_largest_floor_of_the_machine_applies_and_none_of_another(make_run: MakeRun) -> None:
     run = make_run([1.0] * 6)
-    here = machine_key(run)
-    assert applying({}, [run]) is None
-    assert applying({"elsewhere": {NAME: FAKE}}, [run]) is None
-    assert applying({here: {NAME: FAKE}}, [run]) == FAKE
+    here = machine_key(run.manifest)
+    assert applicable_floor({}, [run]) is None
+    assert applicable_floor({"elsewhere": {NAME: FAKE}}, [run]) is None
+    assert applicable_floor({here: {NAME: FAKE}}, [run]) == FAKE
     for change in ({"framework": "torch"}, {"batch_size": 4}, {"data": "synthetic"}):
         another = replace(FAKE, share=0.5, **change)
-        assert applying({here: {NAME: FAKE, contender(another): another}}, [run]) == FAKE
-        assert applying({here: {contender(another): another}}, [run]) is None
+        assert applicable_floor({here: {NAME: FAKE, another.key: another}}, [run]) == FAKE
+        assert applicable_floor({here: {another.key: another}}, [run]) is None
     other = make_run([1.0] * 6, environment={"machine": {"cpu": "another", "cores_usable": 2, "system": "Test 1"}})
-    assert applying({here: {NAME: FAKE}}, [run, other]) is None
+    assert applicable_floor({here: {NAME: FAKE}}, [run, other]) is None
 
 
 def test_a_report_shows_the_floor_or_says_how_to_get_it(make_run: MakeRun) -> None:
     whole = {"train_images": 1000}
     runs = [make_run(noisy(s, 1), config={"label": f"{s}"}, full_epoch=whole) for s in (1.0, 1.028)]
-    assert "`make noise`" in build(runs).floor
-    view = build(runs, {machine_key(runs[0]): {NAME: FAKE}})
+    assert "`make noise`" in build_view(runs).floor
+    view = build_view(runs, {machine_key(runs[0].manifest): {NAME: FAKE}})
     assert "\N{PLUS-MINUS SIGN}3.0 %" in view.floor
     assert view.summary["gaps"][0]["noise_floor"] == 0.03
     assert view.summary["gaps"][0]["verdict"] == "undecided"

@@ -1,6 +1,7 @@
 import pytest
 
-from epoch_gap.profiler.comparison.subject import check_comparable, group
+from epoch_gap.profiler.comparison.identity import check_comparable
+from epoch_gap.profiler.comparison.subject import group_runs
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.phases import Phase
 from tests.helpers.runs import MakeRun
@@ -8,7 +9,7 @@ from tests.helpers.runs import MakeRun
 
 def test_runs_of_one_configuration_are_repeats(make_run: MakeRun) -> None:
     runs = [make_run([1.0] * 6, config={"label": label}) for label in ("a", "b", "a")]
-    subjects = group(runs)
+    subjects = group_runs(runs)
     assert [subject.runs for subject in subjects] == [(runs[0], runs[2]), (runs[1],)]
     assert subjects[0].first is runs[0]
     assert len({subject.id for subject in subjects}) == 2
@@ -16,11 +17,11 @@ def test_runs_of_one_configuration_are_repeats(make_run: MakeRun) -> None:
 
 @pytest.mark.parametrize("changed", [{"version": "2"}, {"device": "gpu"}, {"name": "other"}])
 def test_another_version_device_or_framework_is_another_subject(make_run: MakeRun, changed: dict[str, str]) -> None:
-    assert len(group([make_run([1.0] * 6), make_run([1.0] * 6, framework=changed)])) == 2
+    assert len(group_runs([make_run([1.0] * 6), make_run([1.0] * 6, framework=changed)])) == 2
 
 
 def test_a_title_says_what_a_person_asks_for(make_run: MakeRun) -> None:
-    plain, labelled = group([make_run([1.0] * 6), make_run([1.0] * 6, config={"label": "tuned"})])
+    plain, labelled = group_runs([make_run([1.0] * 6), make_run([1.0] * 6, config={"label": "tuned"})])
     assert plain.title == "Fake 1 (cpu)"
     assert labelled.title == "tuned 1 (cpu)"
 
@@ -28,7 +29,7 @@ def test_a_title_says_what_a_person_asks_for(make_run: MakeRun) -> None:
 def test_another_batch_size_is_refused_with_both_named(make_run: MakeRun) -> None:
     runs = [make_run([1.0] * 6), make_run([1.0] * 6, images=[20] * 6, config={"batch_size": 20})]
     with pytest.raises(UserError, match="batch size 10 and 20") as error:
-        group(runs)
+        group_runs(runs)
     assert all(run.id in str(error.value) for run in runs)
     assert "\n" not in str(error.value)
 
@@ -42,15 +43,15 @@ def test_other_data_is_refused_with_both_named(make_run: MakeRun) -> None:
 
 def test_over_processes_the_interval_is_between_processes(make_run: MakeRun) -> None:
     """Steps of 1, 2 and 3 s, all constant: within a process there is no spread, between them there is."""
-    subject = group([make_run([seconds] * 6) for seconds in (1.0, 2.0, 3.0)])[0]
+    subject = group_runs([make_run([seconds] * 6) for seconds in (1.0, 2.0, 3.0)])[0]
     assert subject.epoch.total.value == pytest.approx(10.4 * 2 + 0.5)
     assert subject.epoch.total.variance == pytest.approx(10.4**2 * 1.0 / 3)
     assert subject.epoch.total.dof == 2
-    assert [e.total.value for e in subject.general] == [pytest.approx(10.4 * s + 0.5) for s in (1, 2, 3)]
+    assert [e.total.value for e in subject.any_epoch] == [pytest.approx(10.4 * s + 0.5) for s in (1, 2, 3)]
 
 
 def test_phases_sum_to_the_epoch_when_one_process_was_not_evaluated(make_run: MakeRun) -> None:
-    subject = group([make_run([1.0] * 6, evaluation=[0.2, 0.2]), make_run([1.0] * 6, status="interrupted")])[0]
+    subject = group_runs([make_run([1.0] * 6, evaluation=[0.2, 0.2]), make_run([1.0] * 6, status="interrupted")])[0]
     assert subject.epoch.phases[Phase.EVALUATE] is None
     parts = [part.value for part in subject.epoch.phases.values() if part is not None]
     assert sum(parts) == pytest.approx(subject.epoch.total.value, rel=1e-12)
@@ -59,5 +60,5 @@ def test_phases_sum_to_the_epoch_when_one_process_was_not_evaluated(make_run: Ma
 def test_a_subject_is_measured_only_if_all_its_runs_are(make_run: MakeRun) -> None:
     whole = make_run([1.0] * 10 + [0.4], images=[10] * 10 + [4], evaluation=[0.2, 0.2])
     part = make_run([1.0] * 6, evaluation=[0.2])
-    assert group([whole])[0].epoch.measured
-    assert not group([whole, part])[0].epoch.measured
+    assert group_runs([whole])[0].epoch.measured
+    assert not group_runs([whole, part])[0].epoch.measured

@@ -4,7 +4,7 @@ from tests.helpers.clocks import ScriptedClock
 FORWARD = Direction.FORWARD
 
 
-def test_what_is_nested_is_not_counted_twice(clock: ScriptedClock) -> None:
+def test_nested_time_is_counted_once(clock: ScriptedClock) -> None:
     spans = Spans(clock)
     spans.open(FORWARD, "network")
     clock.advance(1)
@@ -24,7 +24,7 @@ def test_what_is_nested_is_not_counted_twice(clock: ScriptedClock) -> None:
     assert spans.layer == ""
 
 
-def test_each_step_is_kept_by_itself_and_calls_of_one_layer_add_up(clock: ScriptedClock) -> None:
+def test_steps_are_separate_and_calls_of_a_layer_add_up(clock: ScriptedClock) -> None:
     spans = Spans(clock)
     for calls in (1, 2):
         for _ in range(calls):

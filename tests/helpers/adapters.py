@@ -6,21 +6,38 @@ import numpy as np
 
 from epoch_gap.workloads import registry
 from epoch_gap.workloads.cifar10.synthetic import make_synthetic
-from epoch_gap.workloads.framework import Framework
+from epoch_gap.workloads.framework import Framework, LayerTimings, Watch
+from epoch_gap.workloads.registry import Options
 
-BATCH, STEPS, SEED = 2, 3, 7
+BATCH, STEPS, SEED = 2, 2, 7
+"""`STEPS` full batches of `BATCH` images"""
+SMALL = 16
+"""pixels of a side: a quarter of the work of CIFAR-10's, in the same layers"""
 
 
 SIDES = [("fake", "cpu"), ("torch", "cpu"), ("lucid", "cpu"), ("lucid", "gpu"), ("mlx", "cpu")]
 
 
-SCRIPT = {"batch_size": BATCH, "costs": "", "lazy": False}
-
-
-def images(count: int) -> tuple[Any, Any]:
+def images(count: int, side: int = SMALL) -> tuple[Any, Any]:
+    """Images, float32 (count, 3, side, side), and their labels, int64 (count,)."""
     made = make_synthetic(count, 10, SEED)
-    return (made[0][:count] / np.float32(255)).astype(np.float32), made[1][:count].astype(np.int64)
+    stride = made.x_train.shape[-1] // side
+    pixels = np.ascontiguousarray(made.x_train[:count, :, ::stride, ::stride])
+    return (pixels / np.float32(255)).astype(np.float32), made.y_train[:count].astype(np.int64)
 
 
 def build(name: str, device: str) -> Framework:
-    return registry.build(name, device, SEED, **SCRIPT)
+    """The framework; the scripted one without costs."""
+    costs = "" if registry.FRAMEWORKS[name].is_scripted else None
+    return registry.build(name, Options(device, SEED, BATCH, costs=costs))
+
+
+def layer_timings(framework: Framework) -> LayerTimings:
+    timings = framework.layer_timings
+    assert timings is not None
+    return timings
+
+
+def operators_watch(framework: Framework) -> Watch:
+    timings = layer_timings(framework)
+    return timings.operators or timings.layers

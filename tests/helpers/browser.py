@@ -11,8 +11,16 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
-QUIET = ["--disable-quic", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
-"""a browser that asks for nothing by itself"""
+NO_BACKGROUND_TRAFFIC = [
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+"""options of a browser that requests nothing on its own"""
+
+PATIENCE_MS = 300_000
+"""a page that is not there by then never will be"""
 
 
 @contextmanager
@@ -23,7 +31,9 @@ def chromium() -> Iterator[Browser]:
         pytest.skip("no Chromium on PATH (Debian: apt-get install chromium)")
     sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=[*sandbox, *QUIET])
+        browser = playwright.chromium.launch(
+            executable_path=found, args=[*sandbox, *NO_BACKGROUND_TRAFFIC], timeout=PATIENCE_MS
+        )
         yield browser
         browser.close()
 
@@ -40,6 +50,7 @@ class Open:
     def __call__(self, report: Path, **options: Any) -> Page:
         """The page of the report in a directory; `options` are a Playwright context's."""
         context = self._browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
+        context.set_default_timeout(PATIENCE_MS)
         self._contexts.append(context)
         page = context.new_page()
         page.on("console", lambda message: self.said.append(f"{message.type}: {message.text}"))

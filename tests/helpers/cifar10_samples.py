@@ -36,19 +36,19 @@ def refusal(path: Path) -> str:
     return line
 
 
-def batches(images: Images) -> list[tuple[np.ndarray, np.ndarray]]:
+def image_batches(images: Images) -> list[tuple[np.ndarray, np.ndarray]]:
     """Five training batches of ten images and one test batch: pixels (10, 3072), labels (10,)."""
     x, y = np.concatenate([images.x_train, images.x_test]), np.concatenate([images.y_train, images.y_test])
     return [(x[i : i + 10].reshape(10, -1), y[i : i + 10]) for i in range(0, 60, 10)]
 
 
-def pickled(images: Images) -> dict[str, bytes]:
-    contents = [{b"data": x, b"labels": y.tolist()} for x, y in batches(images)]
+def pickled_batches(images: Images) -> dict[str, bytes]:
+    contents = [{b"data": x, b"labels": y.tolist()} for x, y in image_batches(images)]
     return dict(zip(PYTHON.batches, (pickle.dumps(c, protocol=2) for c in contents), strict=True))
 
 
-def raw(images: Images) -> dict[str, bytes]:
-    records = [np.hstack([y[:, None], x]).tobytes() for x, y in batches(images)]
+def binary_batches(images: Images) -> dict[str, bytes]:
+    records = [np.hstack([y[:, None], x]).tobytes() for x, y in image_batches(images)]
     return dict(zip(BINARY.batches, records, strict=True))
 
 

@@ -17,7 +17,7 @@ class ScriptedClock:
 class TickingClock(ScriptedClock):
     """A clock that moves a little at every look, so that a busy-wait ends."""
 
-    TICK_NS = 1_000
+    TICK_NS = 4_000
 
     def __call__(self) -> int:
         self.advance(self.TICK_NS)

@@ -2,21 +2,18 @@
 
 from typing import Any
 
-from epoch_gap.profiler.drilldown.layers import (
-    Drilldown,
-    collect,
-)
-from epoch_gap.profiler.drilldown.spans import Direction, Family, Key, Spans
+from epoch_gap.profiler.drilldown.layers import Drilldown
+from epoch_gap.profiler.drilldown.spans import Direction, Key, OperatorCategory, Spans
 from epoch_gap.profiler.phases import Phase
-from epoch_gap.profiler.recording.fencing import Ledger
-from epoch_gap.profiler.recording.recorder import Step
+from epoch_gap.profiler.recording.fencing import TimingMode
+from epoch_gap.profiler.recording.records import Step
 from epoch_gap.workloads import resnet18
 from epoch_gap.workloads.loop_lines import PHASES
 
 
 def step(forward: float, backward: float) -> Step:
     durations = {Phase.FORWARD: round(forward * 1e9), Phase.BACKWARD: round(backward * 1e9)}
-    return Step("train", Ledger.FENCED, 0, 0, 2, 1.0, 1, 0, sum(durations.values()), durations)
+    return Step("train", TimingMode.FENCED, 0, 0, 2, 1.0, 1, 0, sum(durations.values()), durations)
 
 
 def drilldown(forward: dict[str, float], backward: dict[str, float], **conditions: Any) -> Drilldown:
@@ -26,14 +23,14 @@ def drilldown(forward: dict[str, float], backward: dict[str, float], **condition
     spans.steps = [{Key(d, name, ""): round(s * 1e9) for d, side in sides.items() for name, s in side.items()}] * 2
     conditions = {"framework": {"name": "fake"}, "batch_size": 2, "data": {"kind": "cifar10"}, **conditions}
     plain, watched = step(2.0, 3.0), step(2.5, 4.0)
-    ceilings = {"NumPy GFLOP/s": 100.0, "torch GFLOP/s": 150.0, "NumPy GB/s": 10.0}
-    return collect(
+    peak_rates = {"NumPy GFLOP/s": 100.0, "torch GFLOP/s": 150.0, "NumPy GB/s": 10.0}
+    return Drilldown.from_steps(
         conditions,
         [plain] * 2,
         [watched] * 2,
         spans,
-        lambda operator: Family.LINEAR,
-        ceilings,
+        lambda operator: OperatorCategory.LINEAR,
+        peak_rates,
         list(resnet18.layers()),
     )
 
@@ -45,7 +42,7 @@ def line_of(phase: Phase, function: str = "_train_epoch") -> int:
     return min(line for (name, line), p in PHASES.items() if p is phase and name == function)
 
 
-def raw() -> str:
+def raw_stacks() -> str:
     forward, backward, fetch = (LOOP.format(line_of(p)) for p in (Phase.FORWARD, Phase.BACKWARD, Phase.FETCH))
     timed = f"timed (workloads/loop.py:{line_of(Phase.COLLATE, 'timed')})"
     rows = {

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
-from epoch_gap.profiler.analysis.stopping import Sample
+from epoch_gap.profiler.analysis.stopping import StoppingRule
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.recording.fencing import POLICIES, Schedule
-from epoch_gap.profiler.recording.recorder import Recorder, Sink
-from epoch_gap.profiler.storage import store
+from epoch_gap.profiler.recording.recorder import Recorder
+from epoch_gap.profiler.recording.records import Sink
+from epoch_gap.profiler.storage.reader import read_run
 from epoch_gap.profiler.storage.run import Run
+from epoch_gap.profiler.storage.writer import create_run
 from epoch_gap.workloads import loop
 from epoch_gap.workloads.adapters.fake import Fake
 from epoch_gap.workloads.cifar10.synthetic import make_synthetic
@@ -35,15 +37,15 @@ def train_into(
         recorder,
         Progress("fake", None, 3, io.StringIO()),
         epochs=1,
-        enough=Sample(10, images),
+        should_stop=StoppingRule(10, images),
     )
 
 
-def fake_run(folder: Path, lazy: bool, fence: str = "alternate", costs: str = COSTS, images: int = 400) -> Run:
+def scripted_run(folder: Path, lazy: bool, fence: str = "alternate", costs: str = COSTS, images: int = 400) -> Run:
     clock = TickingClock()
     label = f"{'lazy' if lazy else 'eager'} {fence}"
     phases = sorted(set(Phase) - (set() if lazy else {Phase.MATERIALIZE, Phase.FLUSH}))
-    writer = store.create(folder, "fake", "cpu", manifest(config={"label": label}, framework={"phases": phases}))
+    writer = create_run(folder, manifest(config={"label": label}, framework={"phases": phases}))
     train_into(writer, clock, lazy, costs, images=images, schedule=POLICIES[fence])
     writer.finish("complete")
-    return store.read(writer.path)
+    return read_run(writer.path)

@@ -6,8 +6,8 @@ import numpy as np
 
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.recording.fencing import POLICIES
-from epoch_gap.profiler.recording.recorder import Epoch, Step
-from epoch_gap.profiler.storage import store
+from epoch_gap.profiler.recording.records import Epoch, Step
+from epoch_gap.profiler.storage.writer import create_run
 from tests.helpers.runs import manifest
 
 BATCH = 10
@@ -23,7 +23,7 @@ def large_run(runs_dir: Path, epochs: int, steps: int, label: str = "") -> Path:
     random = np.random.default_rng(20261124)
     data = {"train_images": steps * BATCH, "test_images": BATCH}
     config = {"label": label}
-    writer = store.create(runs_dir, "fake", "cpu", manifest(data=data, full_epoch=data, config=config))
+    writer = create_run(runs_dir, manifest(data=data, full_epoch=data, config=config))
     schedule, start, rss = POLICIES["alternate"], 0, 10**9
     for epoch in range(epochs):
         slow = 1 + 0.05 * np.sin(np.linspace(epoch, epoch + 1, steps))[:, None]

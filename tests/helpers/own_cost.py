@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from epoch_gap.profiler.analysis.stats import Interval
-from epoch_gap.profiler.recording.recorder import Discard, Recorder, Step
+from epoch_gap.profiler.recording.recorder import Recorder
+from epoch_gap.profiler.recording.records import DiscardingSink, Step
 from epoch_gap.workloads import loop, registry
 from epoch_gap.workloads.cifar10.synthetic import make_synthetic
 from epoch_gap.workloads.progress import Progress
@@ -18,8 +19,8 @@ WARM_UP = 6
 
 def blocks(pairs: int, steps: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Seconds of blocks of `steps` steps with marks and of as many without, each of shape (pairs,)."""
-    framework = registry.build("torch", "cpu", 42)
-    recorder = Recorder(framework.phases, Discard())
+    framework = registry.build("torch", registry.Options("cpu"))
+    recorder = Recorder(framework.phases, DiscardingSink())
     needed = WARM_UP + 2 * pairs * steps
     made = make_synthetic(BATCH * needed, BATCH, 1)
     x, y = made.x_train.astype(np.float32) / 255, made.y_train.astype(np.int64)
@@ -40,7 +41,7 @@ def blocks(pairs: int, steps: int) -> tuple[NDArray[np.float64], NDArray[np.floa
         recorder,
         Progress("torch", needed, needed, io.StringIO()),
         epochs=1,
-        enough=toggle,
+        should_stop=toggle,
     )
     seconds = np.diff(ends[WARM_UP - 1 :: steps]).reshape(pairs, 2)
     seconds[1::2] = seconds[1::2, ::-1]

@@ -1,16 +1,17 @@
 """What a recorder hands on: a sink that keeps it, steps and readings from known numbers."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 
 from epoch_gap.profiler.phases import Phase
-from epoch_gap.profiler.recording.fencing import Ledger
-from epoch_gap.profiler.recording.recorder import Epoch, Reading, Stage, Step
+from epoch_gap.profiler.recording.fencing import TimingMode
+from epoch_gap.profiler.recording.records import Epoch, Reading, Stage, Step
 from tests.helpers.clocks import ScriptedClock
 
 
-class Kept:
+class RecordingSink:
     def __init__(self, clock: ScriptedClock, cost_ns: int = 0) -> None:
         self.kept: list[Step] = []
         self.ended: list[Epoch] = []
@@ -28,10 +29,10 @@ class Kept:
         self.read.append((epoch, step, reading))
 
 
-def a_step(index: int, stage: Stage = "train") -> Step:
+def known_step(index: int, stage: Stage = "train") -> Step:
     return Step(
         stage,
-        Ledger.ASRUN,
+        TimingMode.ASRUN,
         0,
         index,
         10,
@@ -44,25 +45,22 @@ def a_step(index: int, stage: Stage = "train") -> Step:
     )
 
 
-S = 10**9
+SECOND_NS = 10**9
 
 
-QUIET = Reading(0, 1_000_000, 800_000, 500_000_000, 0.0, 0.0, 0.0, 1.0, 0, 0)
+QUIET_READING = Reading(0, 1_000_000, 800_000, 500_000_000, 0.0, 0.0, 0.0, 1.0, 0, 0)
 
 
 def readings(n: int = 6, **last: float) -> tuple[Reading, ...]:
     """One every 10 s on two cores, both kept busy by the run; `last` is reached evenly."""
-    share = np.linspace(0, 1, n)
     return tuple(
-        replace(
-            QUIET,
-            at_ns=i * 10 * S,
-            busy_s=20.0 * i,
-            own_s=20.0 * i,
-            **{
-                name: type(getattr(QUIET, name))(getattr(QUIET, name) + part * (value - getattr(QUIET, name)))
-                for name, value in last.items()
-            },
-        )
-        for i, part in enumerate(share)
+        replace(_toward(last, share), at_ns=i * 10 * SECOND_NS, busy_s=20.0 * i, own_s=20.0 * i)
+        for i, share in enumerate(np.linspace(0, 1, n))
     )
+
+
+def _toward(last: Mapping[str, float], share: float) -> Reading:
+    """A quiet reading with the named fields moved by this share of the way to their last values."""
+    quiet = {name: getattr(QUIET_READING, name) for name in last}
+    moved = {name: type(first)(first + share * (last[name] - first)) for name, first in quiet.items()}
+    return replace(QUIET_READING, **moved)

@@ -6,14 +6,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from epoch_gap.profiler.analysis.epoch import estimate_epoch
-from epoch_gap.profiler.analysis.flags import drifted, flags
-from epoch_gap.profiler.analysis.stopping import Sample
-from epoch_gap.profiler.comparison.gap import gap
-from epoch_gap.profiler.comparison.subject import of
+from epoch_gap.profiler.analysis.flags import FlagKind
+from epoch_gap.profiler.analysis.stopping import StoppingRule
+from epoch_gap.profiler.comparison.gap import measure_gap
+from epoch_gap.profiler.comparison.subject import Subject
 from epoch_gap.profiler.phases import Phase
-from epoch_gap.profiler.recording.fencing import Ledger
-from epoch_gap.profiler.recording.recorder import Step
+from epoch_gap.profiler.recording.fencing import TimingMode
+from epoch_gap.profiler.recording.records import Step
 from epoch_gap.profiler.storage.run import Run
 from tests.helpers.runs import MakeRun, retimed
 from tests.helpers.series import autoregression
@@ -107,10 +106,10 @@ def base_run(make_run: MakeRun, steps: int = SAMPLE) -> Run:
 
 def precise(base: Run, epoch: Series, share: float) -> int:
     """How many steps a sample takes that ends when its epoch's training is known within `share`."""
-    sample = Sample(BATCH, STEPS * BATCH + RAGGED, share=share)
+    rule = StoppingRule(BATCH, STEPS * BATCH + RAGGED, share=share)
     for index, seconds in enumerate(epoch):
         ns = round(seconds * 1e9)
-        if sample(Step("train", Ledger.ASRUN, 0, index, BATCH, 1.0, 1, index, ns, {Phase.FORWARD: ns})):
+        if rule(Step("train", TimingMode.ASRUN, 0, index, BATCH, 1.0, 1, index, ns, {Phase.FORWARD: ns})):
             break
     return index + 1
 
@@ -135,8 +134,9 @@ def simulate(
         epochs = [series(random), series(random)]
         runs = [sampled(base, epoch, n if share is None else precise(base, epoch, share)) for epoch in epochs]
         truth = epochs[0].sum() - (0 if excess is None else excess.sum()) + RAGGED_SECONDS + EPOCH_START
-        total = estimate_epoch(runs[0]).total
-        interval = total.interval()
+        a, b = (Subject.from_runs([run], id=name) for name, run in zip("ab", runs, strict=True))
+        analysis = a.analyses[0]
+        interval = analysis.asrun.own_epoch.total.interval()
         assert interval.low is not None
         assert interval.high is not None
         covers = interval.low <= truth <= interval.high
@@ -147,9 +147,9 @@ def simulate(
         covered_seen += holds and covers
         hidden += not holds and bool(outlying.any())
         width += (interval.high - interval.low) / 2 / interval.value
-        flagged += drifted(runs[0]) is True or any(flag.name == "no steady state" for flag in flags(runs[0]))
-        a, b = (of(name, (run,)) for name, run in zip("ab", runs, strict=True))
-        alarms += "slower" in (gap(a, b).verdict, gap(b, a).verdict)
+        is_unsteady = any(flag.kind is FlagKind.NO_STEADY_STATE for flag in analysis.flags)
+        flagged += analysis.has_drifted is True or is_unsteady
+        alarms += "slower" in (measure_gap(a, b).verdict, measure_gap(b, a).verdict)
     return Found(
         covered / trials,
         flagged / trials,

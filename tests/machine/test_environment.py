@@ -4,14 +4,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from epoch_gap.profiler.machine import cgroup as control_group
-from epoch_gap.profiler.machine import environment
+from epoch_gap.profiler.machine import cgroup, environment
+from epoch_gap.profiler.machine.environment import read_environment
+from epoch_gap.profiler.storage.manifest import environment_to_json
 
 
 def test_only_what_is_allowed_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET_TOKEN", "do-not-store-me")
     monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
-    text = json.dumps(environment.collect())
+    text = json.dumps(environment_to_json(read_environment()))
     assert "do-not-store-me" not in text
     assert str(Path.home()) not in text
     assert '"OPENBLAS_CORETYPE": "Haswell"' in text
@@ -19,14 +20,14 @@ def test_only_what_is_allowed_is_recorded(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_the_blas_that_numpy_really_uses_is_named() -> None:
     np.ones((8, 8)) @ np.ones((8, 8))
-    found = environment.collect()
-    pools = [pool for pool in found["thread_pools"] if pool["user_api"] == "blas"]
-    assert all(pool["num_threads"] >= 1 for pool in pools)
-    assert pools or "accelerate" in found["numpy_blas"].lower()
+    found = read_environment()
+    pools = [pool for pool in found.thread_pools if pool.user_api == "blas"]
+    assert all(pool.num_threads is not None and pool.num_threads >= 1 for pool in pools)
+    assert pools or "accelerate" in str(found.numpy_blas).lower()
 
 
 def test_what_cannot_be_read_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(environment, "read_text", lambda path: None)
-    monkeypatch.setattr(control_group, "read_text", lambda path: None)
-    machine = environment.collect()["machine"]
-    assert machine["governor"] == machine["cgroup_cpu_max"] == "unknown"
+    monkeypatch.setattr(cgroup, "read_text", lambda path: None)
+    machine = read_environment().machine
+    assert machine.governor == machine.cgroup_cpu_max == "unknown"

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from epoch_gap.profiler.errors import UserError
-from epoch_gap.profiler.machine import run_lock as busy
+from epoch_gap.profiler.machine.run_lock import hold_run_lock
 
 HOLD = """
-from epoch_gap.profiler.machine import run_lock
-with run_lock.present("theirs", allow_others=False):
+from epoch_gap.profiler.machine.run_lock import hold_run_lock
+with hold_run_lock("theirs", allow_others=False):
     print("in", flush=True)
     input()
 """
@@ -28,27 +28,27 @@ def other() -> subprocess.Popen[str]:
 
 
 def test_a_run_beside_another_is_refused_with_its_process(other: subprocess.Popen[str]) -> None:
-    with pytest.raises(UserError, match=f"process {other.pid}.*--allow-busy"), busy.present("s", allow_others=False):
+    with pytest.raises(UserError, match=f"process {other.pid}.*--allow-busy"), hold_run_lock("s", allow_others=False):
         pass
 
 
 def test_it_may_be_allowed_and_is_then_counted(other: subprocess.Popen[str]) -> None:
-    with busy.present("ours", allow_others=True) as presence:
-        assert presence.others() == 1
+    with hold_run_lock("ours", allow_others=True) as lock:
+        assert lock.count_other_sessions() == 1
         other.communicate("\n")
-        assert presence.others() == 0
+        assert lock.count_other_sessions() == 0
 
 
 def test_a_killed_run_is_in_nobodys_way(other: subprocess.Popen[str]) -> None:
     other.kill()
     other.wait()
-    with busy.present("ours", allow_others=False) as presence:
-        assert presence.others() == 0
+    with hold_run_lock("ours", allow_others=False) as lock:
+        assert lock.count_other_sessions() == 0
 
 
 def test_runs_of_one_session_do_not_count(other: subprocess.Popen[str]) -> None:
-    with busy.present("theirs", allow_others=False) as presence:
-        assert presence.others() == 0
+    with hold_run_lock("theirs", allow_others=False) as lock:
+        assert lock.count_other_sessions() == 0
 
 
 def test_a_profile_and_its_run_are_one(lock_folder: Path, other: subprocess.Popen[str]) -> None:
@@ -57,18 +57,18 @@ def test_a_profile_and_its_run_are_one(lock_folder: Path, other: subprocess.Pope
     with subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
         assert child.stdout is not None
         child.stdout.readline()
-        with busy.present("ours", allow_others=True) as presence:
-            assert presence.others() == 1
+        with hold_run_lock("ours", allow_others=True) as lock:
+            assert lock.count_other_sessions() == 1
         child.communicate(b"\n")
 
 
 def test_a_folder_that_goes_away_ends_no_run(lock_folder: Path) -> None:
-    with busy.present("ours", allow_others=False) as presence:
+    with hold_run_lock("ours", allow_others=False) as lock:
         shutil.rmtree(lock_folder)
-        assert presence.others() == 0
+        assert lock.count_other_sessions() == 0
 
 
 def test_nothing_is_left_behind(lock_folder: Path) -> None:
-    with busy.present("a", allow_others=False):
+    with hold_run_lock("a", allow_others=False):
         assert len(list(lock_folder.rglob("a-*"))) == 1
     assert list(lock_folder.rglob("a-*")) == []

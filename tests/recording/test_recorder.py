@@ -5,9 +5,10 @@ from hypothesis import strategies as st
 
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.recording.fencing import POLICIES
-from epoch_gap.profiler.recording.recorder import Reading, Recorder, Step
+from epoch_gap.profiler.recording.recorder import Recorder
+from epoch_gap.profiler.recording.records import Reading, Step
 from tests.helpers.clocks import ScriptedClock
-from tests.helpers.recorded import Kept
+from tests.helpers.recorded import RecordingSink
 
 marks = st.lists(st.tuples(st.sampled_from(list(Phase)), st.integers(0, 10**12)), min_size=1, max_size=20)
 
@@ -17,7 +18,7 @@ def test_phases_sum_to_wall_in_every_step_and_epoch(
     steps: list[list[tuple[Phase, int]]], phases: set[Phase], write_ns: int
 ) -> None:
     clock = ScriptedClock()
-    sink = Kept(clock, write_ns)
+    sink = RecordingSink(clock, write_ns)
     recorder = Recorder(phases, sink, clock, flush_after_ns=10**9)
     recorder.start_epoch(0)
     start = clock.now
@@ -39,7 +40,7 @@ def test_phases_sum_to_wall_in_every_step_and_epoch(
 
 
 def test_a_phase_that_the_framework_lacks_is_charged_to_other(clock: ScriptedClock) -> None:
-    sink = Kept(clock)
+    sink = RecordingSink(clock)
     recorder = Recorder({Phase.FORWARD}, sink, clock)
     recorder.start_epoch(0)
     clock.advance(5)
@@ -52,7 +53,7 @@ def test_a_phase_that_the_framework_lacks_is_charged_to_other(clock: ScriptedClo
 
 
 def test_writing_is_paused_time_and_in_no_phase(clock: ScriptedClock) -> None:
-    sink = Kept(clock, cost_ns=777)
+    sink = RecordingSink(clock, cost_ns=777)
     recorder = Recorder(Phase, sink, clock, flush_after_ns=10)
     recorder.start_epoch(0)
     for _ in range(3):
@@ -66,7 +67,7 @@ def test_writing_is_paused_time_and_in_no_phase(clock: ScriptedClock) -> None:
 
 
 def test_steps_reach_the_sink_within_the_flush_time(clock: ScriptedClock) -> None:
-    sink = Kept(clock)
+    sink = RecordingSink(clock)
     recorder = Recorder(Phase, sink, clock, flush_after_ns=100)
     recorder.start_epoch(0)
     for _ in range(12):
@@ -77,7 +78,7 @@ def test_steps_reach_the_sink_within_the_flush_time(clock: ScriptedClock) -> Non
 
 
 def test_evaluation_and_stretches_outside_steps_are_the_epochs_own(clock: ScriptedClock) -> None:
-    sink = Kept(clock)
+    sink = RecordingSink(clock)
     recorder = Recorder(Phase, sink, clock)
     recorder.start_epoch(3)
     clock.advance(7)
@@ -99,7 +100,7 @@ def test_evaluation_and_stretches_outside_steps_are_the_epochs_own(clock: Script
 
 
 def test_an_interrupted_flush_can_be_repeated(clock: ScriptedClock) -> None:
-    class Failing(Kept):
+    class Failing(RecordingSink):
         failures = 1
 
         def steps(self, steps: list[Step]) -> None:
@@ -126,8 +127,10 @@ def test_the_machine_is_read_before_and_after_every_block_and_in_no_phase(clock:
         clock.advance(1000)
         return Reading(clock.now, 1, 1, 1, 0.0, 0.0, None, 0.0, None, 0)
 
-    sink = Kept(clock)
-    recorder = Recorder(Phase, sink, clock, schedule=POLICIES["alternate"], look=look, rss_bytes=lambda: clock.now)
+    sink = RecordingSink(clock)
+    recorder = Recorder(
+        Phase, sink, clock, schedule=POLICIES["alternate"], read_machine=look, rss_bytes=lambda: clock.now
+    )
     recorder.start_epoch(0)
     recorder.start_stage("train")
     for _ in range(10):
@@ -143,7 +146,7 @@ def test_the_machine_is_read_before_and_after_every_block_and_in_no_phase(clock:
 
 
 def test_what_happens_before_resuming_is_in_no_phase(clock: ScriptedClock) -> None:
-    sink = Kept(clock)
+    sink = RecordingSink(clock)
     recorder = Recorder(Phase, sink, clock)
     recorder.start_epoch(0)
     for _ in range(2):

@@ -2,22 +2,24 @@ from dataclasses import replace
 
 import pytest
 
-from epoch_gap.profiler.analysis.stats import Estimate, between
-from epoch_gap.profiler.comparison.gap import gap
-from epoch_gap.profiler.comparison.noise_floor import Floor
-from epoch_gap.profiler.comparison.subject import of
+from epoch_gap.profiler.analysis.stats import Estimate, mean_of_processes
+from epoch_gap.profiler.comparison.gap import measure_gap
+from epoch_gap.profiler.comparison.subject import Subject
 from epoch_gap.profiler.phases import Phase
+from epoch_gap.profiler.storage.noise_floors import NoiseFloor
 from epoch_gap.profiler.storage.run import Run
 from epoch_gap.reports import theme
-from epoch_gap.reports.terminal.comparison import comparison
+from epoch_gap.reports.terminal.comparison import comparison_table
 from tests.helpers.runs import MakeRun, with_materialize
 
 STEADY = [1.0, 1.01, 0.99, 1.0, 1.01, 0.99, 1.0, 1.01, 0.99, 1.0]
 
 
-def shown(a: Run, b: Run, floor: Floor | None = None) -> list[str]:
-    sides = of("a", (a,), "A"), of("b", (b,), "B")
-    return comparison(*sides, gap(sides[1], sides[0], floor.share if floor else None), floor).splitlines()
+def shown(a: Run, b: Run, floor: NoiseFloor | None = None) -> list[str]:
+    sides = Subject.from_runs([a], id="a", side="A"), Subject.from_runs([b], id="b", side="B")
+    return comparison_table(
+        *sides, measure_gap(sides[1], sides[0], floor.share if floor else None), floor
+    ).splitlines()
 
 
 def row(lines: list[str], phase: str) -> str:
@@ -31,17 +33,20 @@ def test_it_closes_without_what_one_side_did_not_measure(make_run: MakeRun) -> N
     assert "21.3 s" in epoch
     assert "10.9 s" in epoch
     assert f"{theme.seconds(10.9 - 21.3)} " in epoch
-    assert any("without evaluate, not measured wherever there is one" in line for line in lines)
+    assert any("without evaluate, not measured on every side" in line for line in lines)
     assert any(line.startswith("B: faster") for line in lines)
 
 
 @pytest.mark.parametrize(("half", "word"), [(0.1, "faster"), (9.0, "undecided")])
 def test_what_may_be_0_in_seconds_is_called_no_faster_either(make_run: MakeRun, half: float, word: str) -> None:
     """The ratio's interval alone excludes 1."""
-    a, b = of("a", (make_run(STEADY),), "A"), of("b", (make_run([0.5 * s for s in STEADY]),), "B")
-    found = gap(b, a)
+    a, b = (
+        Subject.from_runs([make_run(STEADY)], id="a", side="A"),
+        Subject.from_runs([make_run([0.5 * s for s in STEADY])], id="b", side="B"),
+    )
+    found = measure_gap(b, a)
     wide = replace(found, seconds=Estimate(found.seconds.value, (half / 2) ** 2, 1e6))
-    assert any(line.startswith(f"B: {word}: ") for line in comparison(a, b, wide, None).splitlines())
+    assert any(line.startswith(f"B: {word}: ") for line in comparison_table(a, b, wide, None).splitlines())
 
 
 def test_a_clear_difference_reads_as_percent_and_an_undecided_one_as_a_tilde(make_run: MakeRun) -> None:
@@ -54,7 +59,7 @@ def test_a_clear_difference_reads_as_percent_and_an_undecided_one_as_a_tilde(mak
 
 
 def test_an_epochs_difference_below_the_noise_floor_is_undecided(make_run: MakeRun) -> None:
-    floor = Floor("fake", "cpu", 10, "cifar10", 0.6, 1.0, "equal", 4, "2026-11-24")
+    floor = NoiseFloor("fake", "cpu", 10, "cifar10", 0.6, 1.0, "equal", 4, "2026-11-24")
     lines = shown(make_run(STEADY), make_run([1.5 * s for s in STEADY]), floor)
     assert row(lines, "epoch").endswith("~")
     assert any("noise floor is \N{PLUS-MINUS SIGN}60.0 %" in line for line in lines)
@@ -63,7 +68,9 @@ def test_an_epochs_difference_below_the_noise_floor_is_undecided(make_run: MakeR
 
 def test_a_half_width_is_half_the_interval_where_it_is_wider_upwards(make_run: MakeRun) -> None:
     """Few long steps carry the mean: their intervals are lopsided."""
-    side = of("a", (make_run([*STEADY, *STEADY, *STEADY, 3.0, *STEADY], full_epoch={"train_images": 50_000}),), "A")
+    side = Subject.from_runs(
+        [make_run([*STEADY, *STEADY, *STEADY, 3.0, *STEADY], full_epoch={"train_images": 50_000})], id="a", side="A"
+    )
     i = side.epoch.interval(Phase.BACKWARD)
     assert i is not None
     assert i.low is not None
@@ -79,13 +86,13 @@ def test_repeats_without_a_phase_have_the_interval_of_their_own_epochs_without_i
     factors = (1.0, 1.1, 0.95, 1.05)
     a = [make_run([f * s for s in STEADY], evaluation=[30 * f, 30 * f]) for f in factors]
     b = [make_run([2 * f * s for s in STEADY], config={"label": "b"}, status="interrupted") for f in factors]
-    sides = of("a", tuple(a), "A"), of("b", tuple(b), "B")
-    found = gap(sides[1], sides[0])
-    assert found.left_out == (Phase.EVALUATE,)
-    i = between(e.without(found.left_out).total.value for e in sides[0].general).interval()
+    sides = Subject.from_runs(a, id="a", side="A"), Subject.from_runs(b, id="b", side="B")
+    found = measure_gap(sides[1], sides[0])
+    assert found.excluded == (Phase.EVALUATE,)
+    i = mean_of_processes(e.without(found.excluded).total.value for e in sides[0].any_epoch).interval()
     assert i.low is not None
     assert i.high is not None
-    epoch = row(comparison(*sides, found, None).splitlines(), "epoch")
+    epoch = row(comparison_table(*sides, found, None).splitlines(), "epoch")
     assert theme.percent((i.high - i.low) / 2 / i.value) in epoch
 
 

@@ -5,11 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from epoch_gap.profiler.comparison.subject import of
+from epoch_gap.profiler.comparison.subject import Subject
 from epoch_gap.profiler.phases import MEANING, Phase
-from epoch_gap.reports.export import tables
-from epoch_gap.reports.terminal import history as history_text
-from epoch_gap.reports.terminal import tables as text
+from epoch_gap.reports.export.csv_text import HISTORY_COLUMNS, PHASES_COLUMNS
+from epoch_gap.reports.export.tables import epochs_table, phases_table, steps_table
 from tests.helpers.runs import MakeRun
 
 TEXT = (Path(__file__).parents[2] / "docs" / "data-dictionary.md").read_text()
@@ -33,11 +32,11 @@ def columns(title: str) -> list[str]:
 def test_every_written_column_is_in_the_dictionary_and_no_other(make_run: MakeRun, title: str) -> None:
     run = make_run([1.0] * 6, evaluation=[0.5])
     written = {
-        "steps": tables.steps(run).column_names,
-        "epochs": tables.epochs(run).column_names,
-        "phases": tables.phases(of("a", (run,))).column_names,
-        "phases.csv": list(text.CSV_COLUMNS),
-        "history.csv": list(history_text.CSV_COLUMNS),
+        "steps": steps_table(run).column_names,
+        "epochs": epochs_table(run).column_names,
+        "phases": phases_table(Subject.from_runs([run])).column_names,
+        "phases.csv": list(PHASES_COLUMNS),
+        "history.csv": list(HISTORY_COLUMNS),
     }
     assert columns(title) == written[title]
 

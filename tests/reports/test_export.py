@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from epoch_gap.profiler.commands.main import main
-from epoch_gap.profiler.comparison import subject
+from epoch_gap.profiler.comparison.subject import Subject
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.storage.run import Run
 from tests.helpers.runs import MakeRun
@@ -46,7 +46,7 @@ def test_every_format_holds_the_runs_own_numbers(
     assert found["epochs"]["wall_ns"].tolist() == [epoch.wall_ns]
     assert found["epochs"]["evaluate_ns"].tolist() == [epoch.durations[Phase.EVALUATE]]
     phases = found["phases"].set_index("phase")
-    whole = subject.of("a", (run,)).epoch
+    whole = Subject.from_runs([run]).epoch
     interval = whole.interval(Phase.BACKWARD)
     assert interval is not None
     assert phases.loc["backward", ["seconds_per_epoch", "low_s", "high_s"]].tolist() == pytest.approx(
@@ -81,11 +81,11 @@ def test_json_is_strict(make_run: MakeRun) -> None:
         json.loads((run.path / "export" / f"{name}.json").read_text(), parse_constant=refuse)
 
 
-def test_both_ledgers_are_exported(make_run: MakeRun, tmp_path: Path) -> None:
+def test_both_ledgers_are_exported(runs: Path) -> None:
     words = ["run", "--framework", "fake", "--data", "synthetic", "--train-limit", "400", "--test-limit", "20"]
     words += ["--batch-size", "10", "--steps", "27", "--fence", "alternate", "--quiet", "--fake-lazy"]
-    assert main([*words, "--runs-dir", str(tmp_path / "r")]) == 0
-    (path,) = (tmp_path / "r").iterdir()
+    assert main([*words, "--runs-dir", str(runs)]) == 0
+    (path,) = runs.iterdir()
     assert main(["export", str(path), "--format", "csv"]) == 0
     rows = list(csv.DictReader((path / "export" / "phases.csv").open()))
     assert {row["ledger"] for row in rows} == {"asrun", "fenced"}
@@ -116,6 +116,7 @@ def test_only_its_own_files_are_replaced(make_run: MakeRun, capsys: pytest.Captu
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
 
+@pytest.mark.usefixtures("blank_pictures")
 def test_a_reports_table_of_phases_is_not_replaced(make_run: MakeRun, capsys: pytest.CaptureFixture[str]) -> None:
     run = make_run(STEPS)
     out = run.path.parent.parent / "out"

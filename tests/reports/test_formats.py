@@ -14,12 +14,13 @@ from typing import Any
 import jsonschema
 import pytest
 
-from epoch_gap.profiler.drilldown.stacks import parse, speedscope
+from epoch_gap.profiler.drilldown.stacks import parse
 from epoch_gap.profiler.phases import Phase
-from epoch_gap.reports.export.perfetto import trace
+from epoch_gap.reports.export.perfetto import run_to_trace
+from epoch_gap.reports.export.speedscope import stacks_to_speedscope
 from epoch_gap.workloads.loop_lines import phase_of
-from tests.helpers.drilldowns import raw
-from tests.helpers.fake_training import fake_run
+from tests.helpers.drilldowns import raw_stacks
+from tests.helpers.fake_training import scripted_run
 from tests.helpers.paths import ROOT
 from tests.helpers.recorded import readings
 from tests.helpers.runs import MakeRun
@@ -33,7 +34,7 @@ HOW = "is not there: npm install --prefix .ci --no-package-lock --ignore-scripts
 @pytest.mark.skipif(not SCHEMA.is_file(), reason=f"speedscope's schema {HOW}")
 def test_stacks_are_valid_by_speedscopes_own_schema() -> None:
     schema = json.loads(SCHEMA.read_text())
-    data = json.loads(json.dumps(speedscope(parse(raw(), phase_of, 50), "a run")))
+    data = json.loads(json.dumps(stacks_to_speedscope(parse(raw_stacks(), phase_of, 50), "a run")))
     jsonschema.validate(data, schema, jsonschema.Draft7Validator)
     del data["profiles"][0]["samples"]
     with pytest.raises(jsonschema.ValidationError):
@@ -53,8 +54,8 @@ reader = pytest.mark.skipif(not (READER.is_dir() and shutil.which("node")), reas
 
 @reader
 def test_a_trace_is_read_as_steps_with_their_phases_in_them(tmp_path: Path) -> None:
-    run = fake_run(tmp_path, lazy=True)
-    steps, _ = read(trace(run))["threads"]
+    run = scripted_run(tmp_path, lazy=True)
+    steps, _ = read(run_to_trace(run))["threads"]
     assert run.id in steps["process"]
     assert steps["name"] == "steps"
     phases: Counter[str] = Counter()
@@ -73,7 +74,7 @@ def test_a_trace_is_read_as_steps_with_their_phases_in_them(tmp_path: Path) -> N
 @reader
 def test_what_happens_once_and_the_machines_readings_are_read_too(make_run: MakeRun) -> None:
     run = replace(make_run([1.0] * 6, evaluation=[0.5]), readings=readings())
-    found = read(trace(run))
+    found = read(run_to_trace(run))
     once = found["threads"][1]
     assert (once["name"], [slice_["name"] for slice_ in once["slices"]]) == ("once per epoch", [Phase.EPOCH_START])
     assert set(Counter(found["counters"]).values()) == {len(run.readings)}

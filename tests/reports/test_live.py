@@ -1,4 +1,4 @@
-"""The charts of a page with JavaScript: their numbers, and that Plotly takes them."""
+"""The charts of a page with JavaScript: their numbers, and whether Plotly accepts them."""
 
 import json
 import re
@@ -10,16 +10,15 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
-from epoch_gap.profiler.comparison.attribution import perturbation
-from epoch_gap.profiler.drilldown.matching import Found
+from epoch_gap.profiler.drilldown.matching import Drilldowns, drilldown_conditions
 from epoch_gap.profiler.drilldown.stacks import Frame, Stacks
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.reports import theme
 from epoch_gap.reports.charts import CHARTS, breakdown, flame, gap, layers, roofline, timeline
-from epoch_gap.reports.charts.live import Live, plain
+from epoch_gap.reports.charts.live import Live, escaped
 from epoch_gap.reports.page import rows as page_rows
 from epoch_gap.reports.terminal import layers as layer_tables
-from epoch_gap.reports.view import View, build
+from epoch_gap.reports.view import View, build_view
 from tests.helpers.drilldowns import drilldown
 from tests.helpers.runs import MakeRun, with_materialize
 
@@ -44,25 +43,22 @@ def view(make_run: MakeRun) -> View:
     ]
     for run in runs:
         run.train.fenced[10:15] = True
-    watched = [
-        drilldown({"fc": 0.5, "pool": 0.1}, {"fc": 1.0}, framework=run.manifest["framework"], batch_size=10)
-        for run in runs
-    ]
-    return build(runs, found=Found(watched, watched, {}, {"fake-cpu": STACKS, "other-cpu": STACKS}))
+    watched = [drilldown({"fc": 0.5, "pool": 0.1}, {"fc": 1.0}, **drilldown_conditions(run.manifest)) for run in runs]
+    return build_view(runs, drilldowns=Drilldowns(watched, watched, {}, {"fake-cpu": STACKS, "other-cpu": STACKS}))
 
 
 def charts(view: View) -> dict[str, Live]:
-    flames = {one.title: flame.live(one) for one in flame.flames(view)}
+    flames = {graph.title: flame.live(graph) for graph in flame.flames(view)}
     return {name: chart.live(view) for name, chart in CHARTS.items() if chart.shown(view)} | flames
 
 
-def test_plotly_takes_every_variant_of_every_chart(view: View) -> None:
+def test_plotly_accepts_every_variant_of_every_chart(view: View) -> None:
     found = charts(view)
     assert set(CHARTS) < set(found)
     for live in found.values():
         for spec in live.variants.values():
             coloured = re.sub(r'"var\(--\w+\)"', '"#123456"', json.dumps(spec, allow_nan=False))
-            go.Figure(json.loads(coloured))  # raises ValueError for what it does not know
+            go.Figure(json.loads(coloured))  # raises ValueError for unknown properties
 
 
 def test_there_is_a_variant_for_every_choice(view: View) -> None:
@@ -93,7 +89,7 @@ def test_the_bars_are_the_summarys_seconds_and_shares(view: View) -> None:
         assert both[phase][1::2] == done[phase]
 
 
-def test_hovering_over_a_bar_says_its_seconds_and_interval(view: View) -> None:
+def test_a_hover_label_of_a_bar_has_seconds_interval_and_share(view: View) -> None:
     (trace,) = (t for t in breakdown.live(view).variants["both|seconds"]["data"] if t["name"] == "backward")
     cell = view.summary["subjects"][0]["phases"]["asrun"]["backward"]
     assert theme.seconds(cell["seconds"]) in trace["hovertext"][0]
@@ -101,28 +97,41 @@ def test_hovering_over_a_bar_says_its_seconds_and_interval(view: View) -> None:
     assert theme.percent(cell["share"]) in trace["hovertext"][0]
 
 
+def test_the_articles_ratio_is_beside_seconds_and_not_beside_shares(make_run: MakeRun) -> None:
+    sides = (("lucid", 2.0), ("torch", 1.0))
+    view = build_view([make_run([s] * 6, config={"framework": n}, framework={"name": n}) for n, s in sides])
+    seconds, shares = (breakdown.live(view).variants[unit] for unit in ("seconds", "share of the epoch"))
+    outlines = [shape["x1"] for shape in seconds["layout"]["shapes"]]
+    assert outlines == [136.0, 54.0]
+    assert any("article 2.5x" in annotation["text"] for annotation in seconds["layout"]["annotations"])
+    assert seconds["layout"]["xaxis"]["range"][1] < outlines[1], "the article has a scale of its own"
+    assert "article" not in json.dumps(shares)
+
+
 def test_a_phase_that_one_side_lacks_is_null_there_and_never_0(make_run: MakeRun) -> None:
     lazy, eager = make_run([2.0] * 6, config={"label": "lazy"}), make_run([1.0] * 6)
-    bars = segments(breakdown.live(build([with_materialize(lazy), eager])).variants["seconds"])
+    bars = segments(breakdown.live(build_view([with_materialize(lazy), eager])).variants["seconds"])
     assert bars[Phase.MATERIALIZE] == [pytest.approx(10.4 * (2.0 / 4 - 1e-3)), None]
 
 
-def test_an_interval_that_is_not_known_has_no_whisker(make_run: MakeRun) -> None:
-    """One steady step does not tell how steps differ."""
+def test_an_unknown_interval_has_no_whisker(make_run: MakeRun) -> None:
+    """One steady step gives no spread."""
     noisy = np.random.default_rng(5).normal(2, 0.01, 30)
-    view = build([make_run(noisy, config={"label": "known"}), make_run([1.0, 1.0], config={"label": "seen once"})])
-    known, unknown = (s.epoch.total.interval(least=0.0) for s in view.subjects)
+    view = build_view(
+        [make_run(noisy, config={"label": "known"}), make_run([1.0, 1.0], config={"label": "seen once"})]
+    )
+    known, unknown = (s.epoch.seconds for s in view.subjects)
     assert known.low is not None
     assert unknown.low is None
     (bars,) = (trace for trace in breakdown.live(view).variants["seconds"]["data"] if "error_x" in trace)
     assert (bars["x"], bars["y"]) == ([known.value], [0])
     assert bars["error_x"]["arrayminus"] == [pytest.approx(known.value - known.low)]
-    alone = build([make_run([1.0, 1.0]), make_run([2.0, 2.0], config={"label": "seen once"})])
+    alone = build_view([make_run([1.0, 1.0]), make_run([2.0, 2.0], config={"label": "seen once"})])
     (steps,) = (trace for trace in gap.live(alone).variants["as charged"]["data"] if "error_y" in trace)
     assert steps["x"] == steps["error_y"]["array"] == []
 
 
-def test_the_waterfalls_columns_sum_to_the_gap_in_either_ledger(view: View) -> None:
+def test_the_waterfalls_columns_sum_to_the_gap_in_either_timing_mode(view: View) -> None:
     live = gap.live(view)
     for ledger, whole in (("as charged", view.gaps[0]), ("where the work was done", view.gaps[0].fenced)):
         assert whole is not None
@@ -142,11 +151,11 @@ def fenced_pair(make_run: MakeRun, slow: float, factor: float) -> View:
         seconds[10:15] *= longer
         runs.append(make_run(seconds, config={"label": label}))
         runs[-1].train.fenced[10:15] = True
-    return build(runs)
+    return build_view(runs)
 
 
 @pytest.mark.parametrize(("factor", "pattern"), [(1.0, ""), (1.5, "/")])
-def test_columns_of_fenced_steps_are_hatched_where_fences_did_harm_and_say_what_they_cost(
+def test_fenced_columns_are_hatched_if_fences_changed_the_step_and_carry_the_cost_of_fences(
     make_run: MakeRun, factor: float, pattern: str
 ) -> None:
     view = fenced_pair(make_run, 2.0, factor)
@@ -159,14 +168,15 @@ def test_columns_of_fenced_steps_are_hatched_where_fences_did_harm_and_say_what_
         finding, *costs = note["text"].split("<br>")
         assert finding.endswith("takes longer is work of backward")
         for subject, line in zip(view.subjects, costs, strict=True):
-            shift = perturbation(subject)
-            assert shift is not None
-            assert line.startswith(f"{subject.title}: fences make a step {theme.times(shift.value)} times as long")
+            effect = subject.fence_effect
+            assert effect is not None
+            times = theme.times(effect.perturbation.value)
+            assert line.startswith(f"{subject.title}: fences make a step {times} times as long")
         assert charged["layout"]["annotations"] == []
 
 
-def test_a_share_is_only_said_of_a_gap_that_is_one_in_either_ledger(make_run: MakeRun) -> None:
-    """As charged the two are too close to tell; fences make the one slower."""
+def test_shares_of_the_gap_need_a_gap_in_that_timing_mode(make_run: MakeRun) -> None:
+    """As charged the two cannot be distinguished; fences make one of them slower."""
     view = fenced_pair(make_run, 1.001, 2.0)
     headline = view.gaps[0]
     assert headline.fenced is not None
@@ -175,14 +185,17 @@ def test_a_share_is_only_said_of_a_gap_that_is_one_in_either_ledger(make_run: Ma
     close, slower = (live.variants[f"{ledger}|share of the gap"] for ledger in live.controls[0].options)
     assert "% of the gap" not in json.dumps(close)
     assert "of the gap" not in json.dumps(live.variants["as charged|seconds"])
-    assert close["layout"]["annotations"][0]["text"] == "undecided in this ledger: there is no gap to take shares of"
+    assert (
+        close["layout"]["annotations"][0]["text"]
+        == "undecided in this timing mode: there is no gap to take shares of"
+    )
     assert slower["layout"]["yaxis"]["title"]["text"] == "% of the gap"
     assert page_rows.phase_row(view, Phase.BACKWARD)["gap"]["share"] == ""
 
 
-def test_there_is_no_choice_of_shares_where_there_is_no_gap(make_run: MakeRun) -> None:
-    assert [c.name for c in gap.live(fenced_pair(make_run, 1.001, 1.0)).controls] == ["ledger"]
-    assert [c.name for c in gap.live(fenced_pair(make_run, 2.0, 1.0)).controls] == ["ledger", "unit"]
+def test_without_a_gap_there_is_no_choice_of_shares(make_run: MakeRun) -> None:
+    assert [c.name for c in gap.live(fenced_pair(make_run, 1.001, 1.0)).controls] == ["timing mode"]
+    assert [c.name for c in gap.live(fenced_pair(make_run, 2.0, 1.0)).controls] == ["timing mode", "unit"]
 
 
 def test_the_timeline_has_every_step_once(view: View) -> None:
@@ -197,7 +210,7 @@ def test_the_timeline_has_every_step_once(view: View) -> None:
 
 
 def test_lines_of_one_function_are_one_rectangle_of_a_flame_graph(view: View) -> None:
-    chart = flame.live(flame.of_one(STACKS, "x")).variants[""]["data"][0]
+    chart = flame.live(flame.of_stacks(STACKS, "x")).variants[""]["data"][0]
     boxes = dict(zip(chart["labels"], chart["values"], strict=True))
     assert boxes == {"all": 100, "forward": 40, "conv": 40, "backward": 60, "&lt;lambda&gt;": 60}
     parents = dict(zip(chart["ids"], chart["parents"], strict=True))
@@ -207,7 +220,7 @@ def test_lines_of_one_function_are_one_rectangle_of_a_flame_graph(view: View) ->
 
 def test_a_function_is_as_wide_as_its_lines_together_however_narrow_each_is() -> None:
     spread = {(Frame("forward", "", 0), Frame("conv", "conv.py", line)): 1 for line in range(1, 1001)}
-    chart = flame.live(flame.of_one(Stacks(spread, outside=0, rate=50), "x")).variants[""]["data"][0]
+    chart = flame.live(flame.of_stacks(Stacks(spread, outside=0, rate=50), "x")).variants[""]["data"][0]
     assert dict(zip(chart["labels"], chart["values"], strict=True)) == {"all": 1000, "forward": 1000, "conv": 1000}
 
 
@@ -221,10 +234,10 @@ def watched_pair(make_run: MakeRun, *ceilings: dict[str, float]) -> View:
     frameworks = [{"name": name, "title": name} for name in ("torch", "lucid")]
     runs = [make_run([s] * 6, framework=f) for s, f in zip((2.0, 1.0), frameworks, strict=True)]
     watched = [
-        replace(drilldown({CONV: s}, {}, framework=run.manifest["framework"], batch_size=10), ceilings=found)
+        replace(drilldown({CONV: s}, {}, **drilldown_conditions(run.manifest)), peak_rates=found)
         for s, run, found in zip((0.2, 0.1), runs, ceilings, strict=True)
     ]
-    return build(runs, found=Found(layers=watched))
+    return build_view(runs, drilldowns=Drilldowns(layers=watched))
 
 
 @pytest.mark.parametrize(
@@ -235,33 +248,36 @@ def watched_pair(make_run: MakeRun, *ceilings: dict[str, float]) -> View:
     ],
     ids=["each the best of one", "one side's alone"],
 )
-def test_every_layer_lies_under_one_roof_the_best_that_was_measured(
+def test_all_layers_share_one_roofline_of_the_best_measured_rates(
     make_run: MakeRun, ceilings: tuple[dict[str, float], ...]
 ) -> None:
     view = watched_pair(make_run, *ceilings)
     slow, fast = (theme.percent(10 * OPERATIONS / s / 100e9) for s in (0.2, 0.1))
     (heat,) = layers.live(view).variants[""]["data"]
     place = heat["x"].index(CONV)
-    assert [row[place].rpartition(", ")[2] for row in heat["text"]] == [f"{slow} of the roof", f"{fast} of the roof"]
+    assert [row[place].rpartition(", ")[2] for row in heat["text"]] == [
+        f"{slow} of the roofline",
+        f"{fast} of the roofline",
+    ]
     (row,) = page_rows.layer_rows(view)
-    assert row[2:4] == [f"200 ms, {slow} of roof", f"100 ms, {fast} of roof"]
+    assert row[2:4] == [f"200 ms, {slow} of peak", f"100 ms, {fast} of peak"]
     said = roofline.finding(view)
     assert f"{view.subjects[0].title} {slow}" in said
     assert f"{view.subjects[1].title} {fast}" in said
 
 
-def test_without_ceilings_there_is_no_roof_and_the_rest_is_shown(make_run: MakeRun) -> None:
+def test_without_peak_rates_there_is_no_roofline_and_the_rest_is_shown(make_run: MakeRun) -> None:
     view = watched_pair(make_run, {}, {})
     assert not roofline.shown(view)
     assert "roof" not in json.dumps(layers.live(view).as_json())
     assert page_rows.layer_rows(view)[0][2:4] == ["200 ms", "100 ms"]
-    d = next(iter(view.layers.values()))
-    assert not any("peak" in note or "ceilings" in note for note in layer_tables.notes(d, view.ceilings))
-    assert "GFLOP/s" in layer_tables.of_one(d)
+    d = next(iter(view.drilldowns.layers.values()))
+    assert not any("peak" in note or "rates" in note for note in layer_tables.notes(d, view.peak_rates))
+    assert "GFLOP/s" in layer_tables.layer_table(d)
 
 
-def test_labels_are_text_and_no_markup(view: View) -> None:
-    assert plain("</b><img src=x>&") == "&lt;/b&gt;&lt;img src=x&gt;&amp;"
+def test_labels_are_text_not_markup(view: View) -> None:
+    assert escaped("</b><img src=x>&") == "&lt;/b&gt;&lt;img src=x&gt;&amp;"
     said = json.dumps([live.as_json()["variants"] for live in charts(view).values()])
     assert "a&lt;b" in said
     assert not re.search(r"<b>[^\"]*a<b", said)

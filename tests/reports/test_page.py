@@ -6,12 +6,12 @@ from html.parser import HTMLParser
 import numpy as np
 from matplotlib.figure import Figure
 
-from epoch_gap.profiler.analysis.epoch import more_steps
+from epoch_gap.profiler.analysis.run_analysis import analyse_run
 from epoch_gap.profiler.phases import CLOCK, MEANING, Phase
 from epoch_gap.profiler.storage.run import Run
 from epoch_gap.reports.charts import CHARTS, breakdown
-from epoch_gap.reports.page import page
-from epoch_gap.reports.view import View, build
+from epoch_gap.reports.page.page import render_page
+from epoch_gap.reports.view import View, build_view
 from tests.helpers.runs import MakeRun, with_materialize
 
 HOSTILE = "</script><img src=x onerror=alert(1)>\"'&{{ 7 * 7 }}"
@@ -51,11 +51,11 @@ class Parsed(HTMLParser):
 
 
 def html_of(view: View) -> str:
-    return page.render(view, {name: Figure(figsize=(1, 1)) for name, chart in CHARTS.items() if chart.shown(view)})
+    return render_page(view, {name: Figure(figsize=(1, 1)) for name, chart in CHARTS.items() if chart.shown(view)})
 
 
 def rendered(*runs: Run) -> str:
-    return html_of(build(runs))
+    return html_of(build_view(runs))
 
 
 def parsed(*runs: Run) -> Parsed:
@@ -98,7 +98,7 @@ def test_a_hostile_label_is_text_and_nothing_else(make_run: MakeRun) -> None:
 
 def test_the_page_begins_with_the_verdict(make_run: MakeRun) -> None:
     runs = a_pair(make_run)
-    assert f"<h1>{build(runs).verdict}</h1>" in rendered(*runs)
+    assert f"<h1>{build_view(runs).verdict}</h1>" in rendered(*runs)
 
 
 def test_a_phase_that_one_side_lacks_reads_na_and_never_0(make_run: MakeRun) -> None:
@@ -164,7 +164,7 @@ def test_every_runs_conditions_are_on_the_page(make_run: MakeRun) -> None:
 
 def test_flags_stand_under_the_name_that_they_touch_and_in_the_chart_beside_its_total(make_run: MakeRun) -> None:
     moved = make_run(np.linspace(1, 1.3, 40), config={"label": "moving"})
-    view = build([moved, make_run([0.5] * 40, config={"label": "still"})])
+    view = build_view([moved, make_run([0.5] * 40, config={"label": "still"})])
     header = Parsed(html_of(view)).row("phase")
     assert "steps grow slower" in header[0]
     assert not any("steps grow slower" in cell for cell in header[1:])
@@ -177,7 +177,7 @@ def test_why_a_run_ended_and_how_many_more_steps_it_needs_are_shown(make_run: Ma
     noisy = list(np.random.default_rng(2).normal(1, 0.05, 40))
     run = make_run(noisy, full_epoch={"train_images": 3910}, stopped="its time of 300 s was spent")
     row = next(row for row in parsed(run).rows if row and row[0].startswith(f"Fake 1 (cpu){run.id[-6:]}"))
-    assert row[-1] == str(more_steps(run))
+    assert row[-1] == str(analyse_run(run).more_steps)
     assert "training ended because its time of 300 s was spent" in parsed(run).text
 
 
@@ -191,7 +191,7 @@ def test_what_a_sample_without_outliers_rules_out_is_said(make_run: MakeRun) -> 
 def test_the_glossary_of_a_loop_of_ones_own_does_not_describe_the_built_in_loops_clocks(make_run: MakeRun) -> None:
     own = {"kind": "own", "source": "digits", "sha256": None}
     html = parsed(make_run([1.0] * 6, data=own, framework={"clocks": {"forward": "my forward"}}))
-    glossary = html.rows[next(i for i, row in enumerate(html.rows) if row[:2] == ["phase", "what it is"]) :]
+    glossary = html.rows[next(i for i, row in enumerate(html.rows) if row[:2] == ["phase", "meaning"]) :]
     forward = next(row for row in glossary if row[0] == "forward")
     assert forward[1:] == [MEANING[Phase.FORWARD], "", "my forward"]
 
@@ -205,7 +205,7 @@ def test_the_glossary_says_what_runs_between_the_marks_in_each_framework(make_ru
     clocks = {"clocks": {"forward": "model(x)"}}
     slow = make_run([2.0] * 6, config={"label": "slow"}, framework=clocks)
     html = parsed(with_materialize(slow), eager)
-    glossary = html.rows[next(i for i, row in enumerate(html.rows) if row[:2] == ["phase", "what it is"]) :]
+    glossary = html.rows[next(i for i, row in enumerate(html.rows) if row[:2] == ["phase", "meaning"]) :]
     forward, materialize = (next(row for row in glossary if row[0] == name) for name in ("forward", "materialize"))
     assert forward[1:] == [MEANING[Phase.FORWARD], CLOCK[Phase.FORWARD], "model(x)", ""]
     assert materialize[-1] == "n/a"

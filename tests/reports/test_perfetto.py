@@ -10,8 +10,8 @@ import pytest
 
 from epoch_gap.profiler.commands.main import main
 from epoch_gap.profiler.phases import Phase
-from epoch_gap.reports.export.perfetto import trace
-from tests.helpers.fake_training import fake_run
+from epoch_gap.reports.export.perfetto import run_to_trace
+from tests.helpers.fake_training import scripted_run
 from tests.helpers.recorded import readings
 from tests.helpers.runs import MakeRun
 
@@ -21,8 +21,8 @@ def complete(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def test_phases_lie_within_their_step_one_after_the_other(tmp_path: Path) -> None:
-    run = fake_run(tmp_path, lazy=True)
-    events = complete(trace(run)["traceEvents"])
+    run = scripted_run(tmp_path, lazy=True)
+    events = complete(run_to_trace(run)["traceEvents"])
     steps = [e for e in events if str(e["name"]).startswith("train")]
     assert len(steps) == len(run.train) == 40
     assert {str(e["cat"]) for e in steps} == {"asrun", "fenced"}
@@ -37,13 +37,13 @@ def test_phases_lie_within_their_step_one_after_the_other(tmp_path: Path) -> Non
 
 def test_what_happens_once_per_epoch_has_a_row_of_its_own(make_run: MakeRun) -> None:
     run = make_run([1.0] * 6, evaluation=[0.5])
-    once = [e for e in complete(trace(run)["traceEvents"]) if e["tid"] == 2]
+    once = [e for e in complete(run_to_trace(run)["traceEvents"]) if e["tid"] == 2]
     assert [e["name"] for e in once] == [Phase.EPOCH_START]
     assert once[0]["ts"] + once[0]["dur"] == pytest.approx(run.train.start_ns[0] / 1000)
 
 
 def test_every_event_has_the_keys_that_its_kind_needs(make_run: MakeRun) -> None:
-    found = trace(replace(make_run([1.0] * 6, evaluation=[0.5]), readings=readings()))
+    found = run_to_trace(replace(make_run([1.0] * 6, evaluation=[0.5]), readings=readings()))
     needed = {
         "X": {"name", "cat", "ts", "dur", "pid", "tid"},
         "M": {"name", "cat", "ts", "pid", "tid", "args"},
@@ -57,7 +57,7 @@ def test_every_event_has_the_keys_that_its_kind_needs(make_run: MakeRun) -> None
 
 
 def test_a_long_run_is_thinned_out_and_the_trace_says_so(make_run: MakeRun) -> None:
-    found = trace(make_run([1.0] * 25), most_steps=10)
+    found = run_to_trace(make_run([1.0] * 25), most_steps=10)
     assert found["otherData"]["training steps"] == "9 of 25"
 
 

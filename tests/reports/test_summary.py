@@ -6,12 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from epoch_gap.profiler.comparison.fairness import audit
-from epoch_gap.profiler.comparison.gap import gaps
-from epoch_gap.profiler.comparison.subject import group
+from epoch_gap.profiler.analysis.run_analysis import analyse_run
+from epoch_gap.profiler.comparison.fairness import audit_fairness
+from epoch_gap.profiler.comparison.gap import measure_gaps
+from epoch_gap.profiler.comparison.subject import group_runs
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.storage.run import Run
-from epoch_gap.reports.export.summary import marks_share, summarise
+from epoch_gap.reports.export.summary import summarise
 from tests.helpers.runs import MakeRun
 
 SUBJECT = {
@@ -25,9 +26,9 @@ INTERVAL = {"value", "low", "high"}
 
 def summary_of(*runs: Run) -> dict[str, Any]:
     """As a program reads it: through strict JSON."""
-    subjects = group(runs)
-    pairs = gaps(subjects)
-    text = json.dumps(summarise(subjects, pairs, audit(subjects)), allow_nan=False)
+    subjects = group_runs(runs)
+    pairs = measure_gaps(subjects)
+    text = json.dumps(summarise(subjects, pairs, audit_fairness(subjects)), allow_nan=False)
     summary: dict[str, Any] = json.loads(text)
     return summary
 
@@ -127,4 +128,4 @@ def test_a_training_that_diverged_is_still_strict_json(make_run: MakeRun, loss: 
 
 def test_marks_are_priced_by_the_step(make_run: MakeRun) -> None:
     """Two marks of 100 ns in a step of 1 ms."""
-    assert marks_share(make_run([0.001] * 6)) == pytest.approx(2 * 100e-9 / 1e-3)
+    assert analyse_run(make_run([0.001] * 6)).marks_share == pytest.approx(2 * 100e-9 / 1e-3)

@@ -3,17 +3,18 @@ import io
 
 import pytest
 
-from epoch_gap.profiler.comparison.subject import group
+from epoch_gap.profiler.comparison.subject import group_runs
 from epoch_gap.reports import theme
-from epoch_gap.reports.terminal import tables as text
-from epoch_gap.reports.view import build
+from epoch_gap.reports.export.csv_text import phases_csv
+from epoch_gap.reports.terminal.tables import list_conditions, phase_table
+from epoch_gap.reports.view import build_view
 from tests.helpers.runs import MakeRun, with_materialize
 
 
 def test_the_csv_holds_the_numbers_of_the_summary(make_run: MakeRun) -> None:
     lazy = with_materialize(make_run([2.0, 2.2, 1.9, 2.1, 2.0, 1.8], config={"label": 'odd, "label"\n'}))
-    view = build([lazy, make_run([1.0] * 6, evaluation=[0.3])])
-    rows = list(csv.DictReader(io.StringIO(text.phases_csv(view))))
+    view = build_view([lazy, make_run([1.0] * 6, evaluation=[0.3])])
+    rows = list(csv.DictReader(io.StringIO(phases_csv(view.summary))))
     gap = view.summary["gaps"][0]
     assert len(rows) == sum(len(subject["phases"]["asrun"]) for subject in view.summary["subjects"])
     for subject in view.summary["subjects"]:
@@ -34,14 +35,14 @@ def number(cell: str) -> float | None:
 
 
 def test_one_subjects_csv_has_no_gap(make_run: MakeRun) -> None:
-    rows = list(csv.DictReader(io.StringIO(text.phases_csv(build([make_run([1.0] * 6)])))))
+    rows = list(csv.DictReader(io.StringIO(phases_csv(build_view([make_run([1.0] * 6)]).summary))))
     assert {row["gap_s"] for row in rows} == {""}
     assert next(row["seconds_per_epoch"] for row in rows if row["phase"] == "materialize") == ""
 
 
 def test_the_table_aligns_and_reads_na_for_a_missing_phase(make_run: MakeRun) -> None:
     lazy, eager = with_materialize(make_run([2.0] * 6, config={"label": "lazy"})), make_run([1.0] * 6)
-    lines = text.phase_table(group([lazy, eager])).splitlines()
+    lines = phase_table(group_runs([lazy, eager])).splitlines()
     table = {line.split()[0]: line for line in lines}
     assert table["materialize"].split() == ["materialize", "5.19", "s", "24.4", "%", "n/a"]
     assert table["forward"].split() == ["forward", "0.010", "s", "<", "0.1", "%", "2.60", "s", "23.9", "%"]
@@ -51,7 +52,7 @@ def test_the_table_aligns_and_reads_na_for_a_missing_phase(make_run: MakeRun) ->
 
 def test_conditions_are_one_line_each(make_run: MakeRun) -> None:
     run = make_run([1.0] * 6, environment={"variables": {"OMP_NUM_THREADS": "2"}})
-    lines = text.conditions(run).splitlines()
+    lines = list_conditions(run).splitlines()
     assert lines[:3] == [f"run: {run.id}", "status: complete", "training steps: 6"]
     assert "environment.variables.OMP_NUM_THREADS: 2" in lines
     assert "config.batch_size: 10" in lines

@@ -5,15 +5,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from epoch_gap.profiler.drilldown.matching import Found, conditions
+from epoch_gap.profiler.drilldown.matching import Drilldowns, drilldown_conditions
 from epoch_gap.profiler.drilldown.stacks import Stacks
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.storage.run import Run
 from epoch_gap.reports.charts import layers
-from epoch_gap.reports.sentences.verdict import accuracy_is_comparable, short_id
-from epoch_gap.reports.view import build
+from epoch_gap.reports.view import build_view
 from tests.helpers.drilldowns import drilldown
-from tests.helpers.fake_training import fake_run
+from tests.helpers.fake_training import scripted_run
 from tests.helpers.runs import MakeRun
 
 SLOW, FAST = {"label": "Slow"}, {"label": "Fast"}
@@ -34,7 +33,7 @@ def pair(make_run: MakeRun, slow: float = 3.0, fast: float = 1.0) -> list[Run]:
 
 
 def test_the_verdict_has_both_epochs_the_ratio_and_its_interval_in_words(make_run: MakeRun) -> None:
-    view = build(pair(make_run))
+    view = build_view(pair(make_run))
     gap = view.gaps[0]
     assert [subject.title for subject in view.subjects] == ["Slow 1 (cpu)", "Fast 1 (cpu)"]
     assert view.verdict.startswith("Slow 1 (cpu) takes 30")
@@ -45,39 +44,39 @@ def test_the_verdict_has_both_epochs_the_ratio_and_its_interval_in_words(make_ru
 
 
 def test_equal_and_undecided_are_said_in_words(make_run: MakeRun) -> None:
-    assert "equal within 2%" in build(pair(make_run, 1.0, 1.0)).verdict
+    assert "equal within 2%" in build_view(pair(make_run, 1.0, 1.0)).verdict
     runs = [make_run([1.0, 2.0, 1.0, 3.0, 1.2, 0.7], config=config) for config in (SLOW, FAST)]
-    assert "undecided" in build(runs).verdict
+    assert "undecided" in build_view(runs).verdict
 
 
 def test_repeats_are_compared_between_processes(make_run: MakeRun) -> None:
-    view = build([*pair(make_run), *pair(make_run)])
+    view = build_view([*pair(make_run), *pair(make_run)])
     assert "(between processes; from 38 and 38 steps of 10 images)" in view.verdict
     assert not any("Not repeated on both sides" in caution for caution in view.cautions)
 
 
 def test_one_subject_alone_has_no_gap_and_says_how_its_epoch_is_known(make_run: MakeRun) -> None:
-    sampled = build(pair(make_run)[:1])
+    sampled = build_view(pair(make_run)[:1])
     assert (sampled.gaps, sampled.why) == ((), ())
     assert sampled.verdict.endswith("per epoch, estimated.")
-    whole = build([make_run([1.0] * 10 + [0.4], images=[10] * 10 + [4], evaluation=[0.2, 0.2])])
+    whole = build_view([make_run([1.0] * 10 + [0.4], images=[10] * 10 + [4], evaluation=[0.2, 0.2])])
     assert whole.verdict == "Fake 1 (cpu) takes 11.3 s (11.3 s to 11.3 s) per epoch, measured."
 
 
 def test_synthetic_data_is_named_in_the_verdict_the_source_and_the_cautions(make_run: MakeRun) -> None:
     runs = [make_run([s] * 6, config={"label": f"{s}"}, data=SYNTHETIC) for s in (1.0, 2.0)]
-    for view in (build(runs), build(runs[:1])):
-        assert view.synthetic
+    for view in (build_view(runs), build_view(runs[:1])):
+        assert view.is_synthetic
         assert "on synthetic data" in view.verdict
         assert view.source.startswith("SYNTHETIC DATA")
         assert any("synthetic" in caution for caution in view.cautions)
         assert {subject["data"] for subject in view.summary["subjects"]} == {"synthetic"}
-    real = build([make_run([1.0] * 6)])
+    real = build_view([make_run([1.0] * 6)])
     assert "synthetic" not in (real.verdict + real.source + "".join(real.cautions)).lower()
 
 
 def test_the_largest_terms_explain_the_gap(make_run: MakeRun) -> None:
-    why = build(pair(make_run)).why
+    why = build_view(pair(make_run)).why
     assert [line.partition(":")[0] for line in why[:2]] == ["backward", "forward"]
     assert why[0].endswith("75.0 % of the gap")
 
@@ -85,16 +84,16 @@ def test_the_largest_terms_explain_the_gap(make_run: MakeRun) -> None:
 def test_an_epoch_without_its_evaluation_is_compared_and_named_without_it(make_run: MakeRun) -> None:
     slow = make_run([2.0] * 6, config=SLOW, evaluation=[50.0, 50.0])
     fast = make_run([1.0] * 6, config=FAST, status="interrupted")
-    view = build([slow, fast])
+    view = build_view([slow, fast])
     assert "Slow 1 (cpu) takes 21.3 s per epoch without evaluate, Fast 1 (cpu) 10.9 s" in view.verdict
-    assert "evaluate is left out of the gap: not measured wherever there is one." in view.cautions
-    assert f"Fast 1 (cpu): run {short_id(fast)} is interrupted." in view.cautions
+    assert "evaluate is excluded from the gap: not every side measured it." in view.cautions
+    assert f"Fast 1 (cpu): run {fast.short_id} is interrupted." in view.cautions
 
 
 def test_what_can_move_time_is_cautioned_and_what_moves_accuracy_alone_is_not(make_run: MakeRun) -> None:
     variables = {"variables": {"OPENBLAS_CORETYPE": "Haswell"}}
     runs = [make_run([1.0] * 6, config=SLOW | {"seed": 1}, environment=variables), make_run([1.0] * 6, config=FAST)]
-    differing = [caution for caution in build(runs).cautions if "differ in what can move time" in caution]
+    differing = [caution for caution in build_view(runs).cautions if "can change time" in caution]
     assert len(differing) == 1
     assert "BLAS and OpenMP variables" in differing[0]
     assert "seed" not in differing[0]
@@ -106,14 +105,14 @@ def test_much_time_in_no_phase_is_flagged(make_run: MakeRun, share: float, flagg
     other = np.full(20, round(share * 1e9))
     phases = dict(run.train.phase_ns)
     phases |= {Phase.OTHER: other, Phase.BACKWARD: phases[Phase.BACKWARD] - other}
-    cautions = build([replace(run, train=replace(run.train, phase_ns=phases))]).cautions
+    cautions = build_view([replace(run, train=replace(run.train, phase_ns=phases))]).cautions
     assert any("5.0 % of the time is in no phase" in caution for caution in cautions) == flagged
     assert any("in no phase" in caution for caution in cautions) == flagged
 
 
 def test_events_of_a_run_are_cautions(make_run: MakeRun) -> None:
     run = replace(make_run([1.0] * 6), events=(("note", "the loader fell back"), ("data", "told elsewhere")))
-    cautions = build([run]).cautions
+    cautions = build_view([run]).cautions
     assert "Fake 1 (cpu): the loader fell back" in cautions
     assert not any("told elsewhere" in caution for caution in cautions)
 
@@ -121,60 +120,62 @@ def test_events_of_a_run_are_cautions(make_run: MakeRun) -> None:
 def test_accuracy_is_compared_only_after_whole_epochs(make_run: MakeRun) -> None:
     whole = make_run([1.0] * 10 + [0.4], images=[10] * 10 + [4], evaluation=[0.2, 0.2], config=SLOW)
     part = make_run([1.0] * 6, config=FAST)
-    assert accuracy_is_comparable(build([whole]).subjects)
-    assert not accuracy_is_comparable(build([whole, part]).subjects)
+    assert all(s.has_whole_epoch for s in build_view([whole]).subjects)
+    assert not all(s.has_whole_epoch for s in build_view([whole, part]).subjects)
     whole.train.fenced[5:8] = True
-    assert accuracy_is_comparable(build([whole]).subjects), "fences do not change what is learned"
+    assert all(s.has_whole_epoch for s in build_view([whole]).subjects), "fences do not change what is learned"
 
 
 def test_the_next_step_goes_from_where_to_look_to_more_processes_to_more_epochs(make_run: MakeRun) -> None:
     one, other = pair(make_run)
-    assert "for another framework" in build([one]).next
-    assert "REPEATS=3" in build([one, other]).next, "one framework twice: a drill-down could not be told apart"
+    assert "compare with another framework" in build_view([one]).next_step
+    assert "REPEATS=3" in build_view([one, other]).next_step, (
+        "one framework twice: a drill-down could not be told apart"
+    )
     torch = {"config": FAST | {"framework": "torch"}, "framework": {"name": "torch", "title": "PyTorch"}}
     whole = {"full_epoch": {"train_images": 1000}, "evaluation": [0.1, 0.1]}
     two = [make_run(noisy(1.0, 1), **torch, **whole), other]
-    found = Found(
-        layers=[drilldown({"fc": 2.0}, {}, framework=other.manifest["framework"], batch_size=10)],
+    found = Drilldowns(
+        layers=[drilldown({"fc": 2.0}, {}, **drilldown_conditions(other.manifest))],
         stacks={"fake-cpu": Stacks({}, 0, 50)},
     )
-    assert 'make layers FRAMEWORKS="torch fake" BATCH=10' in build(two).next
-    assert "make flame-fake lines-fake BATCH=10" in build(two, found=replace(found, stacks={})).next
-    assert "REPEATS=3" in build(two, found=found).next
-    assert "REPEATS=3" in build(pair(make_run, 1.0, 1.0)).next, "there is no gap to look into"
-    assert "PRESET=epoch" in build([one, other, *pair(make_run)]).next
+    assert 'make layers FRAMEWORKS="torch fake" BATCH=10' in build_view(two).next_step
+    assert "make flame-fake lines-fake BATCH=10" in build_view(two, drilldowns=replace(found, stacks={})).next_step
+    assert "REPEATS=3" in build_view(two, drilldowns=found).next_step
+    assert "REPEATS=3" in build_view(pair(make_run, 1.0, 1.0)).next_step, "there is no gap to look into"
+    assert "PRESET=epoch" in build_view([one, other, *pair(make_run)]).next_step
     epochs = [
         make_run([s] * 10 + [0.4], images=[10] * 10 + [4], evaluation=[0.2, 0.2], config={"label": f"{s}"})
         for s in (1.0, 2.0, 1.0, 2.0)
     ]
-    assert "PRESET=article" in build(epochs).next
+    assert "PRESET=article" in build_view(epochs).next_step
 
 
 def test_two_settings_of_one_framework_have_no_drill_down(make_run: MakeRun) -> None:
     one, other = pair(make_run)
-    watched = [drilldown({"fc": 2.0}, {}, framework=one.manifest["framework"], batch_size=10)]
-    found = Found(watched, watched, {}, {"fake-cpu": Stacks({}, 0, 50)})
-    view = build([one, other], found=found)
-    assert (view.layers, view.operators, view.stacks) == ({}, {}, {})
-    assert len(build([one], found=found).layers) == 1
+    watched = [drilldown({"fc": 2.0}, {}, **drilldown_conditions(one.manifest))]
+    found = Drilldowns(watched, watched, {}, {"fake-cpu": Stacks({}, 0, 50)})
+    view = build_view([one, other], drilldowns=found)
+    assert (view.drilldowns.layers, view.drilldowns.operators, view.drilldowns.stacks) == ({}, {}, {})
+    assert len(build_view([one], drilldowns=found).drilldowns.layers) == 1
 
 
 def test_work_that_is_done_elsewhere_than_it_is_charged_is_said_at_the_top(tmp_path: Path) -> None:
-    slow, fast = (fake_run(tmp_path / name, lazy=name == "slow") for name in ("slow", "fast"))
-    manifest = {**fast.manifest, "config": {**fast.manifest["config"], "label": "fast"}}
+    slow, fast = (scripted_run(tmp_path / name, lazy=name == "slow") for name in ("slow", "fast"))
+    manifest = replace(fast.manifest, config=replace(fast.config, label="fast"))
     quick = replace(
         fast.train, wall_ns=fast.train.wall_ns // 3, phase_ns={p: n // 3 for p, n in fast.train.phase_ns.items()}
     )
-    view = build([slow, replace(fast, manifest=manifest, train=quick)])
+    view = build_view([slow, replace(fast, manifest=manifest, train=quick)])
     assert view.gaps[0].fenced is not None
     assert not view.why[0].startswith("backward")
-    assert "(fenced steps, per epoch): backward" in view.deeper[0]
+    assert "(fenced steps, per epoch): backward" in view.findings[0]
 
 
 def test_a_caveat_that_can_be_mended_comes_before_everything_else(make_run: MakeRun) -> None:
     forced = {"variables": {"OPENBLAS_CORETYPE": "Haswell"}}
     runs = [make_run([s] * 6, config={"label": f"{s}"}, environment=forced) for s in (1.0, 2.0)]
-    assert build(runs).next.startswith("unset the environment variables")
+    assert build_view(runs).next_step.startswith("unset the environment variables")
 
 
 def test_drill_downs_of_both_sides_say_what_weighs_most(make_run: MakeRun) -> None:
@@ -182,18 +183,16 @@ def test_drill_downs_of_both_sides_say_what_weighs_most(make_run: MakeRun) -> No
     fast, slow = pair(make_run)
     torch = {"name": "torch", "title": "PyTorch"}
     fast = make_run(noisy(1.0, 1), framework=torch, full_epoch={"train_images": 1000}, evaluation=[0.1, 0.1])
-    frameworks = [run.manifest["framework"] for run in (slow, fast)]
+    conditions = [drilldown_conditions(run.manifest) for run in (slow, fast)]
     seconds = ({"fc": 2.0, "pool": 0.3}, {"fc": 0.5, "pool": 0.25})
-    found = [
-        drilldown(s, {}, framework=framework, batch_size=10) for s, framework in zip(seconds, frameworks, strict=True)
-    ]
+    found = [drilldown(s, {}, **shared) for s, shared in zip(seconds, conditions, strict=True)]
     lines = {"functions": [{"file": "conv.py", "name": "conv", "lines": [
         {"number": 7, "hits": 2, "seconds": 3.0, "source": "  a @ b"}]}], "steps": 2, "slowdown": 1.0}  # fmt: skip
-    view = build([fast, slow], found=Found(found, found, {"fake-cpu": lines}))
-    assert "Operators: linear forward weighs most, 2300 ms against 750 ms per step" in view.deeper[0]
-    assert "fc forward (1500 ms more), pool forward (50.0 ms more)" in view.deeper[1]
-    assert view.deeper[2].endswith("conv.py:7, 1500 ms per step: a @ b")
-    assert build([fast, slow]).deeper == ()
+    view = build_view([fast, slow], drilldowns=Drilldowns(found, found, {"fake-cpu": lines}))
+    assert "Operators: linear forward contributes most, 2300 ms against 750 ms per step" in view.findings[0]
+    assert "fc forward (1500 ms more), pool forward (50.0 ms more)" in view.findings[1]
+    assert view.findings[2].endswith("conv.py:7, 1500 ms per step: a @ b")
+    assert build_view([fast, slow]).findings == ()
 
 
 LINES: dict[str, Any] = {"functions": [{"file": "conv.py", "name": "conv", "lines": [
@@ -214,20 +213,22 @@ def test_stacks_and_lines_are_shown_beside_runs_of_their_own_conditions_alone(
     make_run: MakeRun, changed: dict[str, Any], shown: bool
 ) -> None:
     run = make_run([1.0] * 6)
-    of = {**conditions(run), **changed}
-    view = build([run], found=Found((), (), {"fake-cpu": {**LINES, **of}}, {"fake-cpu": Stacks({}, 0, 50, 2, of)}))
-    assert (bool(view.lines), bool(view.stacks)) == (shown, shown)
+    of = {**drilldown_conditions(run.manifest), **changed}
+    view = build_view(
+        [run], drilldowns=Drilldowns((), (), {"fake-cpu": {**LINES, **of}}, {"fake-cpu": Stacks({}, 0, 50, 2, of)})
+    )
+    assert (bool(view.drilldowns.lines), bool(view.drilldowns.stacks)) == (shown, shown)
 
 
 def test_a_loop_of_ones_own_has_neither_the_drill_downs_nor_the_article_of_a_framework_of_its_name(
     make_run: MakeRun,
 ) -> None:
     names = {"config": {"framework": "torch"}, "framework": {"name": "torch", "title": "torch"}}
-    found = Found((), (), {"torch-cpu": LINES}, {"torch-cpu": Stacks({}, 0, 50)})
+    found = Drilldowns((), (), {"torch-cpu": LINES}, {"torch-cpu": Stacks({}, 0, 50)})
     own = {"kind": "own", "source": "digits", "sha256": None}
     for data, known in (({}, True), (own, False)):
-        view = build([make_run([1.0] * 6, **names, data=data)], found=found)
-        assert [bool(part) for part in (view.lines, view.stacks, view.article)] == [known] * 3
+        view = build_view([make_run([1.0] * 6, **names, data=data)], drilldowns=found)
+        assert [bool(part) for part in (view.drilldowns.lines, view.drilldowns.stacks, view.article)] == [known] * 3
 
 
 def test_the_next_step_of_loops_of_ones_own_asks_for_nothing_that_they_do_not_have(make_run: MakeRun) -> None:
@@ -237,17 +238,17 @@ def test_the_next_step_of_loops_of_ones_own_asks_for_nothing_that_they_do_not_ha
     again = [make_run(noisy(s, 2), config={"label": str(s)}, **own) for s in (1.0, 2.0)]
     measured = [make_run([s] * 10 + [0.4], config={"label": str(s)}, **own, **whole) for s in (1.0, 2.0, 1.0, 2.0)]
     jumping = [make_run([s] * 10 + [2 * s] * 10, config={"label": str(s)}, **own) for s in (1.0, 2.0)]
-    advice = [build(runs).next for runs in (sampled[:1], sampled, [*sampled, *again], measured, jumping)]
+    advice = [build_view(runs).next_step for runs in (sampled[:1], sampled, [*sampled, *again], measured, jumping)]
     assert advice[0].startswith("record another loop")
     assert "between processes" in advice[1]
     assert "whole epochs" in advice[2]
     assert "show RUN" in advice[3]
-    assert "more steps in the loop" in advice[4]
+    assert "more steps of the loop" in advice[4]
     assert not any(word in text for text in advice for word in ("make ", "PRESET=", "REPEATS=", "STEPS="))
 
 
 def test_data_of_a_loop_of_ones_own_goes_by_the_name_that_it_gave(make_run: MakeRun) -> None:
-    view = build([make_run([1.0] * 5, data={"kind": "own", "source": "digits", "sha256": None})])
+    view = build_view([make_run([1.0] * 5, data={"kind": "own", "source": "digits", "sha256": None})])
     assert view.source.startswith("digits, batch 10")
     assert "CIFAR" not in view.source
 
@@ -260,9 +261,8 @@ def test_drill_downs_say_nothing_of_what_only_one_side_watched_or_the_slower_sid
     fast = make_run(noisy(1.0, 1), framework=torch, full_epoch={"train_images": 1000}, evaluation=[0.1, 0.1])
     sides = (({"fc": 0.5}, {"fc": 1.0}), ({"fc": 2.0}, {}))
     found = [
-        drilldown(*side, framework=run.manifest["framework"], batch_size=10)
-        for side, run in zip(sides, (slow, fast), strict=True)
+        drilldown(*side, **drilldown_conditions(run.manifest)) for side, run in zip(sides, (slow, fast), strict=True)
     ]
-    view = build([fast, slow], found=Found(layers=found))
-    assert view.deeper == ()
+    view = build_view([fast, slow], drilldowns=Drilldowns(layers=found))
+    assert view.findings == ()
     assert layers.finding(view) == "Where forward and backward go, layer by layer"

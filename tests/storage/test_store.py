@@ -9,14 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from epoch_gap.profiler.comparison.noise_floor import Floor
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.phases import Phase
-from epoch_gap.profiler.recording.recorder import Epoch, Reading
-from epoch_gap.profiler.storage import store
+from epoch_gap.profiler.recording.records import Epoch, Reading
+from epoch_gap.profiler.storage.noise_floors import NOISE_JSON, NoiseFloor, load_noise_floors, save_noise_floor
+from epoch_gap.profiler.storage.reader import CHUNK, find_runs, locate_run, read_header, read_run
+from epoch_gap.profiler.storage.schema import DATABASE, HISTORY_JSON
+from epoch_gap.profiler.storage.writer import create_run
 from tests.helpers.large_run import large_run
 from tests.helpers.paths import ROOT
-from tests.helpers.recorded import a_step
+from tests.helpers.recorded import known_step
 from tests.helpers.runs import MakeRun, manifest
 
 A_READING = Reading(5, 1_000, 800, 4096, 1.5, 1.0, None, 0.25, None, 1)
@@ -24,20 +26,20 @@ AN_EPOCH = Epoch(0, 9_000, 50, {Phase.EPOCH_START: 7}, 1e-3, 2.0, 0.3, 1.9, 0.35
 
 
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
-    writer = store.create(tmp_path, "fake", "cpu", manifest())
-    writer.steps([a_step(0), a_step(1)])
-    writer.steps([a_step(0, "evaluate")])
+    writer = create_run(tmp_path, manifest())
+    writer.steps([known_step(0), known_step(1)])
+    writer.steps([known_step(0, "evaluate")])
     writer.epoch(AN_EPOCH)
     writer.reading(0, 0, A_READING)
     writer.event("note", "something happened")
     writer.update({"peak_rss_bytes": 5})
     writer.finish("complete")
 
-    run = store.read(writer.path)
+    run = read_run(writer.path)
 
     assert (run.status, run.id) == ("complete", writer.path.name)
-    assert run.manifest["data"] == manifest()["data"]
-    assert run.manifest["peak_rss_bytes"] == 5
+    assert run.manifest.data == manifest().data
+    assert run.manifest.peak_rss_bytes == 5
     assert run.train.wall_ns.tolist() == [1000, 999]
     assert run.train.phase_ns[Phase.FORWARD].tolist() == [700, 699]
     assert run.train.loss.tolist() == [2.5, 1.5]
@@ -50,20 +52,20 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
 
 
 def test_a_phase_that_was_never_marked_is_absent_not_zero(tmp_path: Path) -> None:
-    writer = store.create(tmp_path, "fake", "cpu", manifest())
-    writer.steps([a_step(0)])
+    writer = create_run(tmp_path, manifest())
+    writer.steps([known_step(0)])
     writer.finish("complete")
-    assert set(store.read(writer.path).train.phase_ns) == {Phase.FETCH, Phase.FORWARD}
-    with closing(sqlite3.connect(writer.path / store.DATABASE)) as db:
+    assert set(read_run(writer.path).train.phase_ns) == {Phase.FETCH, Phase.FORWARD}
+    with closing(sqlite3.connect(writer.path / DATABASE)) as db:
         assert db.execute("SELECT materialize_ns FROM steps").fetchall() == [(None,)]
 
 
 def test_history_has_the_articles_lists(tmp_path: Path) -> None:
-    writer = store.create(tmp_path, "fake", "cpu", manifest())
-    writer.steps([a_step(0), a_step(1)])
+    writer = create_run(tmp_path, manifest())
+    writer.steps([known_step(0), known_step(1)])
     writer.epoch(AN_EPOCH)
     writer.finish("complete")
-    history = json.loads((writer.path / store.HISTORY).read_text())
+    history = json.loads((writer.path / HISTORY_JSON).read_text())
     assert history == {
         "train_loss": [2.0],
         "train_acc": [0.3],
@@ -73,40 +75,40 @@ def test_history_has_the_articles_lists(tmp_path: Path) -> None:
         "epoch_time": [9e-6],
         "batch_losses": [2.5, 1.5],
     }
-    assert sorted(path.name for path in writer.path.iterdir()) == [store.HISTORY, store.DATABASE]
+    assert sorted(path.name for path in writer.path.iterdir()) == [HISTORY_JSON, DATABASE]
 
 
 def test_keeping_a_step_twice_keeps_it_once(tmp_path: Path) -> None:
-    writer = store.create(tmp_path, "fake", "cpu", manifest())
-    writer.steps([a_step(0)])
-    writer.steps([a_step(0), a_step(1)])
+    writer = create_run(tmp_path, manifest())
+    writer.steps([known_step(0)])
+    writer.steps([known_step(0), known_step(1)])
     writer.finish("interrupted")
-    assert store.read(writer.path).train.index.tolist() == [0, 1]
+    assert read_run(writer.path).train.index.tolist() == [0, 1]
 
 
 def test_every_run_gets_a_directory_of_its_own(tmp_path: Path) -> None:
-    writers = [store.create(tmp_path, "fake", "cpu", manifest()) for _ in range(20)]
+    writers = [create_run(tmp_path, manifest()) for _ in range(20)]
     assert len({writer.path for writer in writers}) == 20
     for writer in writers:
         writer.finish("complete")
-    assert store.find(tmp_path) == sorted(writer.path for writer in writers)
+    assert find_runs(tmp_path) == sorted(writer.path for writer in writers)
 
 
 def test_an_open_run_reads_as_running_and_a_closed_one_as_it_ended(tmp_path: Path) -> None:
-    writer = store.create(tmp_path, "fake", "cpu", manifest())
-    assert store.read(writer.path).status == "running"
+    writer = create_run(tmp_path, manifest())
+    assert read_run(writer.path).status == "running"
     writer.finish("failed")
-    assert store.read(writer.path).status == "failed"
+    assert read_run(writer.path).status == "failed"
 
 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from epoch_gap.profiler.storage import store
-from tests.helpers.recorded import a_step
+from epoch_gap.profiler.storage.writer import create_run
+from tests.helpers.recorded import known_step
 from tests.helpers.runs import manifest
-writer = store.create(Path(sys.argv[1]), "fake", "cpu", manifest())
-writer.steps([a_step(0), a_step(1)])
+writer = create_run(Path(sys.argv[1]), manifest())
+writer.steps([known_step(0), known_step(1)])
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -114,20 +116,20 @@ os.kill(os.getpid(), signal.SIGKILL)
 def test_a_killed_run_keeps_its_steps_and_reads_as_interrupted(tmp_path: Path) -> None:
     result = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], cwd=ROOT)
     assert result.returncode == -signal.SIGKILL
-    run = store.read(store.find(tmp_path)[0])
+    run = read_run(find_runs(tmp_path)[0])
     assert run.status == "interrupted"
     assert len(run.train) == 2
 
 
 def test_a_run_of_version_1_is_read_without_what_it_did_not_have(make_run: MakeRun) -> None:
     run = make_run([1.0, 2.0, 3.0], evaluation=[0.5])
-    with closing(sqlite3.connect(run.path / store.DATABASE)) as db:
+    with closing(sqlite3.connect(run.path / DATABASE)) as db:
         for change in (
             "ALTER TABLE steps DROP COLUMN rss_bytes", "ALTER TABLE steps DROP COLUMN flush_ns",
             "ALTER TABLE epochs DROP COLUMN flush_ns", "DROP TABLE readings", "PRAGMA user_version = 1",
         ):  # fmt: skip
             db.execute(change)
-    old = store.read(run.path)
+    old = read_run(run.path)
     assert old.train.wall_ns.tolist() == run.train.wall_ns.tolist()
     assert {p: ns.tolist() for p, ns in old.train.phase_ns.items()} == {
         p: ns.tolist() for p, ns in run.train.phase_ns.items()
@@ -137,16 +139,16 @@ def test_a_run_of_version_1_is_read_without_what_it_did_not_have(make_run: MakeR
 
 
 def test_noise_floors_are_kept_by_machine_and_framework(tmp_path: Path) -> None:
-    assert store.floors(tmp_path) == {}
+    assert load_noise_floors(tmp_path) == {}
     first, newer, other = (
-        Floor(name, "cpu", 128, "cifar10", share, 1.01, "equal", 6, "2026-11-24")
+        NoiseFloor(name, "cpu", 128, "cifar10", share, 1.01, "equal", 6, "2026-11-24")
         for name, share in (("torch", 0.03), ("torch", 0.02), ("lucid", 0.05))
     )
-    store.keep_floor(tmp_path, "here", first)
-    store.keep_floor(tmp_path, "there", first)
-    store.keep_floor(tmp_path, "here", other)
-    store.keep_floor(tmp_path, "here", newer)
-    assert store.floors(tmp_path) == {
+    save_noise_floor(tmp_path, "here", first)
+    save_noise_floor(tmp_path, "there", first)
+    save_noise_floor(tmp_path, "here", other)
+    save_noise_floor(tmp_path, "here", newer)
+    assert load_noise_floors(tmp_path) == {
         "here": {"torch-cpu-batch-128-cifar10": newer, "lucid-cpu-batch-128-cifar10": other},
         "there": {"torch-cpu-batch-128-cifar10": first},
     }
@@ -154,62 +156,62 @@ def test_noise_floors_are_kept_by_machine_and_framework(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"here": 3}', '{"here": {"torch-cpu": {"share": 1}}}'])
 def test_a_file_of_floors_that_is_none_is_refused_in_one_line(tmp_path: Path, text: str) -> None:
-    (tmp_path / store.FLOORS).write_text(text)
+    (tmp_path / NOISE_JSON).write_text(text)
     with pytest.raises(UserError, match="make noise") as error:
-        store.floors(tmp_path)
+        load_noise_floors(tmp_path)
     assert "\n" not in str(error.value)
-    assert (tmp_path / store.FLOORS).read_text() == text
+    assert (tmp_path / NOISE_JSON).read_text() == text
 
 
 def test_a_newer_schema_is_refused_with_its_number(tmp_path: Path, make_run: MakeRun) -> None:
     run = make_run([1.0])
-    with closing(sqlite3.connect(run.path / store.DATABASE)) as db:
+    with closing(sqlite3.connect(run.path / DATABASE)) as db:
         db.execute("PRAGMA user_version = 99")
     with pytest.raises(UserError, match="schema version 99"):
-        store.read(run.path)
+        read_run(run.path)
 
 
 @pytest.mark.parametrize("content", [b"", b"not a database at all, but some text" * 100])
 def test_a_file_that_is_no_run_is_refused_in_one_line(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / store.DATABASE).write_bytes(content)
+    (tmp_path / DATABASE).write_bytes(content)
     with pytest.raises(UserError) as error:
-        store.read(tmp_path)
+        read_run(tmp_path)
     assert "\n" not in str(error.value)
-    assert (tmp_path / store.DATABASE).read_bytes() == content
+    assert (tmp_path / DATABASE).read_bytes() == content
 
 
 def test_a_run_is_found_by_any_part_of_its_id_that_no_other_has(make_run: MakeRun) -> None:
     first, second = make_run([1.0]), make_run([1.0])
     runs = first.path.parent
-    assert store.locate(first.id[-6:], runs) == first.path
-    assert store.locate(str(second.path), runs) == second.path
+    assert locate_run(first.id[-6:], runs) == first.path
+    assert locate_run(str(second.path), runs) == second.path
     with pytest.raises(UserError, match="names 2 runs"):
-        store.locate("fake", runs)
+        locate_run("fake", runs)
     with pytest.raises(UserError, match="no run 'xyz'"):
-        store.locate("xyz", runs)
+        locate_run("xyz", runs)
 
 
 def test_a_place_that_cannot_be_written_to_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(UserError, match="cannot write runs"):
-        store.create(tmp_path / "file", "fake", "cpu", manifest())
+        create_run(tmp_path / "file", manifest())
     assert list(tmp_path.iterdir()) == [tmp_path / "file"]
 
 
 def test_a_glance_counts_the_steps_without_reading_them(make_run: MakeRun) -> None:
     run = make_run([1.0, 2.0, 3.0], evaluation=[0.5], status="failed")
-    glance = store.glance(run.path)
-    assert (glance.id, glance.status, glance.steps) == (run.id, "failed", 3)
+    glance = read_header(run.path)
+    assert (glance.id, glance.status, glance.training_steps) == (run.id, "failed", 3)
     assert glance.manifest == run.manifest
-    with closing(sqlite3.connect(run.path / store.DATABASE)) as db:
+    with closing(sqlite3.connect(run.path / DATABASE)) as db:
         db.execute("UPDATE steps SET wall_ns = 'no number'")
         db.commit()
-    assert store.glance(run.path).steps == 3
+    assert read_header(run.path).training_steps == 3
 
 
 def test_a_run_of_many_more_steps_than_are_fetched_at_a_time_is_read_in_order(tmp_path: Path) -> None:
-    steps = 2 * store.CHUNK + 7
-    run = store.read(large_run(tmp_path, epochs=2, steps=steps))
+    steps = 2 * CHUNK + 7
+    run = read_run(large_run(tmp_path, epochs=2, steps=steps))
     assert len(run.train) == 2 * steps
     assert (np.diff(run.train.start_ns) > 0).all()
     assert (sum(run.train.phase_ns.values()) == run.train.wall_ns).all()

@@ -1,111 +1,150 @@
-"""One contract for every adapter, the fake included; and where a delay from outside shows up."""
+"""The contract of all adapters, the fake included, and the phases that delays in their frameworks are charged to."""
 
 import re
-import time
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from epoch_gap.profiler.analysis.stopping import Sample
-from epoch_gap.profiler.errors import UserError
+from epoch_gap.profiler.analysis.stopping import StoppingRule
 from epoch_gap.profiler.phases import EPOCH_PHASES, Phase
-from epoch_gap.profiler.recording.fencing import POLICIES, Ledger
-from epoch_gap.profiler.recording.recorder import Recorder, Step
+from epoch_gap.profiler.recording.fencing import POLICIES, TimingMode
+from epoch_gap.profiler.recording.recorder import Recorder
+from epoch_gap.profiler.recording.records import Step
 from epoch_gap.workloads import loop, registry, resnet18
 from epoch_gap.workloads.framework import Framework
 from epoch_gap.workloads.progress import Progress
-from tests.helpers.adapters import BATCH, SCRIPT, SEED, SIDES, STEPS, build, images
+from epoch_gap.workloads.registry import Options
+from tests.helpers.adapters import BATCH, SEED, SIDES, STEPS, build, images
 from tests.helpers.clocks import ScriptedClock
-from tests.helpers.recorded import Kept
+from tests.helpers.mlx_work import operations_move, pending_operations, reachable_arrays
+from tests.helpers.recorded import RecordingSink
 
 side = pytest.mark.parametrize(("name", "device"), SIDES, ids=map("-".join, SIDES))
 
 
-def train(framework: Framework, clock: Any = None, **options: Any) -> Kept:
-    sink = Kept(ScriptedClock())
+def train(framework: Framework, clock: Any = None, **options: Any) -> RecordingSink:
+    sink = RecordingSink(ScriptedClock())
     schedule = options.get("schedule", POLICIES["none"])
     clock = clock or ScriptedClock()
     recorder = Recorder(
         framework.phases, sink, clock, schedule=schedule, wait=framework.wait, charged_to=framework.charged_to
     )
     x, y = images(BATCH * STEPS + 1)
-    around = loop.timed_collate(recorder)
     with Path("/dev/null").open("w") as nowhere:
         loop.train(
             framework,
-            framework.loader(x, y, BATCH, True, around),
+            framework.loader(x, y, BATCH, True, loop.timed_collate(recorder)),
             framework.loader(x[:BATCH], y[:BATCH], BATCH, False, lambda collate: collate),
             recorder,
             Progress(framework.name, STEPS, STEPS, nowhere),
             epochs=options.get("epochs", 1),
-            enough=Sample(BATCH, BATCH * STEPS + 1, options.get("steps")),
+            should_stop=StoppingRule(BATCH, BATCH * STEPS + 1, options.get("steps")),
             checkpoint_folder=options.get("checkpoint_folder"),
         )
     return sink
 
 
-def training(sink: Kept) -> list[Step]:
+def training(sink: RecordingSink) -> list[Step]:
     return [step for step in sink.kept if step.stage == "train"]
+
+
+@dataclass(frozen=True)
+class Training:
+    """A finished training, and its adapter as it was before; the network itself is not kept."""
+
+    parameters: int
+    lr: float
+    phases: frozenset[Phase]
+    execution: str
+    checkpoint_name: str
+    files: list[str]
+    """in the folder of the checkpoint"""
+    sink: RecordingSink
+
+
+Trained = Callable[[str, str], Training]
+EPOCHS = {("torch", "cpu"): 4, ("lucid", "cpu"): 4}
+"""of the sides that show that they learn; the others train for one"""
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """Trains a side, once for all tests of this module."""
+
+    @cache
+    def train_once(name: str, device: str) -> Training:
+        folder = tmp_path_factory.mktemp("checkpoint")
+        framework = build(name, device)
+        before = framework.parameter_count(), framework.lr, framework.phases, framework.describe()["execution"]
+        sink = train(framework, epochs=EPOCHS.get((name, device), 1), checkpoint_folder=folder)
+        return Training(*before, framework.checkpoint_name, [path.name for path in folder.iterdir()], sink)
+
+    return train_once
 
 
 @side
 def test_an_adapter_trains_every_image_once_and_marks_every_phase_it_has(
-    name: str, device: str, tmp_path: Path
+    name: str, device: str, trained: Trained
 ) -> None:
-    framework = build(name, device)
-    assert framework.parameter_count() == resnet18.parameter_count()
-    before = framework.lr
-
-    sink = train(framework, checkpoint_folder=tmp_path)
-
-    steps = training(sink)
-    assert [step.images for step in steps] == [BATCH] * STEPS + [1]
-    assert all(np.isfinite(step.loss) and 0 <= step.correct <= step.images for step in steps)
-    per_epoch = framework.phases & set(EPOCH_PHASES)
-    per_step = framework.phases - per_epoch
-    assert all(step.durations.keys() == per_step for step in steps)
-    assert sink.ended[0].lr == before == resnet18.ADAM.lr
-    assert per_epoch <= sink.ended[0].durations.keys()
-    assert (Phase.FLUSH in per_epoch) == (framework.describe()["execution"] == "lazy")
-    assert [path.name for path in tmp_path.iterdir()] == [framework.checkpoint_name]
-    assert framework.describe()["execution"] in ("eager", "lazy")
+    done = trained(name, device)
+    assert done.parameters == resnet18.parameter_count()
+    per_epoch = done.phases & set(EPOCH_PHASES)
+    per_step = done.phases - per_epoch
+    for epoch in done.sink.ended:
+        steps = [step for step in training(done.sink) if step.epoch == epoch.epoch]
+        assert [step.images for step in steps] == [BATCH] * STEPS + [1]
+        assert all(np.isfinite(step.loss) and 0 <= step.correct <= step.images for step in steps)
+        assert all(step.durations.keys() == per_step for step in steps)
+        assert epoch.lr == done.lr == resnet18.ADAM.lr
+        assert per_epoch <= epoch.durations.keys()
+    assert (Phase.FLUSH in per_epoch) == (done.execution == "lazy")
+    assert done.files == [done.checkpoint_name]
+    assert done.execution in ("eager", "lazy")
 
 
 @side
-def test_an_adapter_says_what_each_of_its_clocks_times(name: str, device: str) -> None:
+def test_an_adapter_describes_the_clock_of_each_phase(name: str, device: str) -> None:
     check_clocks(build(name, device))
 
 
 @pytest.mark.parametrize(
     "framework",
-    [partial(registry.build, "fake", "cpu", SEED, **{**SCRIPT, "lazy": True}),
-     partial(registry.build, "mlx", "cpu", SEED, compiled=True)],
+    [
+        partial(registry.build, "fake", Options("cpu", SEED, lazy=True)),
+        partial(registry.build, "mlx", Options("cpu", SEED, compiled=True)),
+    ],
     ids=["lazy fake", "compiled mlx"],
-)  # fmt: skip
-def test_a_variant_says_what_each_of_its_own_clocks_times(framework: Callable[[], Framework]) -> None:
+)
+def test_a_variant_describes_the_clock_of_each_phase(framework: Callable[[], Framework]) -> None:
     check_clocks(framework())
 
 
 def check_clocks(framework: Framework) -> None:
-    """One text for each phase; `other` is what no call of the framework's takes, so there is nothing to say of it."""
+    """One text for each phase but `other`, which times no call of the framework."""
     assert framework.clocks.keys() == framework.phases - {Phase.OTHER}
     assert all(text.strip() and len(text) <= 80 for text in framework.clocks.values())
 
 
-def test_a_lazy_device_says_of_other_calls_than_an_eager_one() -> None:
+def test_a_lazy_device_has_other_clocks_than_an_eager_one() -> None:
     eager, lazy = build("lucid", "cpu").clocks, build("lucid", "gpu").clocks
     assert {phase for phase in eager if eager[phase] != lazy[phase]} == {
-        Phase.TO_DEVICE, Phase.FORWARD, Phase.MATERIALIZE, Phase.BACKWARD, Phase.STEP, Phase.METRICS,
-    }  # fmt: skip
+        Phase.TO_DEVICE,
+        Phase.FORWARD,
+        Phase.MATERIALIZE,
+        Phase.BACKWARD,
+        Phase.STEP,
+        Phase.METRICS,
+    }
 
 
 @pytest.mark.parametrize("name", ["torch", "lucid"])
-def test_a_network_learns_a_handful_of_images(name: str) -> None:
-    epochs = train(build(name, "cpu"), epochs=4).ended
+def test_a_network_learns_a_handful_of_images(name: str, trained: Trained) -> None:
+    epochs = trained(name, "cpu").sink.ended
     assert epochs[-1].train_loss < epochs[0].train_loss
 
 
@@ -121,90 +160,133 @@ def test_the_learning_rate_falls_as_in_the_article(name: str, decays_at: int, ga
     assert rates == pytest.approx([1e-3 * gamma ** (epoch // decays_at) for epoch in range(2 * decays_at + 1)])
 
 
-def lucid_patches() -> dict[str, tuple[Any, str, Phase, int]]:
+def lucid_patches() -> dict[str, tuple[Any, str]]:
     import lucid
     import lucid.optim
 
     return {
-        "np.stack": (np, "stack", Phase.COLLATE, 2),
-        "lucid.tensor": (lucid, "tensor", Phase.TO_DEVICE, 2),
-        "Adam.step": (lucid.optim.Adam, "step", Phase.STEP, 1),
-        "Tensor.backward": (lucid.Tensor, "backward", Phase.BACKWARD, 1),
-        "Tensor.eval": (lucid.Tensor, "eval", Phase.MATERIALIZE, 1),
+        "np.stack": (np, "stack"),
+        "lucid.tensor": (lucid, "tensor"),
+        "Adam.step": (lucid.optim.Adam, "step"),
+        "Tensor.backward": (lucid.Tensor, "backward"),
+        "Tensor.eval": (lucid.Tensor, "eval"),
+        "Tensor.item": (lucid.Tensor, "item"),
     }
 
 
-def torch_patches() -> dict[str, tuple[Any, str, Phase, int]]:
+def torch_patches() -> dict[str, tuple[Any, str]]:
     import torch
 
     return {
-        "torch.stack": (torch, "stack", Phase.COLLATE, 2),
-        "Tensor.to": (torch.Tensor, "to", Phase.TO_DEVICE, 2),
-        "Adam.step": (torch.optim.Adam, "step", Phase.STEP, 1),
-        "Tensor.backward": (torch.Tensor, "backward", Phase.BACKWARD, 1),
+        "torch.stack": (torch, "stack"),
+        "Tensor.to": (torch.Tensor, "to"),
+        "Adam.step": (torch.optim.Adam, "step"),
+        "Tensor.backward": (torch.Tensor, "backward"),
+        "Tensor.item": (torch.Tensor, "item"),
     }
 
 
-DELAY_NS = 1_000_000_000
+PATCHES: dict[str, Callable[[], dict[str, tuple[Any, str]]]] = {"lucid": lucid_patches, "torch": torch_patches}
+"""the functions that are delayed: the owner and the name of each"""
+MOST_CALLS = 1_000
+"""of one function in one phase; each delay is as many times longer than the one before, so that their sums differ"""
 
 
-def delayed(function: Callable[..., Any], clock: ScriptedClock) -> Callable[..., Any]:
+@dataclass(frozen=True)
+class Delayed:
+    """Two training steps in which each function takes a time of its own, on a clock that nothing else moves."""
+
+    clocks: Mapping[Phase, str]
+    steps: list[dict[str, dict[Phase, int]]]
+    """of each: the calls of a function, by the phase that was charged for its delay"""
+    parameters: int
+    """tensors of the network"""
+
+
+@pytest.fixture(scope="module")
+def delayed() -> Callable[[str, str], Delayed]:
+    """Trains a side whose functions are delayed, once for all tests of this module."""
+
+    @cache
+    def train_once(name: str, device: str) -> Delayed:
+        build(name, device)  # imports the framework
+        clock, patches = ScriptedClock(), PATCHES[name]()
+        with pytest.MonkeyPatch.context() as patch:
+            for place, (owner, function) in enumerate(patches.values()):
+                patch.setattr(owner, function, slowed(getattr(owner, function), clock, MOST_CALLS**place))
+            framework: Any = build(name, device)
+            steps = training(train(framework, clock, steps=2))
+        for step in steps:
+            assert step.wall_ns == sum(step.durations.values()) < MOST_CALLS ** len(patches)
+        calls = [{what: calls_in(step.durations, place) for place, what in enumerate(patches)} for step in steps]
+        return Delayed(framework.clocks, calls, len(list(framework.model.parameters())))
+
+    return train_once
+
+
+def slowed(function: Callable[..., Any], clock: ScriptedClock, delay_ns: int) -> Callable[..., Any]:
     def slow(*args: Any, **kwargs: Any) -> Any:
-        clock.advance(DELAY_NS)
+        clock.advance(delay_ns)
         return function(*args, **kwargs)
 
     return slow
 
 
-@pytest.mark.parametrize("what", ["np.stack", "lucid.tensor", "Adam.step", "Tensor.backward", "Tensor.eval"])
+def calls_in(durations: Mapping[Phase, int], place: int) -> dict[Phase, int]:
+    """The digits at one place of durations that are sums of delays: calls by phase, without zeros."""
+    calls = {phase: ns // MOST_CALLS**place % MOST_CALLS for phase, ns in durations.items()}
+    return {phase: count for phase, count in calls.items() if count}
+
+
+@pytest.mark.parametrize(
+    ("what", "phase", "calls"),
+    [
+        ("np.stack", Phase.COLLATE, 2),
+        ("lucid.tensor", Phase.TO_DEVICE, 2),
+        ("Adam.step", Phase.STEP, 1),
+        ("Tensor.backward", Phase.BACKWARD, 1),
+        ("Tensor.eval", Phase.MATERIALIZE, 1),
+    ],
+)
 @pytest.mark.parametrize("device", ["cpu", "gpu"])
 def test_a_delay_in_lucid_is_charged_to_its_phase_and_nowhere_else(
-    what: str, device: str, clock: ScriptedClock, monkeypatch: pytest.MonkeyPatch
+    what: str, phase: Phase, calls: int, device: str, delayed: Callable[[str, str], Delayed]
 ) -> None:
-    _check_delay("lucid", device, *lucid_patches()[what], clock, monkeypatch)
+    check_delay(delayed("lucid", device), what, phase, calls)
 
 
-@pytest.mark.parametrize("what", ["torch.stack", "Tensor.to", "Adam.step", "Tensor.backward"])
+@pytest.mark.parametrize(
+    ("what", "phase", "calls"),
+    [
+        ("torch.stack", Phase.COLLATE, 2),
+        ("Tensor.to", Phase.TO_DEVICE, 2),
+        ("Adam.step", Phase.STEP, 1),
+        ("Tensor.backward", Phase.BACKWARD, 1),
+    ],
+)
 def test_a_delay_in_torch_is_charged_to_its_phase_and_nowhere_else(
-    what: str, clock: ScriptedClock, monkeypatch: pytest.MonkeyPatch
+    what: str, phase: Phase, calls: int, delayed: Callable[[str, str], Delayed]
 ) -> None:
-    _check_delay("torch", "cpu", *torch_patches()[what], clock, monkeypatch)
+    check_delay(delayed("torch", "cpu"), what, phase, calls)
 
 
-def test_torchs_item_is_charged_where_it_is_called(clock: ScriptedClock, monkeypatch: pytest.MonkeyPatch) -> None:
-    import torch
+def check_delay(done: Delayed, what: str, phase: Phase, calls: int) -> None:
+    assert re.search(rf"\b{what.rpartition('.')[2]}\b", done.clocks[phase])
+    assert [step[what] for step in done.steps] == [{phase: calls}] * 2
 
-    monkeypatch.setattr(torch.Tensor, "item", delayed(torch.Tensor.item, clock))
-    framework: Any = build("torch", "cpu")
-    second = training(train(framework, clock, steps=2))[1]
-    charged = {phase: ns / DELAY_NS for phase, ns in second.durations.items() if ns}
+
+def test_torchs_item_is_charged_where_it_is_called(delayed: Callable[[str, str], Delayed]) -> None:
+    done = delayed("torch", "cpu")
     # The loop reads the loss twice and the right answers once; Adam reads each parameter's step counter.
-    parameters = len(list(framework.model.parameters()))
-    assert charged == {Phase.METRICS: 3, Phase.STEP: parameters}
+    assert done.steps[1]["Tensor.item"] == {Phase.METRICS: 3, Phase.STEP: done.parameters}
 
 
-def _check_delay(
-    framework: str,
-    device: str,
-    owner: Any,
-    name: str,
-    phase: Phase,
-    calls: int,
-    clock: ScriptedClock,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(owner, name, delayed(getattr(owner, name), clock))
-    built = build(framework, device)
-    assert re.search(rf"\b{name}\b", built.clocks[phase])
-    steps = training(train(built, clock, steps=2))
-    assert len(steps) == 2
-    for step in steps:
-        charged = {phase: ns for phase, ns in step.durations.items() if ns}
-        assert charged == {phase: calls * DELAY_NS}
+def test_lucids_item_is_not_what_the_article_reads_a_loss_by(delayed: Callable[[str, str], Delayed]) -> None:
+    assert [step["Tensor.item"] for step in delayed("lucid", "cpu").steps] == [{}, {}]
 
 
-def test_the_recorder_does_not_change_what_torch_learns() -> None:
-    measured = [step.loss for step in train(build("torch", "cpu"), epochs=2).kept]
+def test_the_recorder_does_not_change_what_torch_learns(trained: Trained) -> None:
+    measured = [step.loss for step in trained("torch", "cpu").sink.kept if step.epoch < 2]
 
     import torch
     from torch.utils.data import DataLoader, TensorDataset
@@ -229,8 +311,8 @@ def test_the_recorder_does_not_change_what_torch_learns() -> None:
     assert measured == losses
 
 
-def test_the_recorder_does_not_change_what_lucid_learns() -> None:
-    measured = [step.loss for step in train(build("lucid", "cpu"), epochs=2).kept]
+def test_the_recorder_does_not_change_what_lucid_learns(trained: Trained) -> None:
+    measured = [step.loss for step in trained("lucid", "cpu").sink.kept if step.epoch < 2]
 
     import lucid
     from lucid.nn import functional
@@ -260,19 +342,10 @@ def test_the_recorder_does_not_change_what_lucid_learns() -> None:
     assert measured == losses
 
 
-def test_lucids_item_is_not_what_the_article_reads_a_loss_by(
-    clock: ScriptedClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import lucid
-
-    monkeypatch.setattr(lucid.Tensor, "item", delayed(lucid.Tensor.item, clock))
-    for step in training(train(build("lucid", "cpu"), clock, steps=2)):
-        assert step.wall_ns == 0
-
-
-def test_lucid_on_mlx_is_charged_in_step_for_the_work_of_backward() -> None:
+def test_lucid_on_mlx_is_charged_in_step_for_the_work_of_backward(clock: ScriptedClock) -> None:
     framework = build("lucid", "gpu")
-    kept = train(framework, time.perf_counter_ns, schedule=lambda step: Ledger.FENCED if step else Ledger.ASRUN)
+    with operations_move(clock):
+        kept = train(framework, clock, schedule=lambda step: TimingMode.FENCED if step else TimingMode.ASRUN)
     charged, done = (step.durations for step in training(kept)[:2])
     assert charged[Phase.STEP] > charged[Phase.BACKWARD]
     assert done[Phase.BACKWARD] > done[Phase.STEP]
@@ -280,54 +353,40 @@ def test_lucid_on_mlx_is_charged_in_step_for_the_work_of_backward() -> None:
 
 @pytest.mark.parametrize("device", ["cpu", "gpu"])
 def test_after_a_wait_nothing_is_left_to_wait_for(device: str) -> None:
-    """A leak would make each second wait as long as the work that the first left; the shorter of two is no hiccup."""
+    """A leak would leave operations to be computed after a wait; a NumPy device has none to begin with."""
     framework = build("lucid", device)
     first: list[int] = []
     second: list[int] = []
 
-    def waiting_twice(ask: Callable[..., Any], *args: Any) -> Any:
-        start = time.perf_counter_ns()
+    def waiting(ask: Callable[..., Any], *args: Any) -> Any:
         result = ask(*args)
+        first.append(pending_operations(reachable_arrays(framework, args, result)))
         framework.wait()
-        waited = time.perf_counter_ns()
-        framework.wait()
-        first.append(waited - start)
-        second.append(time.perf_counter_ns() - waited)
+        second.append(pending_operations(reachable_arrays(framework, args, result)))
         return result
 
     framework.train()
     for _ in range(2):
-        inputs, targets = waiting_twice(framework.to_device, images(BATCH))
-        _, loss = waiting_twice(framework.forward, inputs, targets)
-        waiting_twice(framework.backward, loss)
-        waiting_twice(framework.step)
-    assert sum(map(min, second[:4], second[4:])) < 0.02 * sum(first) / 2
+        inputs, targets = waiting(framework.to_device, images(BATCH))
+        _, loss = waiting(framework.forward, inputs, targets)
+        waiting(framework.backward, loss)
+        waiting(framework.step)
+    assert (sum(first) > 0) == (device == "gpu")
+    assert sum(second) <= 0.02 * sum(first)
 
 
-@pytest.mark.parametrize(("name", "device"), [("torch", "gpu2"), ("lucid", "mps"), ("fake", "cuda")])
-def test_a_device_that_is_not_there_is_one_line(name: str, device: str) -> None:
-    with pytest.raises(UserError, match=f"has no device '{device}'.*choose auto"):
-        build(name, device)
+def test_materialize_has_nothing_to_do_on_a_numpy_device() -> None:
+    framework = build("lucid", "cpu")
+    _, loss = framework.forward(*framework.to_device(images(BATCH)))
+    before = loss.data
+    assert isinstance(before, np.ndarray | np.generic)
+    framework.materialize(loss)
+    assert loss.data is before
 
 
-def test_a_network_of_another_size_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    from epoch_gap.workloads.adapters.fake import Fake
-
-    monkeypatch.setattr(Fake, "parameter_count", lambda self: 5)
-    with pytest.raises(UserError, match="5 parameters where ResNet-18 has 11173962"):
-        build("fake", "cpu")
-
-
-def test_an_unknown_framework_is_one_line() -> None:
-    with pytest.raises(UserError, match="no framework 'jax'; choose one of"):
-        build("jax", "cpu")
-
-
-def test_a_compiled_step_learns_what_an_uncompiled_one_does_and_is_one_phase() -> None:
-    plain = training(train(registry.build("mlx", "cpu", SEED)))
-    steps = training(train(registry.build("mlx", "cpu", SEED, compiled=True)))
+def test_a_compiled_step_learns_what_an_uncompiled_one_does_and_is_one_phase(trained: Trained) -> None:
+    plain = training(trained("mlx", "cpu").sink)
+    steps = training(train(registry.build("mlx", Options("cpu", SEED, compiled=True))))
     assert [step.loss for step in steps] == pytest.approx([step.loss for step in plain], rel=1e-3)
     gone = {Phase.ZERO_GRAD, Phase.FORWARD, Phase.MATERIALIZE, Phase.BACKWARD, Phase.STEP}
     assert all(Phase.COMPILED in step.durations and not gone & step.durations.keys() for step in steps)
-    with pytest.raises(UserError, match="--compile is for mlx"):
-        registry.build("fake", "cpu", SEED, **SCRIPT, compiled=True)

@@ -2,24 +2,25 @@ from pathlib import Path
 
 import pytest
 
-from epoch_gap.profiler.comparison.subject import group
+from epoch_gap.profiler.comparison.subject import group_runs
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.phases import Phase
-from epoch_gap.profiler.recording.recorder import Step
-from epoch_gap.profiler.storage import store
+from epoch_gap.profiler.recording.records import Step
+from epoch_gap.profiler.storage.reader import read_run
+from epoch_gap.profiler.storage.writer import create_run
 from epoch_gap.reports.export.summary import summarise
 from epoch_gap.workloads.adapters.fake import Fake, parse_costs
 from tests.helpers.clocks import TickingClock
 from tests.helpers.fake_training import COSTS, train_into
-from tests.helpers.recorded import Kept
+from tests.helpers.recorded import RecordingSink
 from tests.helpers.runs import manifest
 
 MS = 1_000_000
 
 
-def train(lazy: bool, costs: str = COSTS) -> Kept:
+def train(lazy: bool, costs: str = COSTS) -> RecordingSink:
     clock = TickingClock()
-    sink = Kept(clock)
+    sink = RecordingSink(clock)
     train_into(sink, clock, lazy, costs, images=25)
     return sink
 
@@ -28,25 +29,31 @@ def milliseconds(step: Step) -> dict[str, float]:
     return {str(phase): round(ns / MS, 1) for phase, ns in step.durations.items() if ns > 0.1 * MS}
 
 
-def test_an_eager_fake_spends_what_its_script_says_where_it_says() -> None:
+def test_an_eager_fake_spends_the_scripted_cost_in_each_phase() -> None:
     sink = train(lazy=False)
-    full, _, ragged, evaluated = sink.kept
+    full, _, last_partial, evaluated = sink.kept
     script = {"fetch": 1, "collate": 2, "to_device": 4, "zero_grad": 5, "forward": 10, "backward": 20, "step": 6}
     assert milliseconds(full) == {**script, "metrics": 7}
-    assert ragged.images == 5
-    assert milliseconds(ragged) == {name: ms / 2 for name, ms in {**script, "metrics": 7}.items()}
+    assert last_partial.images == 5
+    assert milliseconds(last_partial) == {name: ms / 2 for name, ms in {**script, "metrics": 7}.items()}
     assert milliseconds(evaluated) == {"evaluate": 9}
     assert sink.ended[0].durations[Phase.EPOCH_START] == pytest.approx(3 * MS, rel=0.01)
 
 
-def test_a_lazy_fake_does_the_work_where_it_waits() -> None:
+def test_a_lazy_fake_spends_the_cost_at_the_next_wait() -> None:
     step = train(lazy=True).kept[0]
     assert milliseconds(step) == {
-        "fetch": 1, "collate": 2, "to_device": 4, "zero_grad": 5, "materialize": 10, "step": 26, "metrics": 7,
-    }  # fmt: skip
+        "fetch": 1,
+        "collate": 2,
+        "to_device": 4,
+        "zero_grad": 5,
+        "materialize": 10,
+        "step": 26,
+        "metrics": 7,
+    }
 
 
-def test_an_eager_fake_has_no_materialize_and_a_lazy_one_has() -> None:
+def test_only_a_lazy_fake_has_materialize() -> None:
     assert Phase.MATERIALIZE not in train(lazy=False).kept[0].durations
     assert Phase.MATERIALIZE in train(lazy=True).kept[0].durations
 
@@ -55,11 +62,11 @@ def test_an_eager_fake_has_no_materialize_and_a_lazy_one_has() -> None:
 def test_a_report_recovers_the_script(lazy: bool, tmp_path: Path) -> None:
     clock = TickingClock()
     full_epoch = {"train_images": 104, "test_images": 20}
-    writer = store.create(tmp_path, "fake", "cpu", manifest(full_epoch=full_epoch))
+    writer = create_run(tmp_path, manifest(full_epoch=full_epoch))
     train_into(writer, clock, lazy, COSTS, images=80)
     writer.finish("complete")
 
-    subjects = group([store.read(writer.path)])
+    subjects = group_runs([read_run(writer.path)])
     phases = summarise(subjects, [], [])["subjects"][0]["phases"]["asrun"]
 
     costs = {**parse_costs(COSTS)}
@@ -71,19 +78,19 @@ def test_a_report_recovers_the_script(lazy: bool, tmp_path: Path) -> None:
         assert phases[phase]["seconds"] == pytest.approx(once.get(phase, 104 / 10) * milliseconds / 1000, rel=0.02)
 
 
-def test_a_script_is_read() -> None:
+def test_costs_are_parsed() -> None:
     assert parse_costs("forward=10, step=0.5") == {Phase.FORWARD: 10.0, Phase.STEP: 0.5}
     assert parse_costs("") == {}
 
 
 @pytest.mark.parametrize("text", ["forward", "forward=", "forwards=1", "forward=-1", "forward=nan", "other=1", "=3"])
-def test_a_bad_script_is_one_line_that_quotes_it(text: str) -> None:
+def test_bad_costs_are_refused_in_one_line_that_quotes_them(text: str) -> None:
     with pytest.raises(UserError, match="--fake-costs") as error:
         parse_costs(text)
     assert text in str(error.value)
 
 
-def test_what_no_step_waits_for_is_flushed_once_per_epoch_in_a_phase_of_its_own() -> None:
+def test_work_that_no_step_waits_for_is_flushed_once_per_epoch() -> None:
     sink = train(lazy=True, costs="forward=10,step=2,flush=3,evaluate=9")
     assert sink.ended[0].durations[Phase.FLUSH] == pytest.approx((2 * 3 + 1.5) * MS, rel=0.01)
     assert all(Phase.FLUSH not in step.durations for step in sink.kept)

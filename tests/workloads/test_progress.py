@@ -3,7 +3,7 @@ import io
 from epoch_gap.workloads.progress import Lines, Progress
 
 
-def test_without_a_terminal_a_bar_becomes_a_line_now_and_then() -> None:
+def test_without_a_terminal_the_bar_is_printed_as_a_line_every_few_seconds() -> None:
     now = 0.0
     out = io.StringIO()
     lines = Lines(out, every=10, clock=lambda: now)
@@ -13,7 +13,7 @@ def test_without_a_terminal_a_bar_becomes_a_line_now_and_then() -> None:
     assert out.getvalue() == "step 10\nstep 20\nstep 30\n"
 
 
-def test_the_bar_shows_the_running_estimate_of_the_epoch() -> None:
+def test_the_bar_shows_the_estimated_epoch_time() -> None:
     out = io.StringIO()
     progress = Progress("lucid", 4, 391, out)
     progress.start(lr=1e-3)

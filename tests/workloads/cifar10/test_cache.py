@@ -1,4 +1,4 @@
-"""The cache: official data are parsed once, arrays are mapped, and damage or a full disk costs only time."""
+"""The cache parses official data once and maps arrays; damage or a full disk costs only time."""
 
 import json
 from collections.abc import Callable
@@ -39,7 +39,7 @@ def assert_equal(found: Images | Arrays, true: Images | Arrays) -> None:
         np.testing.assert_array_equal(one, other)
 
 
-def test_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_default_folder_follows_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("EPOCH_GAP_CACHE", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
     for name, value, folder in [
@@ -66,13 +66,13 @@ def test_official_data_are_parsed_once(cache: Cache) -> None:
     assert_equal(entry.read(), IMAGES)
 
 
-def test_other_data_are_not_kept(cache: Cache) -> None:
+def test_other_data_are_not_cached(cache: Cache) -> None:
     assert_equal(cache.read(Source("mine.npz", "6" * 64, lambda: IMAGES)), IMAGES)
     assert not cache.folder.exists()
 
 
 @pytest.mark.parametrize(("name", "content"), [("cifar10.npz", b"half"), ("meta.json", b"{"), ("meta.json", b"[]")])
-def test_a_damaged_cache_is_ignored_and_made_again(name: str, content: bytes, cache: Cache) -> None:
+def test_a_damaged_cache_is_ignored_and_written_again(name: str, content: bytes, cache: Cache) -> None:
     cache.read(official())
     (cache.folder / name).write_bytes(content)
     assert cache.entry() is None
@@ -80,12 +80,12 @@ def test_a_damaged_cache_is_ignored_and_made_again(name: str, content: bytes, ca
     assert cache.entry() is not None
 
 
-def test_an_unwritable_cache_costs_nothing_but_time(tmp_path: Path) -> None:
+def test_without_a_writable_cache_data_are_read_all_the_same(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     assert_equal(Cache(tmp_path / "file" / "cache").read(official()), IMAGES)
 
 
-def test_maps_are_made_once_for_each_key(cache: Cache) -> None:
+def test_arrays_are_made_once_per_key(cache: Cache) -> None:
     made = []
 
     def make() -> Arrays:
@@ -100,20 +100,20 @@ def test_maps_are_made_once_for_each_key(cache: Cache) -> None:
 
 
 @pytest.mark.parametrize("damage", [lambda whole: whole[:1000], lambda _: b""])
-def test_damaged_maps_are_made_again(damage: Callable[[bytes], bytes], cache: Cache) -> None:
+def test_damaged_arrays_are_made_again(damage: Callable[[bytes], bytes], cache: Cache) -> None:
     cache.mapped("a", lambda: ARRAYS, "r")
     kept = cache.folder / "a" / "x_test.npy"
     kept.write_bytes(damage(kept.read_bytes()))
     assert_equal(cache.mapped("a", lambda: ARRAYS, "r"), ARRAYS)
 
 
-def test_maps_of_two_sets_are_made_again(cache: Cache) -> None:
+def test_arrays_of_different_data_sets_are_made_again(cache: Cache) -> None:
     cache.mapped("a", lambda: ARRAYS, "r")
     np.save(cache.folder / "a" / "y_test.npy", ARRAYS[3][:5])
     assert_equal(cache.mapped("a", lambda: ARRAYS, "r"), ARRAYS)
 
 
-def test_maps_need_a_place(tmp_path: Path) -> None:
+def test_arrays_that_cannot_be_stored_are_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(UserError, match=r"cannot keep arrays for mmap \(Not a directory\)"):
+    with pytest.raises(UserError, match=r"cannot store arrays for memory mapping \(Not a directory\)"):
         Cache(tmp_path / "file" / "cache").mapped("a", lambda: ARRAYS, "r")

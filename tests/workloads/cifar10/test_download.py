@@ -1,4 +1,4 @@
-"""The download without a network: stand-ins for its process and for torchvision; at last the real process, fenced."""
+"""The download without a network: with stand-ins for its process and torchvision, then with the real process."""
 
 import os
 import socket
@@ -18,7 +18,7 @@ from tests.helpers.paths import ROOT
 
 @pytest.fixture
 def program(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Let this Python text be the download's process; `sys.argv[1]` is its folder."""
+    """Replaces the program of the download by a Python text; `sys.argv[1]` is the folder."""
 
     def replace(text: str) -> None:
         monkeypatch.setattr(cifar10_download, "_command", lambda folder: [sys.executable, "-c", text, str(folder)])
@@ -26,7 +26,7 @@ def program(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     return replace
 
 
-def test_a_download_says_one_line_and_goes_afterwards(
+def test_a_download_prints_one_line_and_is_removed_afterwards(
     program: Callable[[str], None], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     program(
@@ -40,7 +40,9 @@ def test_a_download_says_one_line_and_goes_afterwards(
     assert capfd.readouterr() == ("", "downloading CIFAR-10 (170 MB)\n")
 
 
-def test_a_relative_folder(program: Callable[[str], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_download_into_a_relative_folder(
+    program: Callable[[str], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     program(f"import pathlib, sys; pathlib.Path(sys.argv[1], '{ARCHIVE}').touch()")
     monkeypatch.chdir(tmp_path)
     assert fetch(Path()).is_file()
@@ -55,7 +57,9 @@ def test_a_relative_folder(program: Callable[[str], None], tmp_path: Path, monke
         ("import os; os.kill(os.getpid(), 9)", "exit status -9"),
     ],
 )
-def test_why_it_failed_is_one_line(text: str, reason: str, program: Callable[[str], None], tmp_path: Path) -> None:
+def test_the_reason_of_a_failure_is_one_line(
+    text: str, reason: str, program: Callable[[str], None], tmp_path: Path
+) -> None:
     program(text)
     with pytest.raises(DownloadError) as caught, downloaded_archive(tmp_path / "cache"):
         pass
@@ -63,7 +67,7 @@ def test_why_it_failed_is_one_line(text: str, reason: str, program: Callable[[st
     assert list(tmp_path.iterdir()) == []
 
 
-def test_it_is_stopped_in_the_end(
+def test_a_download_that_takes_too_long_is_stopped(
     program: Callable[[str], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cifar10_download, "TOTAL_TIMEOUT_S", 0.01)
@@ -85,7 +89,7 @@ def test_an_interrupted_download_leaves_nothing(tmp_path: Path, monkeypatch: pyt
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
-    """Calls of torchvision's `download_url`, by a stand-in that need not import torch."""
+    """The calls of torchvision's `download_url`, made to a stand-in that does not import torch."""
     calls: list[tuple[object, ...]] = []
     utils = SimpleNamespace(download_url=lambda *args: calls.append(args))
     dataset = SimpleNamespace(url="https://official/", tgz_md5="5" * 32)
@@ -96,7 +100,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
     return calls
 
 
-def test_the_process_asks_torchvision_and_not_for_ever(asked: list[tuple[object, ...]]) -> None:
+def test_the_process_calls_torchvision_with_a_timeout(asked: list[tuple[object, ...]]) -> None:
     main("folder")
     assert asked == [(10.0,), ("https://official/", "folder", ARCHIVE, "5" * 32)]
 
@@ -124,8 +128,8 @@ def test_the_process_ends_with_the_reason(
     assert caught.value.code == reason
 
 
-def test_torch_stays_out_of_the_caller(tmp_path: Path) -> None:
-    """The whole way with the real process; its proxy is a closed port, so that it cannot leave this machine."""
+def test_the_caller_does_not_import_torch(tmp_path: Path) -> None:
+    """With the real process, whose proxy is a closed port: it cannot reach the network."""
     pytest.importorskip("torchvision")
     program = (
         "import sys\n"

@@ -1,4 +1,4 @@
-"""Every way a file can be bad is one line for the user; `.npz` files here, the official ones in their own tests."""
+"""A bad `.npz` file is refused in one line; the official files have tests of their own."""
 
 import hashlib
 import io
@@ -14,7 +14,7 @@ from epoch_gap.workloads.cifar10.files import open_source
 from tests.helpers.cifar10_samples import IMAGES, assert_same, refusal
 
 
-def test_npz(tmp_path: Path) -> None:
+def test_an_npz_is_read(tmp_path: Path) -> None:
     path = tmp_path / "mine.npz"
     np.savez_compressed(path, **(IMAGES._asdict() | {"y_train": IMAGES.y_train.astype(np.int64)}))
     source = open_source(path)
@@ -46,11 +46,11 @@ def save(path: Path, **changes: Any) -> Path:
         ({"y_train": IMAGES.y_train.astype(np.int8) - 1}, "expected 0 to 9"),
     ],
 )
-def test_wrong_arrays(changes: dict[str, Any], reason: str, tmp_path: Path) -> None:
+def test_an_npz_with_wrong_arrays_is_refused(changes: dict[str, Any], reason: str, tmp_path: Path) -> None:
     assert reason in refusal(save(tmp_path / "bad.npz", **changes))
 
 
-def test_a_huge_declared_shape_is_refused_by_its_header(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_huge_array_is_refused_by_its_header(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     header = io.BytesIO()
     declared = {"descr": "|u1", "fortran_order": False, "shape": (10**12, 3, 32, 32)}
     np.lib.format.write_array_header_1_0(header, declared)
@@ -61,7 +61,7 @@ def test_a_huge_declared_shape_is_refused_by_its_header(tmp_path: Path, monkeypa
     assert "N at most 100000" in refusal(path)
 
 
-def test_damaged_npz(tmp_path: Path) -> None:
+def test_a_damaged_npz_is_refused(tmp_path: Path) -> None:
     path = save(tmp_path / "a.npz")
     content = path.read_bytes()
     flipped = bytearray(content)
@@ -71,7 +71,7 @@ def test_damaged_npz(tmp_path: Path) -> None:
         assert "cannot be read, expected an .npz" in refusal(path)
 
 
-def test_absent_unknown_and_empty(tmp_path: Path) -> None:
+def test_a_missing_file_an_unknown_kind_and_an_empty_directory_are_refused(tmp_path: Path) -> None:
     assert "no such file" in refusal(tmp_path / "absent.npz")
     (tmp_path / "notes.txt").write_text("hello")
     assert "unknown kind of file" in refusal(tmp_path / "notes.txt")

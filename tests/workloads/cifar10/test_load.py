@@ -1,4 +1,4 @@
-"""Loading and choosing, always in a temporary home: no test sees the real cache or the network."""
+"""Loading, and the choice of a source, in a temporary home without the real cache and without network."""
 
 import hashlib
 from dataclasses import replace
@@ -17,12 +17,12 @@ from epoch_gap.workloads.cifar10 import official as cifar10_official
 from epoch_gap.workloads.cifar10.download import DownloadError
 from epoch_gap.workloads.cifar10.images import Images
 from epoch_gap.workloads.cifar10.load import CLASSES, balanced, get_cifar10_numpy, load_cifar10
-from tests.helpers.cifar10_samples import IMAGES, PYTHON, listing, pack, pickled
+from tests.helpers.cifar10_samples import IMAGES, PYTHON, listing, pack, pickled_batches
 
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty home, and a network that is down unless a test says otherwise."""
+    """An empty home, and a network that is down by default."""
     folder = tmp_path / "home"
     folder.mkdir()
     monkeypatch.setenv("HOME", str(folder))
@@ -51,7 +51,7 @@ def npz(tmp_path: Path) -> Path:
 def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A small `cifar-10-python.tar.gz` of IMAGES whose checksum counts as the published one."""
     path = tmp_path / "cifar-10-python.tar.gz"
-    path.write_bytes(pack(PYTHON.folder, pickled(IMAGES)))
+    path.write_bytes(pack(PYTHON.folder, pickled_batches(IMAGES)))
     known = replace(PYTHON, archive_md5=hashlib.md5(path.read_bytes()).hexdigest())
     monkeypatch.setattr(cifar10_official, "DISTRIBUTIONS", (known,))
     return path
@@ -70,7 +70,7 @@ def assert_images(loaded: Any) -> None:
     np.testing.assert_array_equal(loaded.y_test, IMAGES.y_test)
 
 
-def test_normalisation_by_hand(tmp_path: Path) -> None:
+def test_normalisation_agrees_with_a_calculation_by_hand(tmp_path: Path) -> None:
     """Black, white and 128: (0 - 0.4914) / 0.2023, (1 - 0.4822) / 0.1994, (128/255 - 0.4465) / 0.2010."""
     x = np.zeros((1, 3, 32, 32), np.uint8)
     x[:, 1], x[:, 2] = 255, 128
@@ -83,7 +83,7 @@ def test_normalisation_by_hand(tmp_path: Path) -> None:
     assert CLASSES[loaded.y_train[0]] == "horse"
 
 
-def test_the_same_path_with_and_without_normalisation(npz: Path) -> None:
+def test_both_functions_load_the_same_with_and_without_normalisation(npz: Path) -> None:
     x_train, y_train, x_test, _ = get_cifar10_numpy(str(npz), normalize=False)
     np.testing.assert_array_equal(x_train, IMAGES.x_train.astype(np.float32) / 255)
     assert x_test.dtype == np.float32
@@ -118,7 +118,7 @@ def test_a_limit_takes_the_first_of_each_class_evenly(labels: list[int], data: s
     assert not unfilled.any() or taken.max() - taken[unfilled].min() <= 1
 
 
-def test_limits(npz: Path) -> None:
+def test_limits_give_a_balanced_part(npz: Path) -> None:
     loaded = load_cifar10(str(npz), train_limit=20, test_limit=10)
     assert loaded.x_train.shape == (20, 3, 32, 32)
     assert np.bincount(loaded.y_train).tolist() == [2] * 10
@@ -134,25 +134,25 @@ def test_limits(npz: Path) -> None:
         ({"test_limit": -3}, "test_limit is -3; expected at least 1"),
     ],
 )
-def test_impossible_limits(limits: dict[str, Any], line: str, npz: Path, home: Path) -> None:
+def test_limits_below_1_are_refused(limits: dict[str, Any], line: str, npz: Path, home: Path) -> None:
     with pytest.raises(UserError, match=f"^{line}$"):
         load_cifar10(str(npz), **limits)
     assert listing(home) == []
 
 
 @pytest.mark.parametrize("mmap", [False, True])
-def test_a_limit_above_what_there_is_takes_everything(mmap: bool, npz: Path) -> None:
+def test_a_limit_above_the_size_takes_all_images(mmap: bool, npz: Path) -> None:
     assert_images(load_cifar10(str(npz), train_limit=51, test_limit=100_000, mmap=mmap))
 
 
-def test_synthetic_images_are_at_most_as_many_as_cifar10_has(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_there_are_no_more_synthetic_images_than_cifar10_has(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cifar10, "FULL_SIZE", (30, 20))
     loaded = load_cifar10("synthetic", train_limit=10, test_limit=21)
     assert (len(loaded.x_train), len(loaded.x_test)) == (10, 20)
     assert len(load_cifar10("synthetic").x_train) == 30
 
 
-def test_synthetic_on_request(home: Path) -> None:
+def test_synthetic_images_are_made_on_request(home: Path) -> None:
     first, second = (load_cifar10("synthetic", train_limit=20, test_limit=10) for _ in range(2))
     assert (first.kind, first.source, first.warning) == ("synthetic", "synthetic", None)
     assert first.sha256 == second.sha256
@@ -184,7 +184,7 @@ def test_a_bad_environment_is_an_error_not_a_fallback(monkeypatch: pytest.Monkey
         load_cifar10()
 
 
-def test_auto_falls_back_with_a_warning_and_leaves_nothing(home: Path) -> None:
+def test_auto_falls_back_to_synthetic_images_with_a_warning(home: Path) -> None:
     loaded = load_cifar10(train_limit=10, test_limit=10)
     assert (loaded.kind, loaded.source) == ("synthetic", "synthetic")
     assert loaded.warning is not None
@@ -194,7 +194,7 @@ def test_auto_falls_back_with_a_warning_and_leaves_nothing(home: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [PermissionError(13, "no\nroom", "/a/path"), UserError("no\nroom")])
-def test_whatever_stops_the_download_is_one_line(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_reason_of_a_failed_download_is_one_line(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     def failing(_: Path) -> Path:
         raise error
 
@@ -204,7 +204,7 @@ def test_whatever_stops_the_download_is_one_line(error: Exception, monkeypatch: 
     assert "the download failed (no room);" in warning
 
 
-def test_a_download_that_is_no_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_download_that_is_not_the_archive_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "page.tar.gz").write_text("please log in")
     monkeypatch.setattr(cifar10_download, "fetch", lambda _: tmp_path / "page.tar.gz")
     warning = load_cifar10(train_limit=10, test_limit=10).warning
@@ -212,7 +212,7 @@ def test_a_download_that_is_no_archive(tmp_path: Path, monkeypatch: pytest.Monke
     assert "the official archives have" in warning
 
 
-def test_an_official_archive_goes_through_the_cache(archive: Path, tmp_path: Path) -> None:
+def test_an_official_archive_is_cached(archive: Path, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     for _ in range(2):
         loaded = load_cifar10(str(archive), cache_dir=cache)
@@ -222,7 +222,7 @@ def test_an_official_archive_goes_through_the_cache(archive: Path, tmp_path: Pat
     assert load_cifar10(cache_dir=cache).source == "cache"
 
 
-def test_mmap_gives_equal_arrays_is_reused_and_cannot_be_spoilt(
+def test_memory_maps_are_equal_reused_and_copy_on_write(
     npz: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache = tmp_path / "cache"
@@ -237,7 +237,7 @@ def test_mmap_gives_equal_arrays_is_reused_and_cannot_be_spoilt(
     np.testing.assert_array_equal(part.x_train, expected(IMAGES.x_train[balanced(IMAGES.y_train, 10)]))
 
 
-def test_mmap_keeps_normalised_and_plain_arrays_apart(npz: Path, tmp_path: Path) -> None:
+def test_memory_maps_of_normalised_and_plain_arrays_are_separate(npz: Path, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     normalised, *_ = get_cifar10_numpy(str(npz), mmap_mode="r", cache_dir=cache)
     plain, *_ = get_cifar10_numpy(str(npz), mmap_mode="c", normalize=False, cache_dir=cache)
@@ -245,6 +245,6 @@ def test_mmap_keeps_normalised_and_plain_arrays_apart(npz: Path, tmp_path: Path)
     np.testing.assert_array_equal(plain, IMAGES.x_train.astype(np.float32) / 255)
 
 
-def test_mmap_modes_that_could_change_the_cache(npz: Path) -> None:
+def test_mmap_modes_that_could_change_the_cache_are_refused(npz: Path) -> None:
     with pytest.raises(UserError, match=r"mmap_mode is 'r\+'"):
         get_cifar10_numpy(str(npz), mmap_mode="r+")

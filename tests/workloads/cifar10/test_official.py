@@ -1,4 +1,4 @@
-"""Both distributions, each as archive and directory, give the same arrays; none but the published is parsed."""
+"""Both distributions give the same arrays, as archive and as directory; only published files are parsed."""
 
 import hashlib
 import io
@@ -17,7 +17,17 @@ from epoch_gap.workloads.cifar10 import official as cifar10_official
 from epoch_gap.workloads.cifar10.files import open_source
 from epoch_gap.workloads.cifar10.images import Images
 from epoch_gap.workloads.cifar10.official import DISTRIBUTIONS, Distribution
-from tests.helpers.cifar10_samples import BINARY, IMAGES, PYTHON, assert_same, pack, pickled, raw, refusal, unpack
+from tests.helpers.cifar10_samples import (
+    BINARY,
+    IMAGES,
+    PYTHON,
+    assert_same,
+    binary_batches,
+    pack,
+    pickled_batches,
+    refusal,
+    unpack,
+)
 
 
 def md5(content: bytes) -> str:
@@ -38,8 +48,8 @@ def publish(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return publish
 
 
-@pytest.mark.parametrize(("distribution", "write"), [(PYTHON, pickled), (BINARY, raw)])
-def test_official_archive(
+@pytest.mark.parametrize(("distribution", "write"), [(PYTHON, pickled_batches), (BINARY, binary_batches)])
+def test_an_official_archive_is_read(
     distribution: Distribution, write: Callable[[Images], dict[str, bytes]], publish: Any, tmp_path: Path
 ) -> None:
     files = write(IMAGES)
@@ -53,8 +63,8 @@ def test_official_archive(
     assert_same(source.read())
 
 
-@pytest.mark.parametrize(("distribution", "write"), [(PYTHON, pickled), (BINARY, raw)])
-def test_official_directory_and_the_one_above(
+@pytest.mark.parametrize(("distribution", "write"), [(PYTHON, pickled_batches), (BINARY, binary_batches)])
+def test_an_official_directory_is_read_also_from_its_parent(
     distribution: Distribution, write: Callable[[Images], dict[str, bytes]], publish: Any, tmp_path: Path
 ) -> None:
     files = write(IMAGES)
@@ -68,7 +78,7 @@ def test_official_directory_and_the_one_above(
         assert_same(source.read())
 
 
-def test_the_published_checksums_are_torchvisions() -> None:
+def test_the_published_checksums_agree_with_torchvision() -> None:
     datasets = pytest.importorskip("torchvision.datasets.cifar")
     assert datasets.CIFAR10.tgz_md5 == PYTHON.archive_md5
     listed = datasets.CIFAR10.train_list + datasets.CIFAR10.test_list
@@ -77,27 +87,27 @@ def test_the_published_checksums_are_torchvisions() -> None:
 
 def test_an_archive_with_another_checksum_is_not_parsed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "cifar-10-python.tar.gz"
-    path.write_bytes(pack(PYTHON.folder, pickled(IMAGES)))
+    path.write_bytes(pack(PYTHON.folder, pickled_batches(IMAGES)))
     monkeypatch.setattr(tarfile, "open", lambda *_: pytest.fail("it was opened"))
     assert PYTHON.archive_md5 in refusal(path)
 
 
 def test_a_changed_batch_is_not_parsed(publish: Any, tmp_path: Path) -> None:
-    files = pickled(IMAGES)
+    files = pickled_batches(IMAGES)
     publish(PYTHON, files)
     files["data_batch_3"] += b"!"
     assert "MD5 of data_batch_3" in refusal(unpack(tmp_path / "d", files))
 
 
-def test_a_missing_batch(publish: Any, tmp_path: Path) -> None:
-    files = pickled(IMAGES)
+def test_a_missing_batch_is_refused(publish: Any, tmp_path: Path) -> None:
+    files = pickled_batches(IMAGES)
     publish(PYTHON, files)
     del files["test_batch"]
     assert "test_batch is missing" in refusal(unpack(tmp_path / "d", files))
 
 
 def test_a_binary_directory_needs_its_exact_size_labels_and_balance(publish: Any, tmp_path: Path) -> None:
-    files = raw(IMAGES)
+    files = binary_batches(IMAGES)
     publish(BINARY, files)
     name = "data_batch_2.bin"
     assert "bytes; expected 30730" in refusal(unpack(tmp_path / "size", files | {name: files[name][:-1]}))
@@ -107,7 +117,7 @@ def test_a_binary_directory_needs_its_exact_size_labels_and_balance(publish: Any
 
 
 class Evil:
-    """Would make a file when it is unpickled."""
+    """Runs a command when it is unpickled."""
 
     def __init__(self, trace: Path) -> None:
         self.trace = trace
@@ -118,7 +128,7 @@ class Evil:
 
 def test_a_hostile_pickle_is_refused_and_not_executed(publish: Any, tmp_path: Path) -> None:
     trace = tmp_path / "executed"
-    files = pickled(IMAGES) | {"data_batch_1": pickle.dumps(Evil(trace), protocol=2)}
+    files = pickled_batches(IMAGES) | {"data_batch_1": pickle.dumps(Evil(trace), protocol=2)}
     publish(PYTHON, files, archive := pack(PYTHON.folder, files))
     (tmp_path / "a.tar.gz").write_bytes(archive)
     for path in (tmp_path / "a.tar.gz", unpack(tmp_path / "d", files)):
@@ -127,15 +137,15 @@ def test_a_hostile_pickle_is_refused_and_not_executed(publish: Any, tmp_path: Pa
 
 
 @pytest.mark.parametrize("name", ["eval", "exec", "getattr", "__import__"])
-def test_builtins_are_refused(name: str, publish: Any, tmp_path: Path) -> None:
-    files = pickled(IMAGES) | {"data_batch_1": f"cbuiltins\n{name}\n.".encode()}
+def test_a_pickle_that_refers_to_builtins_is_refused(name: str, publish: Any, tmp_path: Path) -> None:
+    files = pickled_batches(IMAGES) | {"data_batch_1": f"cbuiltins\n{name}\n.".encode()}
     publish(PYTHON, files)
     assert f"builtins.{name}" in refusal(unpack(tmp_path / "d", files))
 
 
 @pytest.mark.parametrize("content", [[], {b"data": 1}, {b"data": np.zeros((3, 9), np.uint8), b"labels": [1, 2, 3]}])
-def test_a_pickle_of_something_else(content: object, publish: Any, tmp_path: Path) -> None:
-    files = pickled(IMAGES) | {"data_batch_1": pickle.dumps(content, protocol=2)}
+def test_a_pickle_without_the_arrays_is_refused(content: object, publish: Any, tmp_path: Path) -> None:
+    files = pickled_batches(IMAGES) | {"data_batch_1": pickle.dumps(content, protocol=2)}
     publish(PYTHON, files)
     assert "expected" in refusal(unpack(tmp_path / "d", files))
 
@@ -166,13 +176,13 @@ def test_links_oversize_members_and_other_paths_are_refused(
         (archive_with(large, bytes(10)), "link or too large"),
         (archive_with(outside), "data_batch_1, data_batch_2"),
     ]:
-        publish(PYTHON, pickled(IMAGES), archive)
+        publish(PYTHON, pickled_batches(IMAGES), archive)
         path.write_bytes(archive)
         assert reason in refusal(path)
 
 
-def test_a_truncated_archive(publish: Any, tmp_path: Path) -> None:
-    files = pickled(IMAGES)
+def test_a_truncated_archive_is_refused(publish: Any, tmp_path: Path) -> None:
+    files = pickled_batches(IMAGES)
     archive = pack(PYTHON.folder, files)[:-20_000]
     publish(PYTHON, files, archive)
     (tmp_path / "a.tar.gz").write_bytes(archive)

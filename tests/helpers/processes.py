@@ -1,0 +1,48 @@
+"""The profiler in processes of their own, and waiting for their state."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+from epoch_gap.profiler.storage.reader import find_runs
+from epoch_gap.profiler.storage.schema import DATABASE
+from tests.helpers.paths import ROOT
+
+GIVE_UP_S = 300
+"""a process that has not stored a step by then never will"""
+
+
+def start_profiler(*words: str) -> "subprocess.Popen[str]":
+    """Start a verb. It receives Ctrl-C even if the tests themselves run in the background, which ignores it."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "profiler", *words],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+
+
+def wait_for_steps(runs: Path, process: "subprocess.Popen[str]") -> Path:
+    """The run's directory as soon as its first steps are on disk."""
+    give_up = time.monotonic() + GIVE_UP_S
+    while process.poll() is None and time.monotonic() < give_up:
+        for path in find_runs(runs):
+            if _has_steps(path):
+                return path
+        time.sleep(0.02)
+    process.kill()
+    raise AssertionError(process.communicate())
+
+
+def _has_steps(path: Path) -> bool:
+    with closing(sqlite3.connect(path / DATABASE, timeout=5)) as db:
+        tables = db.execute("SELECT count(*) FROM sqlite_master WHERE name = 'events'").fetchone()[0]
+        return bool(tables and db.execute("SELECT count(*) FROM steps").fetchone()[0])

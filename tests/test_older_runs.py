@@ -1,0 +1,41 @@
+"""Runs stored by earlier versions read as they did then: summary.json, phases.csv and every exported table."""
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from epoch_gap.profiler.comparison.subject import Subject
+from epoch_gap.profiler.storage.reader import find_runs, read_run
+from epoch_gap.reports.export.csv_text import phases_csv
+from epoch_gap.reports.export.tables import WRITERS, epochs_table, phases_table, steps_table
+from epoch_gap.reports.view import build_view
+from tests.helpers.numbers import cells, differences, leaves
+from tests.helpers.paths import ROOT
+
+OLDER_RUNS = sorted((ROOT / "tests" / "older_runs").iterdir())
+each_version = pytest.mark.parametrize("folder", OLDER_RUNS, ids=lambda path: path.name)
+
+
+@each_version
+def test_an_older_run_gives_the_summary_of_its_own_version(folder: Path) -> None:
+    view = build_view([read_run(find_runs(folder)[0])])
+    expected = json.loads((folder / "expected" / "summary.json").read_text())
+    assert differences(leaves(expected), leaves(json.loads(json.dumps(view.summary)))) == {}
+    assert differences(cells((folder / "expected" / "phases.csv").read_text()), cells(phases_csv(view.summary))) == {}
+
+
+@each_version
+def test_an_older_run_exports_the_tables_of_its_own_version(folder: Path) -> None:
+    run = read_run(find_runs(folder)[0])
+    tables = {
+        "steps": steps_table(run),
+        "epochs": epochs_table(run),
+        "phases": phases_table(Subject.from_runs([run])),
+    }
+    for name, table in tables.items():
+        stream = io.BytesIO()
+        WRITERS["csv"](table, stream)
+        expected = (folder / "expected" / f"export-{name}.csv").read_text()
+        assert differences(cells(expected), cells(stream.getvalue().decode())) == {}
