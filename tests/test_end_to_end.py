@@ -23,10 +23,9 @@ def profiled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, str]
     runs, out = folder / "runs", folder / "out"
     words = ["profile", "--preset", "smoke", "--device", "cpu", "--data", str(data)]
     words += ["--runs-dir", str(runs), "--out", str(out)]
-    result = subprocess.run(
-        [sys.executable, "-m", "profiler", *words],
-        cwd=ROOT, capture_output=True, text=True, env={**os.environ, "EPOCH_GAP_CACHE": str(folder / "cache")},
-    )  # fmt: skip
+    own_folders = {"EPOCH_GAP_CACHE": str(folder / "cache"), "EPOCH_GAP_LOCKS": str(folder / "locks")}
+    command = [sys.executable, "-m", "profiler", *words]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env={**os.environ, **own_folders})
     assert result.returncode == 0, result.stderr
     return runs, out, result.stdout
 

@@ -1,5 +1,6 @@
 """Samples of py-spy, where it may take any, and the table of them that `flame` prints."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -40,7 +41,10 @@ def skip_without_sampling() -> None:
         pytest.skip("py-spy may not sample here")
 
 
+ROW = re.compile(r"(\w+) +(\d+) +(?:< )?([\d.]+) % +(?:< )?([\d.]+) %")
+
+
 def sampled_phases(printed: str) -> dict[str, PhaseSamples]:
     """The rows that `flame` has printed, by phase."""
-    rows = [line.split() for line in printed.splitlines() if "%" in line]
-    return {row[0]: PhaseSamples(int(row[1]), float(row[2]) / 100, float(row[4]) / 100) for row in rows}
+    rows = filter(None, map(ROW.match, printed.splitlines()))
+    return {row[1]: PhaseSamples(int(row[2]), float(row[3]) / 100, float(row[4]) / 100) for row in rows}
