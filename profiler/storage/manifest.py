@@ -133,10 +133,13 @@ _FRAMEWORK_FIELDS = {f.name for f in fields(FrameworkInfo)} - {"conditions"}
 
 def manifest_to_json(manifest: Manifest) -> dict[str, Any]:
     """The manifest as JSON values. Raises UserError with the name of a field that JSON or its type does not allow."""
-    data = _to_json_values(replace(manifest, as_stored={}))
+    # a condition may be any object: JSON judges it as it is, since `asdict` would copy it first
+    conditions = _to_json_values(dict(manifest.framework.conditions))
+    plain = replace(manifest, as_stored={}, framework=replace(manifest.framework, conditions={}))
+    data = _to_json_values(asdict(plain))
     del data["as_stored"]
     framework = data["framework"]
-    conditions = framework.pop("conditions")
+    del framework["conditions"]
     data["framework"] = framework | {key: v for key, v in conditions.items() if key not in _FRAMEWORK_FIELDS}
     data["environment"] = environment_to_json(manifest.environment)
     stored = {key: value for key, value in data.items() if value is not None}
@@ -146,17 +149,17 @@ def manifest_to_json(manifest: Manifest) -> dict[str, Any]:
 
 def environment_to_json(environment: Environment) -> dict[str, Any]:
     """The environment as JSON values; a thread pool holds only the keys that it has."""
-    data = _to_json_values(environment)
+    data = _to_json_values(asdict(environment))
     data["thread_pools"] = [
         {key: value for key, value in pool.items() if value is not None} for pool in data["thread_pools"]
     ]
     return data
 
 
-def _to_json_values(section: Manifest | Environment) -> dict[str, Any]:
+def _to_json_values(section: Mapping[str, Any]) -> dict[str, Any]:
     try:
-        data: dict[str, Any] = json.loads(json.dumps(asdict(section)))
-    except (TypeError, ValueError) as error:
+        data: dict[str, Any] = json.loads(json.dumps(section))
+    except (TypeError, ValueError, RecursionError) as error:
         raise UserError(f"a condition of the run is not JSON: {error}") from None
     return data
 

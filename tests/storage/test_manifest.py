@@ -1,5 +1,6 @@
 import json
-from dataclasses import replace
+from collections import Counter
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -71,3 +72,45 @@ def test_a_run_that_could_not_be_read_back_is_not_created(tmp_path: Path) -> Non
         with pytest.raises(UserError):
             create_run(tmp_path, bad)
     assert list(tmp_path.iterdir()) == []
+
+
+class Uncopyable:
+    """An object like a non-leaf tensor: a copy of it is an error of its own kind."""
+
+    def __deepcopy__(self, memo: object) -> "Uncopyable":
+        raise RuntimeError("only leaf tensors can be copied")
+
+
+@dataclass
+class Setting:
+    threads: int
+
+
+def holds_itself() -> list[object]:
+    loop: list[object] = []
+    loop.append(loop)
+    return loop
+
+
+def nested(levels: int) -> list[object]:
+    deep: list[object] = []
+    for _ in range(levels):
+        deep = [deep]
+    return deep
+
+
+@pytest.mark.parametrize(
+    "condition", [holds_itself(), nested(200_000), Uncopyable(), Setting(2)], ids=lambda c: type(c).__name__
+)
+def test_a_condition_that_json_cannot_hold_is_one_line(tmp_path: Path, condition: object) -> None:
+    good = manifest()
+    framework = replace(good.framework, conditions={"custom": condition})
+    with pytest.raises(UserError, match="not JSON"):
+        create_run(tmp_path, replace(good, framework=framework))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_any_dict_is_a_condition() -> None:
+    good = manifest()
+    framework = replace(good.framework, conditions={"layers": Counter(conv=20, linear=1)})
+    assert manifest_to_json(replace(good, framework=framework))["framework"]["layers"] == {"conv": 20, "linear": 1}
