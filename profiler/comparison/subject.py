@@ -1,6 +1,5 @@
 """A subject: one configuration, with the runs (processes) that repeated it."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -130,8 +129,10 @@ def group_runs(runs: Sequence[Run]) -> list[Subject]:
 def shorten_titles(subjects: Sequence[Subject]) -> list[Subject]:
     """The subjects with titles without build tags such as `+cu130`, except where only the tag distinguishes two."""
     short = [replace(s, shown_version=public_version(s.framework.version)) for s in subjects]
-    uses = Counter(s.title for s in short)
-    return [a if uses[a.title] == 1 else b for a, b in zip(short, subjects, strict=True)]
+    versions: dict[str, set[str]] = {}
+    for s in short:
+        versions.setdefault(replace(s, side="").title, set()).add(s.framework.version)
+    return [a if len(versions[replace(a, side="").title]) == 1 else b for a, b in zip(short, subjects, strict=True)]
 
 
 def public_version(version: str) -> str:

@@ -1,7 +1,7 @@
 import pytest
 
 from epoch_gap.profiler.comparison.identity import check_comparable
-from epoch_gap.profiler.comparison.subject import group_runs
+from epoch_gap.profiler.comparison.subject import Subject, group_runs, shorten_titles
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.phases import Phase
 from tests.helpers.runs import MakeRun
@@ -62,3 +62,13 @@ def test_a_subject_is_measured_only_if_all_its_runs_are(make_run: MakeRun) -> No
     part = make_run([1.0] * 6, evaluation=[0.2])
     assert group_runs([whole])[0].epoch.measured
     assert not group_runs([whole, part])[0].epoch.measured
+
+
+def test_the_build_tag_stays_if_only_it_distinguishes_two_sides(make_run: MakeRun) -> None:
+    def titles(*versions: str) -> list[str]:
+        runs = [make_run([1.0] * 5, framework={"version": version}) for version in versions]
+        sides = [Subject.from_runs([run], side=side) for run, side in zip(runs, "AB", strict=True)]
+        return [subject.title for subject in shorten_titles(sides)]
+
+    assert titles("2.14.1+cu128", "2.14.1+cu130") == ["Fake 2.14.1+cu128 (cpu) [A]", "Fake 2.14.1+cu130 (cpu) [B]"]
+    assert titles("2.14.1+cpu", "2.14.1+cpu") == ["Fake 2.14.1 (cpu) [A]", "Fake 2.14.1 (cpu) [B]"]
