@@ -23,7 +23,6 @@ from epoch_gap.reports.sentences.cautions import list_cautions
 from epoch_gap.reports.sentences.drilldown_findings import list_findings
 from epoch_gap.reports.sentences.next_step import suggest_next_step
 from epoch_gap.reports.sentences.verdict import (
-    DATA_TITLES,
     describe_largest_phases,
     describe_noise_floor,
     describe_shifted_work,
@@ -90,12 +89,11 @@ class View:
     def source(self) -> str:
         """The line below every picture: data, machine, day, runs."""
         manifests = [run.manifest for subject in self.subjects for run in subject.runs]
-        data = manifests[0].data.name
         machines = " and ".join(dict.fromkeys(m.environment.machine.description for m in manifests))
         days = ", ".join(dict.fromkeys(m.created[:10] for m in manifests))
         ids = ", ".join(run.short_id for subject in self.subjects for run in subject.runs)
         batch = manifests[0].config.batch_size
-        return f"{DATA_TITLES.get(data, data)}, batch {batch} | {machines} | {days} | runs {ids}"
+        return f"{manifests[0].data.title}, batch {batch} | {machines} | {days} | runs {ids}"
 
 
 def build_view(runs: Sequence[Run], floors: NoiseFloors | None = None, drilldowns: Drilldowns | None = None) -> View:

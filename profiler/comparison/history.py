@@ -41,6 +41,8 @@ class Series:
     batch_size: int
     data: str
     """cifar10 | synthetic, or a custom loop's name for its data"""
+    data_title: str
+    """the same for display"""
     machine: str
     entries: tuple[Entry, ...]
     change: Gap | None
@@ -110,6 +112,7 @@ def _close(series: _OpenSeries, floors: NoiseFloors) -> Series:
         title=series.first.lineage_title,
         batch_size=run.batch_size,
         data=run.manifest.data.name,
+        data_title=run.manifest.data.title,
         machine=run.manifest.environment.machine.description,
         entries=tuple(series.entries),
         change=measure_gap(series.last, series.first, floor.share if floor else None) if has_change else None,

@@ -87,8 +87,13 @@ class DataInfo:
 
     @property
     def name(self) -> str:
-        """The kind, or a custom loop's name for its data."""
+        """The kind, or a custom loop's name for its data. See `title` for display."""
         return self.source if self.kind is DataKind.CUSTOM else str(self.kind)
+
+    @property
+    def title(self) -> str:
+        """The display name. A custom loop's name is shown as given, even if it is `synthetic`."""
+        return {DataKind.CIFAR10: "CIFAR-10", DataKind.SYNTHETIC: "SYNTHETIC DATA"}.get(self.kind, self.source)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,11 +179,23 @@ def manifest_from_json(data: Mapping[str, Any]) -> Manifest:
     if isinstance(framework, Mapping):
         conditions = {key: value for key, value in framework.items() if key not in _FRAMEWORK_FIELDS}
         typed["framework"] = {**framework, "conditions": conditions}
+    for name in ("config", "data", "full_epoch"):
+        if isinstance(typed.get(name), Mapping):
+            typed[name] = _normalise_section(typed[name])
     try:
         manifest = msgspec.convert(typed, Manifest)
     except msgspec.ValidationError as error:
         raise UserError(f"manifest: {_describe(error)}") from None
     return replace(manifest, as_stored=data)
+
+
+def _normalise_section(section: Mapping[str, Any]) -> dict[str, Any]:
+    """A section as this version writes it: custom loops once stored whole numbers as floats, and a missing label."""
+    whole = {
+        key: int(value) if isinstance(value, float) and value.is_integer() else value
+        for key, value in section.items()
+    }
+    return {key: value for key, value in whole.items() if (key, value) != ("label", None)}
 
 
 def _describe(error: msgspec.ValidationError) -> str:

@@ -10,8 +10,6 @@ from epoch_gap.profiler.storage.noise_floors import NoiseFloor
 from epoch_gap.reports import theme
 
 TOP = 3
-DATA_TITLES = {"synthetic": "SYNTHETIC DATA", "cifar10": "CIFAR-10"}
-"""by `DataInfo.name`; a custom loop's data keep the name that the loop gave them"""
 SCOPES = {
     IntervalScope.BETWEEN_PROCESSES: "between processes",
     IntervalScope.WITHIN_PROCESSES: "within one process of each",

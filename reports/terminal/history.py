@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from epoch_gap.profiler.comparison.history import Entry, Series
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.reports import theme
-from epoch_gap.reports.sentences.verdict import DATA_TITLES, SCOPES
+from epoch_gap.reports.sentences.verdict import SCOPES
 from epoch_gap.reports.terminal.tables import align
 
 HISTORY_CSV = "history.csv"
@@ -25,8 +25,7 @@ def _series_table(series: Series) -> str:
 
 def describe_series(series: Series) -> str:
     """The properties that all runs of a series share."""
-    data = DATA_TITLES.get(series.data, series.data)
-    return f"{series.title} | {data}, batch {series.batch_size} | {series.machine}"
+    return f"{series.title} | {series.data_title}, batch {series.batch_size} | {series.machine}"
 
 
 def describe_change(series: Series) -> str:

@@ -5,11 +5,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from epoch_gap.profiler.comparison.history import build_histories
 from epoch_gap.profiler.drilldown.matching import Drilldowns, drilldown_conditions
 from epoch_gap.profiler.drilldown.stacks import Stacks
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.storage.run import Run
 from epoch_gap.reports.charts import layers
+from epoch_gap.reports.terminal.history import describe_series
 from epoch_gap.reports.view import build_view
 from tests.helpers.drilldowns import drilldown
 from tests.helpers.fake_training import scripted_run
@@ -266,3 +268,11 @@ def test_drill_downs_say_nothing_of_what_only_one_side_watched_or_the_slower_sid
     view = build_view([fast, slow], drilldowns=Drilldowns(layers=found))
     assert view.findings == ()
     assert layers.finding(view) == "Where forward and backward go, layer by layer"
+
+
+@pytest.mark.parametrize("name", ["synthetic", "cifar10"])
+def test_custom_data_are_shown_under_the_name_that_the_loop_gave(make_run: MakeRun, name: str) -> None:
+    run = make_run([1.0] * 5, data={"kind": "own", "source": name, "sha256": None})
+    assert build_view([run]).source.startswith(f"{name}, batch 10")
+    (series,) = build_histories([run], {})
+    assert f"| {name}, batch 10" in describe_series(series)

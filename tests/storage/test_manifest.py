@@ -114,3 +114,11 @@ def test_any_dict_is_a_condition() -> None:
     good = manifest()
     framework = replace(good.framework, conditions={"layers": Counter(conv=20, linear=1)})
     assert manifest_to_json(replace(good, framework=framework))["framework"]["layers"] == {"conv": 20, "linear": 1}
+
+
+def test_an_older_custom_run_may_hold_whole_floats_and_no_label() -> None:
+    changes = {"config": {"batch_size": 32.0, "label": None}, "data": {"train_images": 40000.0}}
+    read = manifest_from_json(merged(BASE, changes))
+    assert (read.config.batch_size, read.config.label, read.data.train_images) == (32, "", 40000)
+    with pytest.raises(UserError, match=r"batch_size"):
+        manifest_from_json(merged(BASE, {"config": {"batch_size": 32.5}}))
