@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.machine.canary import peak_rss_bytes, read_machine, rss_bytes
 from epoch_gap.profiler.machine.environment import read_environment
 from epoch_gap.profiler.machine.run_lock import hold_run_lock
@@ -55,14 +56,17 @@ def recording(
     once all requested work is done, as-run and fenced steps alternate. `conditions` (JSON values) are stored with the
     framework and compared: `dtype="float32"`, `threads=4`.
 
-    Raises UserError if `runs_dir` is not writable, a condition is not JSON, or another timed run is going on (unless
-    `allow_busy`); nothing is stored then.
+    Raises UserError if `runs_dir` is not writable, a size is not a whole number, a condition is not JSON, or another
+    timed run is going on (unless `allow_busy`); nothing is stored then.
     """
+    batch_size = _whole("batch_size", batch_size)
+    train_images = _whole("train_images", train_images)
+    test_images = _whole("test_images", test_images)
     session = secrets.token_hex(4)
     fence = "none" if wait is None else "alternate"
     phases = {*clocks, Phase.OTHER} | ({Phase.EVALUATE} if test_images else set())
     manifest = Manifest(
-        config=Config(framework=str(name), label=str(label), preset="own", batch_size=batch_size, fence=fence),
+        config=Config(framework=str(name), label=str(label or ""), preset="own", batch_size=batch_size, fence=fence),
         session=session,
         framework=FrameworkInfo(
             name=str(name),
@@ -93,6 +97,17 @@ def recording(
                 yield recorder
             finally:
                 recorder.flush()
+
+
+def _whole(name: str, value: Any) -> int:
+    """A size as an int, NumPy's integers and whole floats included. Raises UserError if it is not a whole number."""
+    try:
+        whole = int(value)
+        if not isinstance(value, str) and whole == value:
+            return whole
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise UserError(f"recording(): {name} must be a whole number, not {value!r}")
 
 
 @contextmanager

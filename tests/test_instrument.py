@@ -159,3 +159,23 @@ def test_numbers_of_numpy_are_stored_as_numbers(tmp_path: Path) -> None:
     assert (run.train.images.tolist(), run.train.loss.tolist(), run.train.correct.tolist()) == ([10], [1.5], [5])
     epoch = run.epochs[0]
     assert (epoch.lr, epoch.train_loss, epoch.train_acc) == (0.5, 1.5, 0.5)
+
+
+@pytest.mark.parametrize("number", [120.0, np.int64(120), np.float32(120)], ids=lambda n: type(n).__name__)
+def test_a_size_may_be_any_whole_number(tmp_path: Path, number: Any) -> None:
+    with recording(tmp_path, "mine", "1", CLOCKS, batch_size=number, train_images=number) as recorder:
+        steps(recorder, 1)
+    (path,) = find_runs(tmp_path)
+    assert read_run(path).manifest.full_epoch.train_images == 120
+
+
+@pytest.mark.parametrize("number", [0.5, float("nan"), float("inf"), "10", None, [10]], ids=repr)
+def test_any_other_size_is_refused_by_name_before_anything_is_stored(tmp_path: Path, number: Any) -> None:
+    refused = pytest.raises(UserError, match="batch_size must be a whole number")
+    with refused, recording(tmp_path, "mine", "1", CLOCKS, batch_size=number, train_images=120):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_label_is_none_or_empty(tmp_path: Path) -> None:
+    assert {recorded(tmp_path, label=label).manifest.config.label for label in (None, "")} == {""}
