@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from epoch_gap.profiler.errors import UserError
-from epoch_gap.profiler.storage.atomic import write_atomically
+from epoch_gap.profiler.storage.atomic import is_partial, write_atomically
 from epoch_gap.reports.report import FILES, SUMMARY, Report
 from epoch_gap.reports.terminal.history import HISTORY_CSV
 
@@ -39,7 +39,7 @@ def prepare_report_folder(out: Path) -> None:
     """Create the folder of a report. Raises UserError if that fails or the folder holds other files."""
     with errors_as_one_line(out):
         out.mkdir(parents=True, exist_ok=True)
-        others = [path.name for path in out.iterdir() if not _is_ours(path)]
+        others = [path.name for path in out.iterdir() if not _is_ours(path) and not is_partial(path)]
         is_foreign = others and not (out / SUMMARY).is_file()
     if is_foreign:
         raise UserError(f"{out} holds {others[0]}, which is no report; choose an empty --out, or an earlier report's")
@@ -49,7 +49,7 @@ def prepare_folder(out: Path, own: Collection[str]) -> None:
     """Create a folder for files named in `own`. Raises UserError if that fails or it holds any other file."""
     with errors_as_one_line(out):
         out.mkdir(parents=True, exist_ok=True)
-        others = sorted(path.name for path in out.iterdir() if path.name not in own)
+        others = sorted(path.name for path in out.iterdir() if path.name not in own and not is_partial(path))
     if others:
         raise UserError(f"{out} holds {others[0]}, which is none of {', '.join(sorted(own))}; choose an empty --out")
 

@@ -10,11 +10,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+PARTIAL = ".partial-"
+
+
+def is_partial(path: Path) -> bool:
+    """Whether a path is a temporary file of this module, which a killed process can leave behind."""
+    return path.name.startswith(PARTIAL)
+
 
 @contextmanager
 def replace_atomically(path: Path) -> Iterator[Path]:
     """Yield a temporary path with the suffix of `path`; the file written there becomes `path` at the end."""
-    temporary = path.with_name(f".partial-{secrets.token_hex(4)}-{path.name}")
+    temporary = path.with_name(f"{PARTIAL}{secrets.token_hex(4)}-{path.name}")
     try:
         yield temporary
         temporary.replace(path)
