@@ -43,7 +43,7 @@ class Stacks:
     steps: int = 1
     """training steps that were sampled"""
     conditions: Mapping[str, Any] = field(default_factory=dict)
-    """`matching.conditions` of the sampled run; empty if unknown"""
+    """`matching.drilldown_conditions` of the sampled run; empty if unknown"""
 
     def seconds_by_path(self) -> dict[tuple[tuple[str, str], ...], float]:
         """Seconds per step by path of (function, file), the phase first; lines are ignored."""
@@ -127,7 +127,7 @@ def _frame(text: str) -> Frame:
 def hottest(stacks: Stacks, within: str, most: int) -> list[tuple[str, str, int]]:
     """(file, function, samples) of the `most` functions with most samples, among files whose path has `within`.
 
-    A sample samples_of for its innermost such function.
+    A sample counts for its innermost such function.
     """
     samples_of: dict[tuple[str, str], int] = {}
     for stack, count in stacks.samples.items():
