@@ -1,4 +1,4 @@
-# `make help` lists the targets. Each prepares what it needs, .venv first.
+# `make help` lists the targets. Each target creates .venv first if it is missing.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup demo profile profile-lucid profile-torch profile-mlx noise layers lines-lucid lines-torch lines-mlx flame-lucid flame-torch flame-mlx report history sample test lint format bench clean lock
@@ -25,7 +25,7 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' Makefile | while IFS='|' read -r name text; do \
 	  printf '  %-16s %s\n' "$$name" "$$text"; done
 
-setup: $(READY) ## make .venv with the pinned packages; nothing when it is up to date
+setup: $(READY) ## create .venv with the pinned packages; does nothing if it is up to date
 
 profile: $(READY) ## the main job: both frameworks, then the report
 	@$(PROFILER) profile --frameworks torch,lucid $(WORK)
@@ -36,7 +36,7 @@ profile-lucid: $(READY) ## Lucid alone, then the report with the newest run of t
 profile-torch: $(READY) ## PyTorch alone, then the report with the newest run of the others
 	@$(PROFILER) profile --frameworks torch $(WORK)
 
-noise: $(READY) ## PyTorch against itself, about 10 minutes: the smallest effect that this machine lets one claim
+noise: $(READY) ## compare PyTorch with itself, about 10 minutes: the smallest difference that is detectable on this machine
 	@$(PROFILER) noise --framework torch $(WORKLOAD)
 
 profile-mlx: $(READY) ## native MLX alone, then the report with the newest run of the others
@@ -50,7 +50,7 @@ layers: $(READY) ## forward and backward of FRAMEWORKS="torch lucid", by layer a
 	  $(PROFILER) layers --operators --framework $$framework $(DRILL) || exit $$?; done
 	@$(PROFILER) report $(STORES)
 
-flame-lucid: $(READY) ## where Lucid's Python time is: sampled stacks by phase (py-spy)
+flame-lucid: $(READY) ## sample Lucid's Python stacks by phase (py-spy)
 	@$(PROFILER) flame --framework lucid $(DRILL)
 
 flame-torch: $(READY) ## the same for PyTorch
@@ -60,7 +60,7 @@ flame-mlx: $(READY) ## the same for MLX
 	@$(PROFILER) flame --framework mlx $(DRILL)
 
 HOT = ls "$(RUNS)"/drilldown/*-flame-$(1)-*/hot.txt >/dev/null 2>&1 || $(PROFILER) flame --framework $(1) $(DRILL)
-lines-lucid: $(READY) ## time of the lines of Lucid's hot functions, which flame-lucid finds (line_profiler)
+lines-lucid: $(READY) ## time the lines of the hot functions that flame-lucid found (line_profiler)
 	@$(call HOT,lucid)
 	@$(PROFILER) lines --framework lucid $(DRILL)
 
@@ -72,14 +72,14 @@ lines-mlx: $(READY) ## the same for MLX
 	@$(call HOT,mlx)
 	@$(PROFILER) lines --framework mlx $(DRILL)
 
-report: $(READY) ## the report again, from the newest stored runs; SVG=1: the pictures as SVG too
+report: $(READY) ## rebuild the report from the newest stored runs; SVG=1 also writes the pictures as SVG
 	@$(PROFILER) report $(STORES) $(if $(SVG),--svg)
 
-sample: $(READY) ## docs/sample again, from the runs stored in it
+sample: $(READY) ## regenerate docs/sample from the runs stored in it
 	@for name in batch-128 batch-8; do \
 	  $(PROFILER) report --runs-dir docs/sample/runs/$$name --out docs/sample/$$name || exit $$?; done
 
-history: $(READY) ## seconds per epoch of all stored runs, the oldest first: a table, a picture, a CSV
+history: $(READY) ## seconds per epoch of all stored runs, oldest first: a table, a picture and a CSV
 	@$(PROFILER) history --runs-dir "$(RUNS)" --out "$(OUT)/history"
 
 DEMO := $(PROFILER) run --framework fake --data synthetic --train-limit 12800 --test-limit 1280 --steps 80 \
@@ -98,24 +98,24 @@ lint: $(READY) ## ruff (lint and format) and mypy strict
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m mypy
 
-format: $(READY) ## rewrite the sources as `make lint` wants them
+format: $(READY) ## apply ruff's fixes and formatting
 	@$(PYTHON) -m ruff check --fix .
 	@$(PYTHON) -m ruff format .
 
-bench: $(READY) ## slow and statistical checks, with their figures
+bench: $(READY) ## run the slow and statistical checks and print their results
 	@$(PYTHON) -m pytest -s -m bench -n 0 -p no:randomly
 
 clean: ## remove reports and caches; keeps runs/ and .venv
 	rm -rf reports/out .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find profiler workloads reports tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
-lock: $(READY) ## pin all packages anew from pyproject.toml
+lock: $(READY) ## pin all packages again from pyproject.toml
 	@$(PYTHON) -m pip install --quiet uv
 	@$(PYTHON) -m uv pip compile pyproject.toml --extra dev --universal --python-version 3.12 --quiet \
 	  --custom-compile-command "make lock" -o requirements.txt
 
-# The newest Python that works: a candidate counts only when it runs and has what the packages need. Lucid compiles
-# a small extension, so Python.h must be there; of a Mac's interpreters only the arm64 ones have wheels.
+# Use the newest Python that runs and meets the packages' needs. Lucid compiles a small extension, so Python.h is
+# required; on a Mac, only arm64 interpreters have wheels.
 CHECK := import sys, ensurepip, sqlite3, venv, os, platform, sysconfig; \
   sys.exit(not ((3, 12) <= sys.version_info[:2] <= (3, 14) \
   and os.path.exists(sysconfig.get_path("include") + "/Python.h") and not sysconfig.get_config_var("Py_GIL_DISABLED") \
@@ -143,7 +143,7 @@ $(INSTALLED): requirements.txt
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $(INSTALLED)
 
-# The import name is `epoch_gap`: links make this checkout's three folders its packages (docs/decisions/0010).
+# The import name is `epoch_gap`: symbolic links make this checkout's three folders its packages (docs/decisions/0010).
 PACKAGES = $$($(PYTHON) -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/epoch_gap
 $(READY): $(INSTALLED)
 	@mkdir -p "$(PACKAGES)"
