@@ -27,7 +27,7 @@ from epoch_gap.profiler.storage.manifest import (
 from epoch_gap.profiler.storage.writer import RunWriter, create_run
 
 READ_EVERY_NS = 1_000_000_000
-"""between two readings of the machine, which take about 50 ms, so that loops of short steps are not held up"""
+"""The shortest time between two readings of the machine: each takes about 50 ms and would slow down short steps."""
 
 
 @contextmanager
@@ -51,13 +51,13 @@ def recording(
 
     `name` (of the framework) and `version` may be any text. `clocks` maps each phase that the loop marks to a
     description of its clock. The time of any other mark is charged to `other`, and that of an evaluation's batches to
-    `evaluate`. An epoch is `train_images` and `test_images` samples, in full steps of `batch_size`. Two runs are
+    `evaluate`. A full epoch has `train_images` and `test_images` images, in steps of `batch_size`. Two runs are
     comparable if `batch_size` and `data`, the name of the data set, are equal. With `wait`, a function that returns
     once all requested work is done, as-run and fenced steps alternate. `conditions` (JSON values) are stored with the
     framework and compared: `dtype="float32"`, `threads=4`.
 
     Raises UserError if `runs_dir` is not writable, a size is not a whole number, a condition is not JSON, or another
-    timed run is going on (unless `allow_busy`); nothing is stored then.
+    timed run is in progress (unless `allow_busy`); in that case nothing is stored.
     """
     batch_size = _whole("batch_size", batch_size)
     train_images = _whole("train_images", train_images)
@@ -112,7 +112,7 @@ def _whole(name: str, value: Any) -> int:
 
 @contextmanager
 def storing_the_end_of(writer: RunWriter) -> Iterator[None]:
-    """On exit, store how the run ended (complete, interrupted by Ctrl-C, or failed) and close it."""
+    """On exit, store the run's final status (complete, interrupted by Ctrl-C, or failed) and close the run."""
     status = RunStatus.FAILED
     try:
         yield

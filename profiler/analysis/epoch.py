@@ -1,4 +1,4 @@
-"""From the steps of one run to the seconds of one full epoch, by phase.
+"""Estimate the seconds of one full epoch, by phase, from the steps of one run.
 
 epoch = full steps + last partial batch + evaluate + once-per-epoch phases (epoch_start, checkpoint, ...)
 
@@ -32,7 +32,7 @@ from epoch_gap.profiler.storage.run import Run, StepTable
 NS = 1e-9
 """seconds per nanosecond"""
 LEAST_FOR_A_FORECAST = 4
-"""steady steps, to forecast how many more are required"""
+"""The fewest steady steps from which the number of further steps can be forecast."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class _EpochTerms:
     run: Run
     steady: StepTable
     complete: list[Epoch]
-    """the epochs that were run whole in this timing mode; empty: the run is a sample"""
+    """the whole epochs that were run in this timing mode; empty if the run is a sample"""
     is_finite: bool
 
     def estimate(self, mode: TimingMode) -> EpochEstimate:
@@ -95,7 +95,7 @@ class _EpochTerms:
         training = list(self._training(None))
         outside = [term for phase in Phase if phases[phase] for term in self._outside(phase)]
         whole = total([*training, *outside])
-        if training[0].dof <= 0:  # one steady step: the other terms' spread is not an interval of the epoch
+        if training[0].dof <= 0:  # with one steady step, the spread of the other terms is not the epoch's interval
             whole = Estimate(whole.value, 0.0, 0.0)
         return EpochEstimate(phases, whole, bool(self.complete))
 

@@ -14,16 +14,16 @@ from epoch_gap.profiler.recording.records import Reading
 from epoch_gap.profiler.storage.run import Run
 
 CANARY_LIMIT = 0.03
-"""a canary with a larger trend or a larger coefficient of variation is flagged"""
+"""A canary whose trend or coefficient of variation exceeds this is flagged."""
 LEAST_READINGS = 3
 STEP_LIMIT = 0.02
-"""a clear trend of the step time over the run is flagged from this share on"""
+"""A clear trend of the step time that exceeds this share is flagged."""
 MEMORY_LIMIT = 0.02
-"""so is one of the resident memory"""
+"""A clear trend of the resident memory that exceeds this share is flagged."""
 STEAL_LIMIT = 0.01
-"""of the machine's CPU time"""
+"""share of the machine's CPU time that may be stolen without a flag"""
 OTHERS_LIMIT = 0.05
-"""of the machine's CPU time, used by other processes"""
+"""share of the machine's CPU time that other processes may use without a flag"""
 
 
 class FlagKind(StrEnum):
@@ -60,11 +60,11 @@ class Flag:
 
     kind: FlagKind
     text: str
-    """with its figures"""
+    """a description, with figures"""
 
 
 def find_flags(run: Run, selection: StepSelection) -> tuple[Flag, ...]:
-    """Every flag of a run; empty if nothing was found or nothing is known."""
+    """Every flag of a run; empty if no condition was detected or could be checked."""
     return (
         *_steadiness(selection),
         *_step_trend(selection),
@@ -78,7 +78,7 @@ def find_flags(run: Run, selection: StepSelection) -> tuple[Flag, ...]:
 def has_drifted(run: Run, selection: StepSelection) -> bool | None:
     """Whether the canary or the steps themselves drifted; None if the canary was not read.
 
-    A machine that varies without a trend has not drifted: the intervals include that.
+    A machine that varies without a trend has not drifted: the intervals include its variation.
     """
     if any(flag.kind is FlagKind.DRIFT for flag in _canary(run)) or any(_step_trend(selection)):
         return True
@@ -119,7 +119,7 @@ def _canary(run: Run) -> Iterator[Flag]:
 
 
 def _step_trend(selection: StepSelection) -> Iterator[Flag]:
-    """A clear trend of the steps after the warm-up; a faster start is a trend, too."""
+    """A clear trend of the steps after the warm-up; a faster start counts as a trend, too."""
     steps = selection.for_trend
     change = trend(steps.wall_ns * NS, steps.start_ns * NS)
     if _is_clear(change, STEP_LIMIT):

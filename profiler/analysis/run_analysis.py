@@ -1,4 +1,4 @@
-"""The analysis of one run, computed once and read by everything after it."""
+"""The analysis of one run, computed once for all reports, comparisons and exports."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ class ModeAnalysis:
     """A run in one timing mode."""
 
     steady: StepTable
-    """its steady steps, at least one"""
+    """the steady steps, at least one"""
     own_epoch: EpochEstimate
     """of this process's own epoch; a point if all of it was run"""
     any_epoch: EpochEstimate
@@ -33,14 +33,14 @@ class WarmUp:
     steps: int
     first: float
     excess: float
-    """of the as-run warm-up steps together, over as many steady ones"""
+    """extra time of all as-run warm-up steps, relative to the same number of steady steps"""
     steady: Estimate
-    """of as-run steps"""
+    """mean of the steady as-run steps"""
 
 
 @dataclass(frozen=True)
 class RunAnalysis:
-    """A run, its steady steps, its epoch, and everything that is reported about it."""
+    """A run with its steady steps, its epoch estimate, and all derived values that reports show."""
 
     run: Run
     selection: StepSelection
@@ -53,14 +53,14 @@ class RunAnalysis:
     independent_steps: int
     """steady as-run steps, reduced for their autocorrelation"""
     more_steps: int | None
-    """as-run steps that are still required for +- 1 %; None: unknown"""
+    """further as-run steps required for +- 1 %; None: unknown"""
     whole_epochs: tuple[Epoch, ...]
     """the epochs that trained and evaluated on every image"""
     flags: tuple[Flag, ...]
     has_drifted: bool | None
     """None: the canary was not read"""
     marks_share: float
-    """the share of a steady step that its marks cost at least; each marked phase counts once"""
+    """lower bound on the share of a steady step that its marks cost; each marked phase counts once"""
     cores_busy: float | None
     """CPU seconds of the process per second of training; None: unknown"""
     stolen_share: float | None
@@ -68,12 +68,12 @@ class RunAnalysis:
 
     @property
     def flag_titles(self) -> list[str]:
-        """The titles of its flags, each once."""
+        """The titles of the run's flags, without duplicates."""
         return list(dict.fromkeys(str(flag.kind) for flag in self.flags))
 
 
 def analyse_run(run: Run) -> RunAnalysis:
-    """Analyse a run. Raises UserError if it holds no steady as-run step."""
+    """Analyse a run. Raises UserError if it has no steady as-run step."""
     selection = select_steps(run.train, run.batch_size)
     if not len(selection.full):
         raise UserError(f"{run.id}: no full training step was stored ({run.status}); nothing to report")

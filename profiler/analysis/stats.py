@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 LEVEL = 0.95
 LEAST_INDEPENDENT = 3
-"""A series counts as at least this many independent values: a short one cannot distinguish trend and correlation."""
+"""A series counts as at least this many independent values: in a short one, trend and correlation look alike."""
 LEAST_FOR_SKEWNESS = 30
 """independent values; with fewer, the third moment is too uncertain, and an interval that uses it diverges"""
 DIRECT_LAGS = 20
-"""lags that are computed one by one; larger ones by Fourier transform"""
+"""Lags up to this one are computed one by one, larger ones by Fourier transform."""
 
 Series = NDArray[np.floating[Any]] | NDArray[np.integer[Any]]
 

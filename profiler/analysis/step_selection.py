@@ -1,4 +1,4 @@
-"""Which training steps count: full batches after the warm-up, of one timing mode."""
+"""Selection of the training steps that count: full batches after the warm-up, in one timing mode."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -54,7 +54,7 @@ class StepSelection:
 def select_steps(train: StepTable, batch_size: int) -> StepSelection:
     """Detect the start of a run and select its full steps.
 
-    The start is detected in the steps that totals are made of: as-run steps, or fenced ones if there are no others.
+    The start is detected in the steps that make up totals: as-run steps, or fenced ones if there are no others.
     """
     full = train.where(np.equal(train.images, batch_size))
     judged = np.flatnonzero(_is_judged(full))
@@ -69,7 +69,7 @@ def _is_judged(full: StepTable) -> NDArray[np.bool_]:
 
 
 def _follows_a_switch(steps: StepTable) -> NDArray[np.bool_]:
-    """Whether a step is the first of its block within its epoch: it may pay for work of the other timing mode."""
+    """Whether a step is the first of its block within its epoch: it may include work of the other mode."""
     switched = np.zeros(len(steps), np.bool_)
     switched[1:] = (steps.fenced[1:] != steps.fenced[:-1]) & (steps.epoch[1:] == steps.epoch[:-1])
     return switched

@@ -10,14 +10,14 @@ from epoch_gap.profiler.recording.records import Step
 from epoch_gap.profiler.storage.run import StepTable
 
 LEAST_IN_TIME = 8
-"""steps that are taken however long they last"""
+"""The fewest steps before the time limit applies."""
 LEAST_FOR_PRECISION = 18
-"""steps before an interval is trusted: two cycles of both timing modes"""
+"""The fewest steps before the precision limit applies: two cycles of both timing modes."""
 ALL_IMAGES = "all images were used"
 GROWTH = 1.05
-"""The interval is checked again once there are this many times as many steps."""
+"""The interval is checked again each time the number of steps has grown by this factor."""
 CHECKS = 3
-"""consecutive checks that must find it narrow; a sample that stops at the first lucky check is overconfident"""
+"""Consecutive checks that must find the interval narrow: stopping at the first lucky check is overconfident."""
 
 
 class StoppingRule:

@@ -12,11 +12,11 @@ LATEST = 0.4
 """A series that is not steady from this share of its steps on has no steady state."""
 SIGNIFICANCE = 0.01
 LEAST_CHANGE = 0.01
-"""of the mean: windows that differ by less count as equal"""
+"""share of the mean; windows that differ by less count as equal"""
 LEAST_STEPS = 6
-"""in shorter series only the first step is warm-up"""
+"""In shorter series, only the first step counts as warm-up."""
 WINSOR = 5.0
-"""robust standard deviations at which values are clipped: a single outlier is not a change of level"""
+"""Values are clipped at this many robust standard deviations, since a single outlier is not a change of level."""
 
 
 class StartKind(StrEnum):
@@ -30,7 +30,7 @@ class StartKind(StrEnum):
 
 @dataclass(frozen=True)
 class Start:
-    """The kind of start, and the number of values before the steady part, at least one if there are two."""
+    """The kind of start, and the number of values before the steady part (at least one of two or more)."""
 
     kind: StartKind
     steps: int
@@ -89,7 +89,7 @@ def _winsorise(x: NDArray[np.float64], reference: NDArray[np.float64]) -> NDArra
 
 
 def _is_moving(x: NDArray[np.float64]) -> bool:
-    """Whether the means of the two halves differ, or a straight line through all values has a slope."""
+    """Whether the means of the two halves differ, or a straight line fitted to all values has a slope."""
     half = len(x) // 2
     change = difference(mean(x[half:]), mean(x[:half])).scaled(1 / float(x.mean()))
     slope = trend(x, np.arange(len(x)))

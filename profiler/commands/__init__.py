@@ -1,1 +1,1 @@
-"""One file per verb. The top of the house: the only package that imports workloads and reports."""
+"""One file per verb. The top layer: the only package that imports both workloads and reports."""

@@ -1,4 +1,4 @@
-"""Compare two configurations: B beside A, phase by phase, in the terminal and as a page; a gate for CI."""
+"""Compare two configurations phase by phase, in the terminal and as a page, with a gate for CI."""
 
 import argparse
 import math
@@ -55,7 +55,7 @@ def execute(args: argparse.Namespace) -> int:
     sides = [[read_run(locate_run(name, args.runs_dir)) for name in side.split(",")] for side in (args.a, args.b)]
     runs = [run for side in sides for run in side]
     if len({run.id for run in runs}) < len(runs):
-        raise UserError("a run cannot be on both sides, nor twice on one")
+        raise UserError("a run cannot be on both sides, or twice on one side")
     check_comparable(runs)
     a, b = (_subject(side, name) for side, name in zip(sides, "AB", strict=True))
     if a.id == b.id:
@@ -66,7 +66,7 @@ def execute(args: argparse.Namespace) -> int:
     gap = measure_gap(b, a, floor.share if floor else None)
     page = _write_page([a, b], floors, args.out, args.runs_dir) if args.out else None
     decision = None if args.fail_above is None else decide_gate(gap, args.fail_above / 100)
-    with tolerate_closed_pipe():  # a reader that closes the pipe early does not change the decision
+    with tolerate_closed_pipe():  # the decision holds even if the reader closes the pipe early
         print(comparison_table(a, b, gap, floor))
         if page:
             print(f"report: {page}")
@@ -79,8 +79,8 @@ def _subject(side: Sequence[Run], name: str) -> Subject:
     """Raises UserError unless all runs of a side repeat one configuration."""
     ids = {subject_id(run.manifest) for run in side}
     if len(ids) > 1:
-        raise UserError(f"the runs of one side are of different configurations: {', '.join(sorted(ids))}")
-    by_age = sorted(side, key=lambda run: run.id)  # the order in which they were paired
+        raise UserError(f"the runs of one side have different configurations: {', '.join(sorted(ids))}")
+    by_age = sorted(side, key=lambda run: run.id)  # the order of the pairs
     return Subject.from_runs(by_age, side=name)
 
 

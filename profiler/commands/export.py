@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Write the tables, each atomically, and print their paths. Raises UserError; no file has been written then."""
+    """Write the tables, each atomically, and print their paths. Raises UserError before any file is written."""
     run = read_run(locate_run(args.run, args.runs_dir))
     out = args.out or run.path / "export"
     tables = {"steps": steps_table(run), "epochs": epochs_table(run), "phases": phases_table(_subject(run))}
@@ -38,7 +38,7 @@ def execute(args: argparse.Namespace) -> int:
 
 
 def _subject(run: Run) -> Subject | None:
-    """None if no epoch can be estimated from the run's steps; they are exported anyway."""
+    """None if no epoch can be estimated from the run's steps, which are exported anyway."""
     try:
         return Subject.from_runs([run])
     except UserError as error:

@@ -33,10 +33,10 @@ RATE = 50
 SECONDS = 90
 """default training time"""
 TEST_IMAGES = 128
-"""default number of test images: evaluation is not shown"""
+"""default number of test images; few, because evaluation is not shown"""
 HOTTEST = 20
 RUNS = "sampled"
-"""folder of the sampled runs below the drill-downs, where no report looks for candidates"""
+"""folder of the sampled runs below the drill-downs, where reports do not look for runs"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -80,7 +80,7 @@ def _files(sampled: stacks.Stacks, framework: str, name: str) -> dict[str, str]:
 
 
 def _slowdown(run: Run, runs_dir: Path) -> str:
-    """The cost of sampling, from a steady step of the newest comparable run without sampling, in words."""
+    """The cost of sampling in words, relative to a steady step of the newest comparable run without sampling."""
     for path in reversed(find_runs(runs_dir)):
         with suppress(UserError):
             other = read_run(path)
@@ -111,7 +111,7 @@ def _sampled_run(spy: Path, args: argparse.Namespace) -> tuple[Run, str]:
 
 
 def _record(spy: Path, raw: Path, rate: int, native: bool, words: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    """Run a verb under py-spy. It needs no special rights, because py-spy starts the process itself."""
+    """Run a verb under py-spy. No special rights are needed, because py-spy starts the process itself."""
     how = "--native" if native else "--nonblocking"
     record: list[str | Path] = [spy, "record", "--format", "raw", "--rate", str(rate), how, "--output", raw, "--"]
     return subprocess.run(
@@ -120,7 +120,7 @@ def _record(spy: Path, raw: Path, rate: int, native: bool, words: Sequence[str])
 
 
 def _reason(stderr: str) -> str:
-    """The reason why nothing was sampled: the error line of the run, else the last one of py-spy."""
+    """The reason why nothing was sampled: the error line of the run, or else the last line of py-spy."""
     errors = [line for line in stderr.splitlines() if "rror" in line] or ["py-spy gave no reason"]
     of_run = next((line.removeprefix("error: ") for line in errors if line.startswith("error: ")), None)
     return of_run or f"nothing was sampled: {errors[-1].strip()}; if ptrace is forbidden, allow it"

@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Print the histories and write them. Raises UserError if there is no run; no file has been written then."""
+    """Print the histories and write them. Raises UserError if there is no run."""
     skipped: dict[str, str] = {}
     runs = _read_runs(args.runs_dir, args.framework, skipped)
     histories = build_histories(runs, skipped, readable_noise_floors(args.runs_dir))
@@ -37,7 +37,7 @@ def execute(args: argparse.Namespace) -> int:
         print(f"left out: {name}: {reason}", file=sys.stderr)
     if not histories:
         framework = f" of {args.framework}" if args.framework else ""
-        raise UserError(f"no run{framework} with a full training step in {args.runs_dir}; `make profile` makes some")
+        raise UserError(f"no run{framework} with a full training step in {args.runs_dir}; run `make profile`")
     picture = canvas.png(history(histories))
     prepare_folder(args.out, [PICTURE, HISTORY_CSV])
     write_files(args.out, {PICTURE: picture, HISTORY_CSV: history_csv(histories)})
@@ -47,7 +47,7 @@ def execute(args: argparse.Namespace) -> int:
 
 
 def _read_runs(runs_dir: Path, framework: str | None, skipped: dict[str, str]) -> Iterator[Run]:
-    """The stored runs, oldest first; the reason that one cannot be read goes to `skipped`."""
+    """The stored runs, oldest first; for each unreadable one, the reason is added to `skipped`."""
     for path in find_runs(runs_dir):
         try:
             if framework is None or read_header(path).manifest.config.framework == framework:

@@ -19,7 +19,7 @@ from epoch_gap.reports.terminal.drilldowns import top_lines
 from epoch_gap.workloads.framework import Framework, Watch
 
 HOT = 5
-"""functions that are timed by default"""
+"""number of functions that are timed by default"""
 
 Name = tuple[str, str]
 """(end of a file's path, function)"""
@@ -42,7 +42,7 @@ def execute(args: argparse.Namespace) -> int:
     profiler = LineProfiler()
 
     def choose_watch(framework: Framework) -> Watch:
-        functions = _loaded_functions(names)  # the framework is imported by now
+        functions = _loaded_functions(names)  # by now the framework is imported
         return lambda spans: _timed(profiler, functions)
 
     training = train_watched(args, choose_watch)
@@ -91,7 +91,7 @@ def _hottest(runs_dir: Path, framework: str) -> list[Name]:
 
 
 def _loaded_functions(names: Sequence[Name]) -> list[FunctionType]:
-    """The loaded functions of these names. Raises UserError for a name without any."""
+    """The loaded functions of these names. Raises UserError for a name that matches none."""
     loaded: list[FunctionType] = [o for o in gc.get_objects() if type(o) is FunctionType]
     functions = []
     for file, name in names:
@@ -103,7 +103,7 @@ def _loaded_functions(names: Sequence[Name]) -> list[FunctionType]:
 
 
 def _has_name(function: FunctionType, name: str) -> bool:
-    """Whether `name` is the plain or the qualified name (Class.method), as in stacks."""
+    """Whether `name` is the function's plain name or, as in stacks, its qualified one (Class.method)."""
     return name in (function.__code__.co_name, function.__code__.co_qualname)
 
 
@@ -121,7 +121,7 @@ def _functions(profiler: LineProfiler) -> list[lines.Function]:
 
 
 def _below_packages(file: str) -> str:
-    """The path below the folder of installed packages, which differs from machine to machine."""
+    """The path relative to the folder of installed packages, which differs from machine to machine."""
     parts = Path(file).parts
     last = max((i for i, part in enumerate(parts) if part in ("site-packages", "lib")), default=-1)
     return str(Path(*parts[last + 1 :]))

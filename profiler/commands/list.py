@@ -13,10 +13,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Print one line per run; an unreadable run's line has the reason."""
+    """Print one line per run, with the reason if it is unreadable."""
     paths = find_runs(args.runs_dir)
     if not paths:
-        print(f"no runs in {args.runs_dir}; `make profile` makes some")
+        print(f"no runs in {args.runs_dir}; run `make profile`")
     for path in paths:
         try:
             print(_describe(read_header(path)))

@@ -1,4 +1,4 @@
-"""The command line: it finds the verb and maps errors to exit statuses."""
+"""The command line: select the verb, and map errors to exit statuses."""
 
 import argparse
 import sys
@@ -26,7 +26,7 @@ VERBS = {
     "profile": "run each framework in fresh processes, then report; the main job",
     "report": "write the report of stored runs",
     "compare": "compare two stored runs, or fail if the second is too slow",
-    "noise": "compare a framework with itself: the smallest effect that can be claimed on this machine",
+    "noise": "compare a framework with itself: the smallest difference that is detectable on this machine",
     "layers": "time forward and backward layer by layer, in a separate run",
     "operators": "time forward and backward by operator category, in a separate run",
     "flame": "sample the stacks of a framework's training, by phase",
@@ -37,7 +37,7 @@ VERBS = {
     "list": "list the stored runs",
     "show": "show one stored run",
 }
-"""Name and help. A verb's module is imported on demand, so that a timed process loads no charts."""
+"""Help by verb. A verb's module is imported on demand, so that a timed process loads no charts."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return its exit status."""
     words = sys.argv[1:] if argv is None else list(argv)
     parser = _Parser(
-        prog="python -m profiler", description="Explain why one framework's epoch takes longer than another's."
+        prog="python -m profiler", description="Explain why an epoch takes longer in one framework than in another."
     )
     parsers = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for name, summary in VERBS.items():

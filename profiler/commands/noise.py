@@ -17,9 +17,9 @@ from epoch_gap.workloads.registry import FRAMEWORKS
 
 SIDES = ("A", "A again")
 FOLDER = "noise"
-"""inside the runs' directory: these runs are no candidates of a report"""
+"""folder inside the runs' directory, so that reports do not select these runs"""
 SECONDS = 60
-"""of training per process, by default"""
+"""default seconds of training per process"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,8 +40,8 @@ _pairs.__name__ = "whole number"
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Run A, A, A, A ... and store the half-width of the comparison's interval."""
-    load_noise_floors(args.runs_dir)  # a damaged file is reported before the work
+    """Run A, A, A, A ... and store half the interval of the comparison."""
+    load_noise_floors(args.runs_dir)  # report a damaged file before the work
     data, warning = resolve_source(args.data)
     if warning:
         warn(warning)

@@ -1,4 +1,4 @@
-"""Options that several verbs share, with their checks."""
+"""Options shared by several verbs, with their checks."""
 
 import argparse
 from pathlib import Path
@@ -33,7 +33,7 @@ positive.__name__ = seed.__name__ = "whole number"
 
 def add_runs_dir(parser: argparse.ArgumentParser) -> None:
     """`--runs-dir`"""
-    parser.add_argument("--runs-dir", type=Path, default=Path("runs"), help="where runs are stored (default: runs)")
+    parser.add_argument("--runs-dir", type=Path, default=Path("runs"), help="folder of stored runs (default: runs)")
 
 
 def add_workload(parser: argparse.ArgumentParser) -> None:
@@ -42,17 +42,17 @@ def add_workload(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", metavar="auto|cpu|gpu|mps|cuda", help="default: auto")
     parser.add_argument("--data", default="auto", metavar="auto|synthetic|PATH", help="default: auto")
     parser.add_argument("--batch-size", type=positive, metavar="N", help="images per step")
-    parser.add_argument("--steps", type=positive, metavar="N", help="training steps per epoch at the most")
-    parser.add_argument("--seconds", type=positive, metavar="N", help="of training per epoch at the most")
-    parser.add_argument("--epochs", type=positive, metavar="N")
-    parser.add_argument("--train-limit", type=positive, metavar="N", help="training images")
-    parser.add_argument("--test-limit", type=positive, metavar="N", help="test images")
+    parser.add_argument("--steps", type=positive, metavar="N", help="training steps per epoch at most")
+    parser.add_argument("--seconds", type=positive, metavar="N", help="seconds of training per epoch at most")
+    parser.add_argument("--epochs", type=positive, metavar="N", help="number of epochs")
+    parser.add_argument("--train-limit", type=positive, metavar="N", help="number of training images")
+    parser.add_argument("--test-limit", type=positive, metavar="N", help="number of test images")
     parser.add_argument(
         "--fence",
         choices=POLICIES,
         help="steps that wait before each mark (default: alternate for quick, otherwise none)",
     )
-    parser.add_argument("--seed", type=seed, default=42, metavar="N", help="default: 42")
+    parser.add_argument("--seed", type=seed, default=42, metavar="N", help="seed of all generators (default: 42)")
     parser.add_argument(
         "--checkpoint",
         action=argparse.BooleanOptionalAction,
@@ -60,8 +60,8 @@ def add_workload(parser: argparse.ArgumentParser) -> None:
         help="save the model after each epoch",
     )
     parser.add_argument("--mmap", action=argparse.BooleanOptionalAction, default=False, help="memory-map the data")
-    parser.add_argument("--compile", action="store_true", help="mlx: compile forward, backward and step into one")
-    parser.add_argument("--allow-busy", action="store_true", help="run even if another timed run is going on")
+    parser.add_argument("--compile", action="store_true", help="MLX: compile the training step into one function")
+    parser.add_argument("--allow-busy", action="store_true", help="run even if another timed run is in progress")
     parser.add_argument("--quiet", action="store_true", help="no progress bar and no notes")
     add_runs_dir(parser)
 

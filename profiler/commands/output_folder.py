@@ -1,4 +1,4 @@
-"""Output folders: created and checked before anything is written, so that no other file is overwritten."""
+"""Create and check output folders before anything is written, so that no other file is overwritten."""
 
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ HISTORIES = REPORTS / "history"
 def write_report(report: Report, out: Path) -> Path:
     """Write a report's files, replacing an earlier report's, and return the path of its page.
 
-    Raises UserError; no file has been written then.
+    Raises UserError before any file is written.
     """
     prepare_report_folder(out)
     write_files(out, {name: report.files.get(name) for name in FILES})
@@ -42,7 +42,8 @@ def prepare_report_folder(out: Path) -> None:
         others = [path.name for path in out.iterdir() if not _is_ours(path) and not is_partial(path)]
         is_foreign = others and not (out / SUMMARY).is_file()
     if is_foreign:
-        raise UserError(f"{out} holds {others[0]}, which is no report; choose an empty --out, or an earlier report's")
+        problem = f"{out} contains {others[0]}, which is not part of a report"
+        raise UserError(f"{problem}; choose an empty --out, or that of an earlier report")
 
 
 def prepare_folder(out: Path, own: Collection[str]) -> None:
@@ -51,7 +52,7 @@ def prepare_folder(out: Path, own: Collection[str]) -> None:
         out.mkdir(parents=True, exist_ok=True)
         others = sorted(path.name for path in out.iterdir() if path.name not in own and not is_partial(path))
     if others:
-        raise UserError(f"{out} holds {others[0]}, which is none of {', '.join(sorted(own))}; choose an empty --out")
+        raise UserError(f"{out} contains {others[0]}, which is not {' or '.join(sorted(own))}; choose an empty --out")
 
 
 def _is_ours(folder: Path) -> bool:

@@ -1,4 +1,4 @@
-"""From runs to a report on disk and its verdict in the terminal; shared by `report` and `profile`."""
+"""Write a report to disk and print its verdict; shared by `report` and `profile`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ from epoch_gap.reports.report import render_report
 
 
 def report_runs(runs: Sequence[Run], out: Path, runs_dir: Path, svg: bool = False) -> None:
-    """Write the report of `runs` and print its verdict and place. Raises UserError; no file has been written then."""
+    """Write the report of `runs` and print its verdict and path. Raises UserError before any file is written."""
     drilldowns = load_drilldowns(runs, runs_dir, warn)
     report = render_report(runs, readable_noise_floors(runs_dir), drilldowns, svg)
     page = write_report(report, out)

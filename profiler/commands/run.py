@@ -39,14 +39,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("--framework", choices=registry.FRAMEWORKS, required=True)
     add_workload(parser)
-    parser.add_argument("--label", default="", help="a name for this configuration, shown beside the framework's")
+    parser.add_argument("--label", default="", help="name of this configuration, shown in place of the framework's")
     parser.add_argument("--session", default="", help=argparse.SUPPRESS)
     parser.add_argument("--turn", type=int, default=1, help=argparse.SUPPRESS)
     parser.add_argument("--order", default="", help=argparse.SUPPRESS)
     parser.add_argument("--data-warning", default="", help=argparse.SUPPRESS)
     script = parser.add_argument_group("the scripted framework, --framework fake")
     script.add_argument("--fake-costs", metavar="PHASE=MS,...", help=f"default: {DEFAULT_COSTS}")
-    script.add_argument("--fake-lazy", action="store_true", help="forward and backward are done at the next wait")
+    script.add_argument("--fake-lazy", action="store_true", help="defer forward and backward to the next wait")
 
 
 def execute(args: argparse.Namespace) -> int:
@@ -60,7 +60,7 @@ def execute(args: argparse.Namespace) -> int:
 
 def _execute(args: argparse.Namespace) -> int:
     session = args.session or secrets.token_hex(4)
-    with hold_run_lock(session, allow_others=args.allow_busy) as lock:  # before anything that costs time
+    with hold_run_lock(session, allow_others=args.allow_busy) as lock:  # before anything slow
         preset = _preset(args)
         try:
             framework = registry.build(

@@ -1,4 +1,4 @@
-"""Run selection: the runs that a report shows."""
+"""Select the runs that a report shows."""
 
 import sys
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from epoch_gap.profiler.storage.run import Run
 
 
 def readable_noise_floors(runs_dir: Path) -> NoiseFloors:
-    """The noise floors beside the runs; a damaged file is a warning, since a report works without them."""
+    """The noise floors beside the runs; a damaged file only gives a warning, since reports work without them."""
     try:
         return load_noise_floors(runs_dir)
     except UserError as error:
@@ -38,7 +38,7 @@ def add_latest_candidates(runs: Sequence[Run], runs_dir: Path) -> list[Run]:
         else:
             rejected.setdefault(candidate_key(run.manifest), run)
     if not chosen:
-        raise UserError(f"no run with a training step in {runs_dir}; `make profile` makes some")
+        raise UserError(f"no run with a training step in {runs_dir}; run `make profile`")
     shown = {candidate_key(run.manifest) for run in chosen}
     for key, run in rejected.items():
         if key not in shown:
@@ -47,7 +47,7 @@ def add_latest_candidates(runs: Sequence[Run], runs_dir: Path) -> list[Run]:
 
 
 def _joins(run: Run, chosen: Sequence[Run]) -> bool:
-    """Whether `run` is comparable to all, and the first of its candidate or a repeat of that one."""
+    """Whether `run` is comparable to all, and is either the first of its candidate or a repeat of that run."""
     rivals = [other for other in chosen if candidate_key(other.manifest) == candidate_key(run.manifest)]
     is_repeat = bool(run.manifest.session) and all(
         other.manifest.session == run.manifest.session and subject_id(other.manifest) == subject_id(run.manifest)

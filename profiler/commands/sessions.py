@@ -1,4 +1,4 @@
-"""Sessions: several `run` processes, one after the other, in an order that is fixed in advance."""
+"""Sessions: several `run` processes, one after the other, in an order fixed in advance."""
 
 import secrets
 import signal
@@ -11,11 +11,11 @@ from epoch_gap.profiler.commands.exit_status import INTERRUPTED, TERMINATED, USA
 from epoch_gap.profiler.machine.run_lock import hold_run_lock
 
 EXPLAINED = (USAGE_ERROR, INTERRUPTED, TERMINATED)
-"""exit statuses of a run that has already printed why it ended"""
+"""exit statuses of a run that has already printed the reason"""
 
 
 def alternating_order(names: Sequence[str], repeats: int) -> list[str]:
-    """A B B A A B ...: a slow change of the machine affects all alike."""
+    """A B B A A B ...: a slow change of the machine affects all of them equally."""
     forward, backward = list(names), list(reversed(names))
     return [name for repeat in range(repeats) for name in (forward if repeat % 2 == 0 else backward)]
 
@@ -26,7 +26,7 @@ def run_session(
     """Run `arguments` (of the verb `run`) by name in `order`, each in a fresh process, as one session.
 
     Returns the exit status of the first failure, which ends the session, or 0; and the directories of the runs.
-    Raises UserError if another timed run is going on.
+    Raises UserError if another timed run is in progress.
     """
     session = secrets.token_hex(4)
     paths: list[Path] = []
@@ -47,7 +47,7 @@ def run_session(
 def _run_process(arguments: Sequence[str]) -> tuple[int, Path | None]:
     """The exit status of `run` in a process of its own, and the run's directory if it created one.
 
-    SIGTERM is passed on; Ctrl-C reaches the whole process group by itself. Either way the child ends its run first.
+    SIGTERM is passed on; Ctrl-C reaches the whole process group by itself. Either way, the child ends its run first.
     """
     command = [sys.executable, "-m", "epoch_gap.profiler", "run", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:

@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Write the trace and print its path. Raises UserError; no file has been written then."""
+    """Write the trace and print its path. Raises UserError before any file is written."""
     run = read_run(locate_run(args.run, args.runs_dir))
     output = args.output or run.path / "trace.json"
     text = json.dumps(run_to_trace(run))

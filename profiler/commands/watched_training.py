@@ -1,4 +1,4 @@
-"""A short training that a tool watches, shared by the verbs `layers`, `operators` and `lines`; never a timed run."""
+"""Short training runs under a tool, for the verbs `layers`, `operators` and `lines`; never timed runs."""
 
 import argparse
 import secrets
@@ -19,7 +19,7 @@ from epoch_gap.workloads.cifar10.load import Cifar10, load_cifar10
 from epoch_gap.workloads.framework import Framework, LayerTimings, Watch
 
 STEPS = 5
-"""default number of steps without watching, and as many with it"""
+"""default number of unwatched steps, and of watched steps"""
 BATCH_SIZE = 128
 
 
@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def train_watched(args: argparse.Namespace, choose_watch: Callable[[Framework], Watch]) -> WatchedTraining:
-    """Train a few steps without watching, then as many with it. Raises UserError.
+    """Train a few steps unwatched, then as many watched. Raises UserError.
 
     `choose_watch` is called as soon as the framework is built.
     """
@@ -66,7 +66,7 @@ def _load(args: argparse.Namespace, size: int, steps: int) -> Cifar10:
     needed = watched_steps.images_needed(size, steps)
     data = load_cifar10(args.data, train_limit=needed, test_limit=size, mmap=args.mmap)
     if len(data.y_train) < needed:
-        raise UserError(f"{needed} training images are needed, the data have {len(data.y_train)}; lower --steps")
+        raise UserError(f"{needed} training images are needed, but the data have {len(data.y_train)}; lower --steps")
     return data
 
 
@@ -96,18 +96,18 @@ def layer_timings(framework: Framework) -> LayerTimings:
 
 
 def layers_watch(framework: Framework) -> Watch:
-    """Watches the layers. Raises UserError if the framework cannot time them."""
+    """A watch of the layers. Raises UserError if the framework cannot time them."""
     return layer_timings(framework).layers
 
 
 def operators_watch(framework: Framework) -> Watch:
-    """Watches the operators. Raises UserError if the framework cannot time them."""
+    """A watch of the operators. Raises UserError if the framework cannot time them."""
     timings = layer_timings(framework)
     return timings.operators or timings.layers
 
 
 def layer_drilldown(training: WatchedTraining) -> layers.Drilldown:
-    """The times of layers and operators in a training, beside peak rates that are measured here."""
+    """Layer and operator times of a training, with peak rates that are measured now."""
     timings = layer_timings(training.framework)
     own_rates = timings.peak_rates() if timings.peak_rates is not None else {}
     return layers.Drilldown.from_steps(

@@ -1,4 +1,4 @@
-"""The effect of fences: their cost, and the work that one phase does and another is charged for."""
+"""The effect of fences: their cost, and work that is done in one phase but charged to another."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ from epoch_gap.profiler.analysis.stats import (
 from epoch_gap.profiler.phases import Phase
 
 HARMLESS = (0.95, 1.05)
-"""If a fenced step takes between these multiples of an as-run one, it shows where an as-run step's work is done."""
+"""A fenced step represents an as-run step if the ratio of their times is within these bounds."""
 LEAST_SHIFT = 0.01
 """of a step; smaller shifts are indistinguishable from noise"""
 
 
 @dataclass(frozen=True)
 class ShiftedWork:
-    """Work of `worker` that the clock charged to `payer`, seconds per step."""
+    """Work that was done in phase `worker` but charged to phase `payer`, in seconds per step."""
 
     worker: Phase
     payer: Phase
@@ -33,7 +33,7 @@ class ShiftedWork:
 
 @dataclass(frozen=True)
 class FenceEffect:
-    """A subject's fenced steps against its as-run steps."""
+    """A subject's fenced steps compared with its as-run steps."""
 
     perturbation: Interval
     """a fenced step's time over an as-run step's"""

@@ -14,7 +14,7 @@ NOT_AVAILABLE = "n/a"
 
 
 class Affects(StrEnum):
-    """What a condition can change; the values are stored in summary.json."""
+    """The effect that a condition can have; the values are stored in summary.json."""
 
     TIME = "time"
     ACCURACY = "accuracy"
@@ -29,7 +29,7 @@ class Item:
     values: dict[str, str]
     """by subject id"""
     differs: bool
-    """whether the subjects, or one subject's runs, differ; unknown and known differ, too"""
+    """whether the subjects, or the runs of one subject, differ; an unknown value differs from a known one"""
     affects: Affects
 
 
@@ -61,7 +61,7 @@ def _machine(name: str, read: Callable[[Machine], Any]) -> Condition:
 
 
 def _framework(key: str, affects: Affects, name: str = "") -> Condition:
-    """A condition that the framework itself reported."""
+    """A condition that the framework itself reports."""
     return Condition(name or key, lambda a: a.run.framework.conditions.get(key), affects, key)
 
 
@@ -128,14 +128,14 @@ CONDITIONS: tuple[Condition, ...] = (
 
 
 def audit_fairness(subjects: Sequence[Subject]) -> list[Item]:
-    """Every condition, those that differ first; a subject without one reads n/a."""
+    """Every condition, differing ones first; n/a for a subject that does not have it."""
     conditions = [*CONDITIONS, *_custom_conditions(subjects)]
     items = [_item(subjects, condition) for condition in conditions]
     return sorted(items, key=lambda item: not item.differs)
 
 
 def describe_machines(subjects: Mapping[str, Subject]) -> str | None:
-    """A sentence on subjects, by display name, that ran on different machines; None if they ran on one."""
+    """A sentence about subjects, by display name, that ran on different machines; None for a single machine."""
     machines = {
         name: list(dict.fromkeys(run.manifest.environment.machine.description for run in subject.runs))
         for name, subject in subjects.items()
@@ -143,7 +143,7 @@ def describe_machines(subjects: Mapping[str, Subject]) -> str | None:
     if len({machine for used in machines.values() for machine in used}) == 1:
         return None
     places = "; ".join(f"{name} on {' and '.join(used)}" for name, used in machines.items())
-    return f"{' and '.join(machines)} ran on different machines: {places}; the difference may be the machines'"
+    return f"{' and '.join(machines)} ran on different machines: {places}; the difference may be due to the machines"
 
 
 def _custom_conditions(subjects: Sequence[Subject]) -> Iterator[Condition]:

@@ -39,14 +39,14 @@ class Gap:
     slow: Subject
     fast: Subject
     fast_seconds: float
-    """of `fast`'s epoch, without the excluded phases: the base that `seconds` adds to"""
+    """`fast`'s epoch without the excluded phases; adding `seconds` gives `slow`'s epoch"""
     seconds: Estimate
     ratio: Interval
     by_phase: dict[Phase, Estimate]
     excluded: tuple[Phase, ...]
-    """phases that one side did not measure; in neither side's sum"""
+    """phases that one side did not measure; excluded from both sums"""
     floor: float | None = None
-    """the machine's noise floor as a share: a ratio within it of 1 is not claimed; None: not measured"""
+    """the machine's noise floor as a share: a ratio that is closer to 1 counts as noise; None: not measured"""
     fenced: "Gap | None" = None
     """the same gap from fenced steps; None if a side has none"""
 
@@ -74,12 +74,12 @@ class Gap:
         return self._intervals_exclude_equality and abs(self.ratio.value - 1) > (self.floor or 0.0)
 
     def share(self, seconds: float) -> float | None:
-        """`seconds` over the gap; None unless the verdict is `SLOWER`, since only then there is a gap to share."""
+        """`seconds` over the gap; None unless the verdict is `SLOWER`, because otherwise there is no gap to split."""
         return seconds / self.seconds.value if self.verdict is Verdict.SLOWER else None
 
     @property
     def _intervals_exclude_equality(self) -> bool:
-        """With few, skewed steps only one of the two intervals may exclude equality; both have to."""
+        """Both intervals must exclude equality; with few, skewed steps, one of them alone may do so."""
         return self.ratio.excludes(1) and self.seconds.interval().excludes(0)
 
     @property
@@ -105,7 +105,7 @@ def measure_gap(
 ) -> Gap:
     """The gap between two subjects, paired by process if at least two processes of each alternated.
 
-    `excluded` phases are in neither side's sum; None: those that one side has but did not measure.
+    `excluded` phases are left out of both sums; None: those that one side has but did not measure.
     """
     excluded = _partly_measured_phases(slow, fast) if excluded is None else excluded
     is_paired = len(slow.runs) == len(fast.runs) >= 2 and _session(slow) == _session(fast) is not None

@@ -20,11 +20,11 @@ class Entry:
     """One run of a history, without its steps."""
 
     run: str
-    """its id"""
+    """the run's id"""
     created: str
     """UTC, ISO 8601"""
     version: str
-    """of the framework"""
+    """version of the framework"""
     epoch: EpochEstimate
     flags: tuple[str, ...]
     """titles"""
@@ -68,7 +68,7 @@ class _OpenSeries:
 
 
 def build_histories(runs: Iterable[Run], skipped: dict[str, str], floors: NoiseFloors | None = None) -> list[Series]:
-    """The series of `runs`, which come oldest first. Only a series' first and last run keep their steps in memory.
+    """The series of `runs`, ordered oldest first. Only a series' first and last run keep their steps in memory.
 
     A run without a full step is added to `skipped`, by its id, with the reason.
     """

@@ -19,7 +19,7 @@ from epoch_gap.profiler.storage.noise_floors import noise_floor_key
 from epoch_gap.profiler.storage.run import Run
 
 SETTINGS = ("checkpoint", "mmap", "compile")
-"""switches that make a configuration of its own"""
+"""switches that distinguish configurations"""
 
 
 def active_settings(manifest: Manifest) -> list[str]:
@@ -44,7 +44,7 @@ def _join(manifest: Manifest, version: str) -> str:
 
 
 def data_key(manifest: Manifest) -> str:
-    """The data's SHA-256; for a custom training loop, the name that it gave to its data."""
+    """The data's SHA-256; for a custom training loop, the name of its data."""
     return str(manifest.data.sha256 or manifest.data.source)
 
 
@@ -72,7 +72,7 @@ def drilldown_key(manifest: Manifest) -> str:
 
 
 def check_comparable(runs: Sequence[Run]) -> None:
-    """Raise UserError unless all runs used one batch size and the same data."""
+    """Raise UserError unless all runs used the same batch size and the same data."""
     for run in runs[1:]:
         if reason := why_incomparable(runs[0], run):
             raise UserError(f"{runs[0].id} and {run.id} cannot be compared: {reason}")

@@ -1,7 +1,7 @@
 """The machine's noise floor: the result of comparing a framework with itself.
 
-Half the 95 % interval of such a comparison is the smallest effect that can be claimed on the machine, however narrow
-the interval of another comparison is.
+Half the 95 % interval of such a comparison is the smallest detectable effect on the machine, however narrow the
+interval of another comparison is.
 """
 
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ def measure_noise_floor(gap: Gap) -> NoiseFloor:
 
 
 def applicable_floor(floors: NoiseFloors, runs: Sequence[Run]) -> NoiseFloor | None:
-    """The largest floor that applies to `runs` on their machines; None if a machine has none."""
+    """The largest floor that applies to `runs` on their machines; None if one of the machines has no floor."""
     keys = {comparison_key(run.manifest) for run in runs}
     applicable: list[NoiseFloor] = []
     for machine in {machine_key(run.manifest) for run in runs}:

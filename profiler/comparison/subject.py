@@ -28,13 +28,13 @@ class Subject:
     fenced: "Subject | None" = None
     """the same configuration, estimated from fenced steps; None if a run has none"""
     side: str = ""
-    """A or B, if two subjects are compared by name"""
+    """A or B in a comparison of two named subjects"""
     shown_version: str = ""
     """the framework's version in the title, if it is shortened there; see `shorten_titles`"""
 
     @classmethod
     def from_analyses(cls, analyses: Sequence[RunAnalysis], id: str = "", side: str = "") -> "Subject":
-        """The subject that analysed runs, at least one, repeat; `id` defaults to theirs."""
+        """The subject of one or more analysed runs; `id` defaults to that of the runs."""
         analyses = tuple(analyses)
         id = id or subject_id(analyses[0].run.manifest)
         modes = [a.asrun for a in analyses]
@@ -48,12 +48,12 @@ class Subject:
 
     @classmethod
     def from_runs(cls, runs: Sequence[Run], id: str = "", side: str = "") -> "Subject":
-        """Analyse runs that repeat one configuration, at least one. Raises UserError as `analyse_run` does."""
+        """Analyse one or more runs of one configuration. Raises UserError as `analyse_run` does."""
         return cls.from_analyses([analyse_run(run) for run in runs], id, side)
 
     @property
     def runs(self) -> tuple[Run, ...]:
-        """Its runs, in order."""
+        """The runs, in order."""
         return tuple(analysis.run for analysis in self.analyses)
 
     @property
@@ -78,7 +78,7 @@ class Subject:
 
     @property
     def is_synthetic(self) -> bool:
-        """Whether its images were generated."""
+        """Whether the images are synthetic."""
         return self.manifest.data.kind is DataKind.SYNTHETIC
 
     @property
@@ -98,7 +98,7 @@ class Subject:
 
     @property
     def flag_titles(self) -> list[str]:
-        """The titles of its runs' flags, each once."""
+        """The titles of all runs' flags, without duplicates."""
         return list(dict.fromkeys(title for analysis in self.analyses for title in analysis.flag_titles))
 
     @property
@@ -109,7 +109,7 @@ class Subject:
 
     @property
     def lineage_title(self) -> str:
-        """The display name of all its versions."""
+        """The display name without the version, shared by all versions."""
         return self._display("")
 
     def _display(self, version: str) -> str:
@@ -118,7 +118,7 @@ class Subject:
 
 
 def group_runs(runs: Sequence[Run]) -> list[Subject]:
-    """Runs as subjects, in order of appearance. Raises UserError if they cannot be compared or analysed."""
+    """Group runs into subjects, in order of appearance. Raises UserError if they cannot be compared or analysed."""
     check_comparable(runs)
     by_id: dict[str, list[Run]] = {}
     for run in runs:

@@ -1,1 +1,1 @@
-"""Layers, operators, lines and stacks, from separate runs whose times never enter the bars."""
+"""Layers, operators, lines and stacks, from separate runs whose times are never mixed with those of timed runs."""

@@ -17,7 +17,7 @@ from epoch_gap.profiler.recording.records import Step
 LAYERS, OPERATORS = "layers.json", "operators.json"
 SCHEMA_VERSION = 1
 OWN = ("schema_version", "phases_s", "watched_phases_s", "slowdown", "ceilings", "architecture", "layers")
-"""keys of the files other than the conditions"""
+"""keys of the files that are not conditions"""
 PHASES_OF = {Direction.FORWARD: (Phase.FORWARD, Phase.MATERIALIZE), Direction.BACKWARD: (Phase.BACKWARD,)}
 """the phases of a fenced step that contain the layers of a direction"""
 PHASES_OF_CATEGORY = {
@@ -48,7 +48,7 @@ class Drilldown:
     """seconds per fenced step with watching"""
     entries: Sequence[Entry]
     peak_rates: Mapping[str, float]
-    """of the machine: see `profiler.drilldown.roofline`"""
+    """the machine's peak rates: see `profiler.drilldown.roofline`"""
     architecture: Sequence[Layer]
     """the work of each layer, in the order of computation"""
 
@@ -121,7 +121,7 @@ class Drilldown:
         return sum(self.phases.get(phase, 0.0) for phase in PHASES_OF[direction])
 
     def covered(self, direction: Direction) -> float:
-        """The sum of the layers over their phases, both watched."""
+        """The sum of the layers divided by that of their phases, both while watched."""
         phase = self._watched_phase(direction)
         return sum(self.layers(direction).values()) / phase if phase else 0.0
 
@@ -231,7 +231,7 @@ class CategoryDifference(NamedTuple):
 def category_differences(slow: Drilldown, fast: Drilldown) -> list[CategoryDifference]:
     """All operator categories of either side, the largest difference first, in directions that both watched.
 
-    In such a direction the categories of a side sum to its phase, so that a missing category takes no time.
+    In such a direction the categories of a side sum to its phase, so a missing category took no time.
     """
     return sorted(_category_pairs(slow, fast), key=lambda d: -abs(d.seconds))
 

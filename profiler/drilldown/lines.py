@@ -8,7 +8,7 @@ from epoch_gap.profiler.errors import UserError
 
 FILE = "lines.json"
 OWN = ("schema_version", "steps", "slowdown", "functions")
-"""keys of `lines.json` other than the conditions"""
+"""keys of `lines.json` that are not conditions"""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Function:
 
 
 def top(functions: Sequence[Function], most: int) -> list[tuple[Function, Line]]:
-    """The `most` lines of all functions that took longest, the longest first."""
+    """The `most` slowest lines of all functions, the slowest first."""
     pairs = [(function, line) for function in functions for line in function.lines]
     return sorted(pairs, key=lambda pair: -pair[1].seconds)[:most]
 

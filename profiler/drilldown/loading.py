@@ -1,4 +1,4 @@
-"""Loading the drill-downs that are stored beside runs."""
+"""Load the drill-downs that are stored beside runs."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Matching: which drill-down explains which run."""
+"""Match drill-downs to the runs that they explain."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ class Drilldowns:
 
 
 def drilldown_conditions(manifest: Manifest) -> dict[str, Any]:
-    """The conditions that a run and a drill-down have to share, as JSON values."""
+    """The conditions that a run and its drill-down must share, as JSON values."""
     framework = manifest.framework
     return {
         "framework": {"name": framework.name, "version": framework.version, "device": framework.device},
@@ -36,7 +36,7 @@ def drilldown_conditions(manifest: Manifest) -> dict[str, Any]:
 def explains(conditions: Mapping[str, Any], manifest: Manifest) -> bool:
     """Whether a drill-down under `conditions` explains a run; without conditions it is assumed to.
 
-    Drill-downs are of the built-in loop, so they never explain a custom training loop.
+    Drill-downs run the built-in loop, so they never explain a custom training loop.
     """
     if manifest.data.kind is DataKind.CUSTOM:
         return False

@@ -14,7 +14,7 @@ from epoch_gap.profiler.drilldown.spans import Direction, OperatorCategory
 SIDE = 2048
 """rows and columns of the matrices that are multiplied"""
 COPIED = 32_000_000
-"""numbers that are copied: far more than the caches hold"""
+"""numbers that are copied: far more than fit into the caches"""
 REPEATS = 5
 FLOAT_BYTES = 4
 
@@ -84,7 +84,7 @@ def flops(layer: Layer, direction: Direction, images: int) -> int:
 
 
 def least_bytes(layer: Layer, direction: Direction, images: int) -> int:
-    """Bytes that a layer must read and write at least once for a batch of `images` images."""
+    """The minimum number of bytes that a layer must read and write for a batch of `images` images."""
     passes = 1 if direction is Direction.FORWARD else 2
     return passes * (layer.activations * images + layer.weights) * FLOAT_BYTES
 
@@ -92,8 +92,8 @@ def least_bytes(layer: Layer, direction: Direction, images: int) -> int:
 def least_seconds(layer: Layer, direction: Direction, images: int, peak_rates: Mapping[str, float]) -> float:
     """The shortest time of a layer for a batch of `images` images at the peak rates.
 
-    The longer of its operations at the peak GFLOP/s and its least bytes at the peak GB/s. Data that stay in a cache
-    can be faster.
+    The longer of its operations at the peak GFLOP/s and its minimum bytes at the peak GB/s. A layer whose data stay
+    in a cache can be faster.
     """
     operations = flops(layer, direction, images)
     if not operations:

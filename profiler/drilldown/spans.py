@@ -50,7 +50,7 @@ class Spans:
 
     def __init__(self, clock: Clock = time.perf_counter_ns) -> None:
         self.mark: Callable[[Phase], None] = lambda phase: None
-        """ends a phase for a framework that goes through several phases in one call; set to the recorder's mark"""
+        """ends a phase of a framework that runs several phases in one call; set to the recorder's mark"""
         self._clock = clock
         self._open: list[tuple[Key, int, int]] = []
         """(key, start, nested time) of the open spans, outermost first"""

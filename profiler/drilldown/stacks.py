@@ -1,6 +1,6 @@
 """Stacks sampled by py-spy, by phase: counts, speedscope JSON, hottest functions, flame graph.
 
-The frame of the training loop decides the phase of a sample: the clock charges each line of the loop to the phase of
+The frame of the training loop gives the phase of a sample: the clock charges each line of the loop to the phase of
 the next mark (`workloads/loop_lines.py` finds it in the source of the loop).
 """
 

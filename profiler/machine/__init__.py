@@ -1,1 +1,1 @@
-"""The machine under a run: its conditions, the reference workload (canary), cgroup limits, and the run lock."""
+"""The machine that a run uses: its conditions, the reference workload (canary), cgroup limits, and the run lock."""

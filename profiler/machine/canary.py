@@ -1,7 +1,7 @@
 """Readings of the machine between blocks of steps: the reference workload (canary), memory, CPU use and load.
 
-The canary is a fixed amount of work: a small matrix product (NumPy's BLAS on one thread, so that no pool wakes) and a
-small Python loop. If it takes longer than before, the machine has become slower, and no framework is to blame.
+The canary is a fixed amount of work: a small matrix product (NumPy's BLAS on one thread, without waking its pool) and
+a small Python loop. If it takes longer than before, the machine has become slower, whatever the framework.
 """
 
 import os
@@ -21,7 +21,7 @@ SIDE = 64
 PRODUCTS, ADDITIONS = 150, 24_000
 """per repeat, about a millisecond"""
 REPEATS = 25
-"""of which the median counts: an interruption is not drift and shows in `steal_s` and `busy_s`"""
+"""Repeats of which the median is taken: an interruption is not drift; it shows in `steal_s` and `busy_s`."""
 
 _PROCESS = psutil.Process()
 

@@ -35,7 +35,7 @@ def memory_limit() -> str | None:
 
 
 def throttled() -> int | None:
-    """How often a CPU limit has stopped this process's group or a parent of it; None: unknown."""
+    """Number of times that a CPU limit has stopped this process's group or a parent of it; None: unknown."""
     counts = [
         int(line.split()[1])
         for folder in _folders("cpu")

@@ -1,4 +1,4 @@
-"""The conditions of a run: an allow-list. A condition that is not a field here is not recorded."""
+"""The conditions of a run, as an allow-list: only the fields defined here are recorded."""
 
 import os
 import platform
@@ -69,7 +69,7 @@ class Machine:
 
     @property
     def description(self) -> str:
-        """One line for people: CPU, usable cores, CPU limit if there is one, system."""
+        """A one-line summary: CPU, usable cores, CPU limit if there is one, system."""
         limited = f" (CPU limit {self.cpu_limit})" if self.cpu_limit else ""
         return f"{self.cpu}, {self.cores_usable} cores{limited}, {self.system.split()[0]}"
 
@@ -84,7 +84,7 @@ class ThreadPool:
     version: str | None = None
     num_threads: int | None = None
     architecture: str | None = None
-    """the kernels that it uses"""
+    """the kernels that the library uses"""
     threading_layer: str | None = None
 
 
@@ -103,7 +103,7 @@ class Git:
 
 @dataclass(frozen=True, kw_only=True)
 class Environment:
-    """The machine and the software under a run."""
+    """The machine and the software of a run."""
 
     machine: Machine
     python: str
@@ -135,7 +135,7 @@ def read_environment() -> Environment:
 
 
 def _read_machine() -> Machine:
-    import psutil  # only a recording needs it: commands that read runs start without it
+    import psutil  # imported late: only recording needs it, and commands that read runs start faster without it
 
     return Machine(
         system=f"{platform.system()} {platform.release()}",

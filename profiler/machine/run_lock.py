@@ -1,6 +1,6 @@
-"""The run lock: one timed run at a time on this machine, so that no two disturb each other unknowingly.
+"""The run lock: one timed run at a time on this machine, so that two runs do not slow each other down unnoticed.
 
-Each run holds a lock on a file of its own in one folder, and the lock ends with its process. Runs of one session (the
+Each run locks its own file in a shared folder, and the lock ends with the process. Runs of one session (the
 processes of one `profile`) do not exclude each other.
 """
 
@@ -45,7 +45,7 @@ def hold_run_lock(session: str, *, allow_others: bool) -> Iterator[RunLock]:
             others = _other_sessions(folder, session)
             if others and not allow_others:
                 raise UserError(
-                    f"another timed run is going on ({', '.join(others.values())}) and both would be slower; "
+                    f"another timed run is in progress ({', '.join(others.values())}) and both would be slower; "
                     "wait for it, or add --allow-busy to run anyway"
                 )
             file = held.enter_context(own.open("w"))
@@ -77,7 +77,7 @@ def _errors_as_one_line(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _exclusively(folder: Path) -> Iterator[None]:
-    """Only one process at a time inspects the folder and adds its own lock."""
+    """Let only one process at a time inspect the folder and add its lock."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
@@ -87,7 +87,7 @@ def _exclusively(folder: Path) -> Iterator[None]:
 
 
 def _other_sessions(folder: Path, session: str) -> dict[str, str]:
-    """The text of a living lock file of each other session, by session."""
+    """The text of one live lock file per other session, by session."""
     others = {}
     for path in folder.iterdir():
         name = path.name.rpartition("-")[0]
@@ -98,9 +98,9 @@ def _other_sessions(folder: Path, session: str) -> dict[str, str]:
 
 
 def _remove_dead_locks(folder: Path) -> None:
-    """Remove the files of dead processes. Only `_exclusively`: a new file is not locked at once."""
+    """Remove the files of dead processes. Call it within `_exclusively`: a new file is not locked immediately."""
     for path in folder.iterdir():
-        with suppress(FileNotFoundError), path.open() as file:  # its process may be ending right now
+        with suppress(FileNotFoundError), path.open() as file:  # its process may be exiting at this moment
             if not _is_locked(file):
                 path.unlink()
 

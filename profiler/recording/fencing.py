@@ -11,7 +11,7 @@ from enum import StrEnum
 
 ASRUN_BLOCK, FENCED_BLOCK = 6, 3
 """Steps of one timing mode before the other's turn. Totals need more precision than the split. The first step after a
-switch is excluded, since it may pay for the step before it."""
+switch is excluded, since it may include work left over from the step before it."""
 
 
 class TimingMode(StrEnum):
@@ -22,7 +22,7 @@ class TimingMode(StrEnum):
 
 
 Schedule = Callable[[int], TimingMode]
-"""The timing mode of a training step, by its index in the epoch."""
+"""Maps the index of a training step in its epoch to a timing mode."""
 
 POLICIES: dict[str, Schedule] = {
     "none": lambda step: TimingMode.ASRUN,

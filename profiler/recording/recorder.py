@@ -35,7 +35,7 @@ class Recorder:
 
     `mark(phase)` is two list appends and one clock read. A phase outside `phases` (one that the framework does not
     have) is charged to its entry in `charged_to`, or else to `other`, so every step's phases sum to its wall time.
-    `schedule` decides which steps are fenced; in a fenced step, `wait` is called before each clock read.
+    `schedule` selects the fenced steps; in a fenced step, `wait` is called before each clock read.
     `read_machine` reads the machine between blocks of steps, or returns None.
     """
 

@@ -1,4 +1,4 @@
-"""What a recorder hands on: steps, epochs, and readings of the machine. Standard library only."""
+"""The records that a recorder passes on: steps, epochs, and readings of the machine. Standard library only."""
 
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -25,7 +25,7 @@ class Step:
     correct: int
     start_ns: int
     wall_ns: int
-    """first boundary to last, by the clock"""
+    """from the first boundary to the last"""
     durations: Durations
     """sums to `wall_ns`"""
     rss_bytes: int = 0
@@ -40,7 +40,7 @@ class Epoch:
     wall_ns: int
     """training steps + `durations`; without `paused_ns`"""
     paused_ns: int
-    """the recorder's own work between steps, writing to disk included; in no phase"""
+    """the recorder's own work between steps, including writes to disk; in no phase"""
     durations: Durations
     """outside the training steps"""
     lr: float
@@ -69,7 +69,7 @@ class Reading:
     """CPU seconds that the host withheld from a virtual machine, all CPUs together"""
     load_1min: float
     throttled: int | None
-    """how often the control group's CPU limit has stopped it"""
+    """number of times that the control group's CPU limit has stopped the process"""
     other_runs: int
     """timed runs of other sessions at this moment"""
 

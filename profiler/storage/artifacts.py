@@ -1,4 +1,4 @@
-"""The files of drill-downs: a directory each, in `drilldown/` beside the runs."""
+"""The files of drill-downs: one directory per drill-down, in `drilldown/` beside the runs."""
 
 import json
 from collections.abc import Mapping
@@ -44,4 +44,4 @@ def read_json_artifact(path: Path) -> Any:
     try:
         return json.loads(read_text_artifact(path))
     except ValueError as error:
-        raise UserError(f"{path} is no JSON: {error}") from None
+        raise UserError(f"{path} is not JSON: {error}") from None

@@ -1,4 +1,4 @@
-"""Directories of runs and drill-downs: created exclusively, named so that they sort by age."""
+"""Directories of runs and drill-downs: each created exclusively, with a name that sorts by age."""
 
 import re
 import secrets

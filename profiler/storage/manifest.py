@@ -1,4 +1,4 @@
-"""The manifest of a run: its settings, framework, data and conditions, typed. The only code that knows its JSON."""
+"""The manifest of a run: its settings, framework, data and conditions, typed. Only this module knows its JSON."""
 
 import json
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from epoch_gap.profiler.machine.environment import Environment
 
 
 class RunStatus(StrEnum):
-    """How a run ended, or that it has not."""
+    """Whether a run is still in progress, or how it ended."""
 
     RUNNING = "running"
     COMPLETE = "complete"
@@ -67,7 +67,7 @@ class FrameworkInfo:
     version: str
     device: str
     phases: tuple[str, ...]
-    """the phases that it has; any other phase reads n/a"""
+    """the phases that the framework has; any other phase reads n/a"""
     clocks: Mapping[str, str] = field(default_factory=dict)
     """what each phase's clock timed, in the framework's own calls; empty in older runs"""
     conditions: Mapping[str, Any] = field(default_factory=dict)
@@ -115,22 +115,22 @@ class Manifest:
     environment: Environment
     mark_cost_ns: float
     session: str = ""
-    """shared by the runs of one `profile`; empty: a run of its own"""
+    """shared by the runs of one `profile` command; empty for a single run"""
     order: tuple[str, ...] = ()
     """the session's frameworks in run order, fixed before its first run"""
     turn: int = 1
-    """this run's place in `order`, from 1"""
+    """this run's position in `order`, from 1"""
     progress: str | None = None
     """the progress bar's destination: terminal | lines | discarded"""
     created: str = ""
     """UTC, ISO 8601"""
     finished: str | None = None
     stopped: str | None = None
-    """why training ended"""
+    """the reason why training ended"""
     peak_rss_bytes: int | None = None
     status: RunStatus = RunStatus.RUNNING
     as_stored: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
-    """the JSON that this manifest was read from, unknown keys of other versions included"""
+    """the JSON from which this manifest was read, including unknown keys of other versions"""
 
 
 _FRAMEWORK_FIELDS = {f.name for f in fields(FrameworkInfo)} - {"conditions"}
@@ -138,7 +138,7 @@ _FRAMEWORK_FIELDS = {f.name for f in fields(FrameworkInfo)} - {"conditions"}
 
 def manifest_to_json(manifest: Manifest) -> dict[str, Any]:
     """The manifest as JSON values. Raises UserError with the name of a field that JSON or its type does not allow."""
-    # a condition may be any object: JSON judges it as it is, since `asdict` would copy it first
+    # A condition may be any object: convert it to JSON directly, because `asdict` would copy it first.
     conditions = _to_json_values(dict(manifest.framework.conditions))
     plain = replace(manifest, as_stored={}, framework=replace(manifest.framework, conditions={}))
     data = _to_json_values(asdict(plain))
@@ -148,12 +148,12 @@ def manifest_to_json(manifest: Manifest) -> dict[str, Any]:
     data["framework"] = framework | {key: v for key, v in conditions.items() if key not in _FRAMEWORK_FIELDS}
     data["environment"] = environment_to_json(manifest.environment)
     stored = {key: value for key, value in data.items() if value is not None}
-    manifest_from_json(stored)  # a run that cannot be read back is refused before it starts
+    manifest_from_json(stored)  # refuse a run that could not be read back, before it starts
     return stored
 
 
 def environment_to_json(environment: Environment) -> dict[str, Any]:
-    """The environment as JSON values; a thread pool holds only the keys that it has."""
+    """The environment as JSON values; a thread pool has only the keys whose values are known."""
     data = _to_json_values(asdict(environment))
     data["thread_pools"] = [
         {key: value for key, value in pool.items() if value is not None} for pool in data["thread_pools"]

@@ -24,12 +24,12 @@ class NoiseFloor:
     data: str
     """cifar10 | synthetic"""
     share: float
-    """half the interval of the ratio, or the ratio's distance from 1 if that is larger"""
+    """half the interval of the ratio, or the distance of the ratio from 1 if that is larger"""
     ratio: float
     verdict: str
     processes: int
     day: str
-    """of its first run"""
+    """date of the first run"""
 
     @property
     def key(self) -> str:
@@ -72,5 +72,5 @@ def _floors_from_json(data: Any) -> NoiseFloors:
         if not all(math.isfinite(f.share + f.ratio) for machine in floors.values() for f in machine.values()):
             raise ValueError("a floor is not finite")
     except (AttributeError, TypeError):
-        raise ValueError("it holds no noise floors of this version") from None
+        raise ValueError("it has no noise floors of this version") from None
     return floors

@@ -1,4 +1,4 @@
-"""Reading runs: one of them whole, or only its manifest; and finding them on disk."""
+"""Find stored runs, and read them with or without their steps."""
 
 import fcntl
 import json
@@ -26,7 +26,7 @@ CHUNK = 10_000
 
 @dataclass(frozen=True)
 class RunHeader:
-    """A run without its steps."""
+    """A stored run without its steps."""
 
     id: str
     status: RunStatus
@@ -47,8 +47,8 @@ def locate_run(name: str, runs_dir: Path) -> Path:
     if len(matches) == 1:
         return matches[0]
     if matches:
-        raise UserError(f"{name!r} names {len(matches)} runs in {runs_dir}; give more of the id")
-    raise UserError(f"no run {name!r} in {runs_dir}; `python -m profiler list` shows what is there")
+        raise UserError(f"{name!r} matches {len(matches)} runs in {runs_dir}; give more of the id")
+    raise UserError(f"no run {name!r} in {runs_dir}; `python -m profiler list` lists the stored runs")
 
 
 def read_run(path: Path) -> Run:
@@ -79,7 +79,7 @@ def _open_run(path: Path) -> Iterator[tuple[sqlite3.Connection, Manifest, RunSta
     file = path / DATABASE
     try:
         with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=rw", uri=True)) as db:
-            is_alive = _is_locked(path)  # before the status: a run that ends in between has stored how
+            is_alive = _is_locked(path)  # before the status, which a run stores before it unlocks
             db.execute("BEGIN")
             version = db.execute("PRAGMA user_version").fetchone()[0]
             if not 1 <= version <= SCHEMA_VERSION:

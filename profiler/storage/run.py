@@ -1,4 +1,4 @@
-"""A stored run, immutable: its manifest and every step that it took."""
+"""A stored run, immutable: its manifest and all of its steps."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -15,13 +15,13 @@ from epoch_gap.profiler.storage.manifest import Config, FrameworkInfo, Manifest,
 
 
 def finite(loss: float | None) -> float | None:
-    """A loss as JSON can hold it: None if it is not finite."""
+    """A loss as a JSON value: None if it is not finite."""
     return float(loss) if loss is not None and math.isfinite(loss) else None
 
 
 @dataclass(frozen=True, eq=False)
 class StepTable:
-    """One stage's steps as columns, each of shape (n,); times in ns. Equality is identity, since arrays have none."""
+    """One stage's steps as columns, each of shape (n,); times in ns. Compared by identity."""
 
     epoch: NDArray[np.int64]
     index: NDArray[np.int64]
@@ -108,5 +108,5 @@ class Run:
 
     @property
     def short_id(self) -> str:
-        """The random end of the id."""
+        """The random suffix of the id."""
         return self.id.rpartition("-")[2]

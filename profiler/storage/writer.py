@@ -1,4 +1,4 @@
-"""Writing a run: one directory per run, one SQLite file in it.
+"""Write a run: one directory per run, with one SQLite file.
 
 A run's directory is created exclusively, and its process holds a lock on it until it exits. The lock distinguishes a
 running process from a killed one.
@@ -71,7 +71,7 @@ class RunWriter:
         self._insert("readings", ["epoch", "step", *READING_COLUMNS], [(epoch, step, *astuple(reading))])
 
     def event(self, kind: str, text: str) -> None:
-        """Append a note for the run's readers."""
+        """Append a note about the run."""
         with self._transaction():
             self._db.execute("INSERT INTO events VALUES (?, ?, ?)", (_now(), kind, text))
 

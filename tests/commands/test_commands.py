@@ -207,7 +207,7 @@ def test_a_report_does_not_write_among_files_that_are_not_a_reports(
     mine.mkdir()
     (mine / "gap.png").write_bytes(b"not yours")
     assert main(["report", "--runs-dir", str(runs), "--out", str(mine)]) == 2
-    assert "gap.png, which is no report" in capsys.readouterr().err
+    assert "gap.png, which is not part of a report" in capsys.readouterr().err
     assert [path.read_bytes() for path in mine.iterdir()] == [b"not yours"]
 
 
@@ -292,7 +292,7 @@ def test_a_run_beside_another_timed_run_is_refused_and_may_be_allowed(
         assert other.stdout is not None
         other.stdout.readline()
         assert fake_run(runs) == 2
-        assert "another timed run is going on" in capsys.readouterr().err
+        assert "another timed run is in progress" in capsys.readouterr().err
         assert not runs.exists()
         assert (
             main(["profile", "--frameworks", "fake", *SMALL, "--runs-dir", str(runs), "--out", str(runs / "o")]) == 2

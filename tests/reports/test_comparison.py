@@ -108,7 +108,7 @@ def test_two_machines_are_said_first_and_loudly(make_run: MakeRun) -> None:
     a, b = make_run(STEADY), make_run(STEADY, environment={"machine": machine})
     assert shown(a, b)[0] == (
         "WARNING: A and B ran on different machines: A on test CPU, 2 cores, Test; B on other CPU, 8 cores, Test; "
-        "the difference may be the machines'"
+        "the difference may be due to the machines"
     )
     assert shown(a, a)[0].startswith("A  ")
 

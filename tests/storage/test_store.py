@@ -185,7 +185,7 @@ def test_a_run_is_found_by_any_part_of_its_id_that_no_other_has(make_run: MakeRu
     runs = first.path.parent
     assert locate_run(first.id[-6:], runs) == first.path
     assert locate_run(str(second.path), runs) == second.path
-    with pytest.raises(UserError, match="names 2 runs"):
+    with pytest.raises(UserError, match="matches 2 runs"):
         locate_run("fake", runs)
     with pytest.raises(UserError, match="no run 'xyz'"):
         locate_run("xyz", runs)
