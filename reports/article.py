@@ -21,7 +21,7 @@ ARTICLE = {
 }
 """by framework"""
 EPOCH = 16
-"""The article prints the losses of this epoch."""
+"""The epoch whose losses the article prints."""
 SETTING = "batch 128, MLX/Metal and MPS"
 """the article's batch size and devices"""
 

@@ -21,7 +21,7 @@ FILES = (*(f"{name}.{kind}" for name in CHARTS for kind in ("png", "svg")), SUMM
 
 @dataclass(frozen=True)
 class Report:
-    """File contents by name; `page` is the one to open."""
+    """File contents by name; `page` is the name of the file to open."""
 
     view: View
     files: dict[str, bytes]

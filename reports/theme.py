@@ -9,7 +9,7 @@ MORE, LESS = "#d7301f", "#2171b5"
 """the colours of more and of less time on the slower side"""
 INK, MUTED, GRID, PAPER = "#1b1f24", "#5d6670", "#e3e6ea", "#ffffff"
 DARK = {INK: "#e8eaed", MUTED: "#a3acb6", GRID: "#343a41"}
-"""the first three on a dark page, as in `templates/page.css`"""
+"""the first three colours in the dark scheme, as in `templates/page.css`"""
 ON_COLOUR = "#111111"
 """text on a light colour, in both schemes"""
 

@@ -13,7 +13,7 @@ MAX_SEED = 2**32 - 1
 
 @dataclass(frozen=True)
 class Options:
-    """Settings of a framework. Raises UserError for a value that no framework takes."""
+    """Settings of a framework. Raises UserError for a value that no framework supports."""
 
     device: str = "auto"
     """auto | cpu | gpu | mps | cuda"""
@@ -26,7 +26,7 @@ class Options:
     costs: str | None = None
     """scripted costs, PHASE=MILLISECONDS,... per full batch (`--fake-costs`); None: the adapter's default"""
     lazy: bool = False
-    """put scripted work off until the next wait (`--fake-lazy`)"""
+    """defer scripted work to the next wait (`--fake-lazy`)"""
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed <= MAX_SEED:
@@ -105,4 +105,4 @@ def _refuse_unsupported(name: str, options: Options) -> None:
     if (options.costs is not None or options.lazy) and not entry.is_scripted:
         scripted = ", ".join(other for other, e in FRAMEWORKS.items() if e.is_scripted)
         option = "--fake-lazy" if options.costs is None else "--fake-costs"
-        raise UserError(f"{option}: {name} has no scripted costs; frameworks that have: {scripted}")
+        raise UserError(f"{option}: {name} has no scripted costs; frameworks that have them: {scripted}")

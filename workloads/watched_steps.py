@@ -1,4 +1,4 @@
-"""Training steps for a drill-down: the first ones without watching, then as many with it."""
+"""Training steps for a drill-down: first unwatched ones, then the same number of watched ones."""
 
 import io
 import sys
@@ -37,17 +37,17 @@ class WatchedSteps:
 class _PlainThenWatched:
     """A stopping rule that collects steps and watches the second half of them.
 
-    It enters the watching between two steps; the owner of `watching` leaves it, whether or not a step raises.
+    It enters the watch between two steps; the owner of `watching` leaves it, even if a step raises.
     """
 
     steps: int
-    """plain steps, and as many watched ones"""
+    """number of plain steps, and of watched ones"""
     watch: Watch
     watching: ExitStack
     collected: WatchedSteps
 
     def __call__(self, step: Step) -> bool:
-        """Collect `step`; start or end the watching; whether all steps are done."""
+        """Collect `step`, start or end the watch, and return whether all steps are done."""
         taken = step.index + 1
         if taken > WARM_UP + self.steps:
             self.collected.watched.append(step)
@@ -70,7 +70,7 @@ def images_needed(batch_size: int, steps: int) -> int:
 def train(
     framework: Framework, data: Cifar10, batch_size: int, steps: int, watch: Watch, quiet: bool
 ) -> WatchedSteps:
-    """Train `WARM_UP` fenced steps, then `steps` steps without `watch` and as many with it."""
+    """Train `WARM_UP` fenced steps, then `steps` steps without `watch` and the same number with it."""
     recorder = Recorder(
         framework.phases,
         DiscardingSink(),

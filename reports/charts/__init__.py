@@ -17,7 +17,7 @@ class Chart(Protocol):
     """
 
     def shown(self, view: View, /) -> bool:
-        """Whether the report has the chart's data."""
+        """Whether the report has data for the chart."""
 
     def finding(self, view: View, /) -> str:
         """The chart's main result, in one line."""

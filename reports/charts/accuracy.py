@@ -1,4 +1,4 @@
-"""The article's two curves, of the timed runs: the loss of every batch, and train and test loss per epoch."""
+"""The article's two curves for the timed runs: the loss of every batch, and train and test loss per epoch."""
 
 import textwrap
 from collections.abc import Sequence
@@ -19,9 +19,9 @@ from epoch_gap.reports.view import View
 
 NOT_ENOUGH = "not enough steps to compare accuracy"
 LOGARITHMIC_FROM = 5
-"""A longest run of this many times the steps of the shortest gets a logarithmic axis, so that both can be seen."""
+"""The step axis is logarithmic from this ratio of the longest run to the shortest, so that both are visible."""
 AVERAGED_FROM = 400
-"""Steps of a run from which a moving average is drawn over the loss of every batch: single steps merge."""
+"""Runs of at least this many steps get a moving average over the batch losses, because single steps merge."""
 TITLE_LETTERS = 26
 """characters per line of a title beside the points of one epoch"""
 WINDOWS = 50
@@ -87,7 +87,7 @@ def _draw_batches(axes: Axes, view: View) -> None:
         run = subject.first
         x, y, note = batch_losses(run)
         is_long = len(run.train) >= AVERAGED_FROM
-        width = 1.3 if handles else 2.2  # the lowest line can be seen even if another covers it
+        width = 1.3 if handles else 2.2  # keeps the lowest line visible if another covers it
         axes.plot(x, y, color=colour, lw=0.5 if is_long else width, alpha=0.4 if is_long else 1)
         if is_long:
             numbers, means, steps = moving_average(run)

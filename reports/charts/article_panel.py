@@ -31,7 +31,7 @@ class ArticlePanel:
     ratios: tuple[Interval, ...]
     """on this machine, one per pair of subjects: the article's slower framework over its faster one"""
     runs: tuple[ArticleRun, ArticleRun]
-    """the article's, the slower one first"""
+    """the article's runs, the slower one first"""
 
     @property
     def heading(self) -> str:
@@ -62,7 +62,7 @@ def article_panel(view: View) -> ArticlePanel | None:
 
 
 def _ratio(gap: Gap, slower: str, faster: str) -> Interval | None:
-    """The epoch of framework `slower` over that of `faster`; None for a gap between two others."""
+    """The epoch of framework `slower` over that of `faster`; None if the gap is between other frameworks."""
     frameworks = gap.slow.framework.name, gap.fast.framework.name
     if frameworks == (slower, faster):
         return gap.ratio

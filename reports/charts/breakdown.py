@@ -56,7 +56,7 @@ PIXELS, LIVE_THICKNESS = 110, 0.42
 def finding(view: View) -> str:
     """The headline ratio, if one side is slower."""
     if not view.gaps or view.gaps[0].verdict != "slower":
-        return "Where an epoch goes"
+        return "Time per epoch by phase"
     headline = view.gaps[0]
     slow, fast = headline.slow.title, headline.fast.title
     return f"{slow}: {theme.times(headline.ratio.value)} times the epoch of {fast}"
@@ -146,7 +146,7 @@ def _percent(bar: Bar, phase: Phase) -> str:
 
 
 def _write_inside(axes: Axes, x: float, row: int, label: str, colour: str) -> None:
-    """On the segment's own colour, so that no hatching runs through the letters."""
+    """Write on the segment's own colour, so that no hatching runs through the letters."""
     axes.text(
         x,
         row,
@@ -172,7 +172,7 @@ def _finish(axes: Axes, rows: int, end: float, above: float) -> None:
 
 
 def flags_that_fit(bar: Bar) -> str:
-    """The bar's flags beside its epoch; those that do not fit are counted."""
+    """The flags to show beside the bar's epoch, and the number of those that do not fit."""
     texts = [f"   \N{WARNING SIGN} {name}" for name in bar.flags]
     for count in range(len(texts), 0, -1):
         left_out = len(texts) - count

@@ -1,4 +1,4 @@
-"""The bars of the breakdown as plain data: which subjects in which timing mode, and which phases can be seen."""
+"""The bars of the breakdown as plain data: the subjects and timing modes to draw, and the visible phases."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class Bar:
     """`CHARGED` or `DONE`; empty if the subject has one bar"""
     subject: Subject
     hatched: bool
-    """whether fences changed the time that they measure"""
+    """whether fences changed the step time"""
     flags: tuple[str, ...]
     note: str = ""
     """the agreement of the two timing modes, if one bar shows both"""
@@ -93,7 +93,7 @@ def _single(view: View, subject: Subject) -> Bar:
 
 
 def modes_agree(subject: Subject) -> bool:
-    """Whether fences leave the times as they are, of the step and of every phase, and show no shifted work."""
+    """Whether fences leave the times of the step and of every phase unchanged, and no work is shifted."""
     effect = subject.fence_effect
     if effect is None or not effect.is_harmless or effect.shifted_work:
         return False
@@ -122,7 +122,7 @@ def axis_end(rows: Sequence[Bar]) -> float:
 
 
 def visible_phases(view: View, rows: Sequence[Bar]) -> list[Phase]:
-    """The phases with a segment that can be seen in the picture, in the order of the bars."""
+    """The phases with a visible segment in the picture, in the order of the bars."""
     widths = [1 / MARGIN if needs_shares(rows) else bar.seconds / axis_end(rows) for bar in rows]
     return [
         phase

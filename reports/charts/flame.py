@@ -15,13 +15,13 @@ from epoch_gap.reports.view import View
 
 DEEPEST = 40
 LEAST_BOX = 0.002
-"""Narrower rectangles, as a share of all samples, are not drawn, nor are deeper ones."""
+"""Rectangles that are narrower than this share of all samples are not drawn, nor are those above them."""
 ROW, EDGES = 0.17, 0.95
 """inches per row, and for title and axis"""
 FONT, LETTERS = 6.5, 140
 """points, and characters of that size across the picture"""
 LEAST_LETTERS = 4
-"""Fewer would not tell the function."""
+"""Fewer letters do not identify a function."""
 Path = tuple[tuple[str, str], ...]
 """(function, file) from the phase to a rectangle"""
 
@@ -52,7 +52,7 @@ class Flame:
 
 
 def flames(view: View) -> list[Flame]:
-    """One per subject with stacks, and one of the headline pair's difference."""
+    """One per subject with stacks, and one for the difference of the headline pair."""
     graphs = [
         of_stacks(view.drilldowns.stacks[s.id], s.title) for s in view.subjects if s.id in view.drilldowns.stacks
     ]
@@ -83,7 +83,7 @@ def difference(slow: Stacks, fast: Stacks, title: str) -> Flame:
         more = 1 - others.get(box.path, 0.0) / seconds[box.path]
         return (theme.MORE if more >= 0 else theme.LESS), 0.1 + 0.8 * min(1.0, abs(more))
 
-    label = "widths in samples of the slower side; the redder, the larger the share that the faster side lacks"
+    label = "widths in samples of the slower side; redder where the faster side spends less time"
     return Flame(title, label, slow, look)
 
 

@@ -38,7 +38,7 @@ SECONDS, SHARE = "seconds", "share of the gap"
 NOTE_PIXELS = 18
 """height of a line above the waterfall, on the page"""
 OF_GAP, OF_EPOCH = 0.01, 0.002
-"""A phase gets its own column from these shares of the gap and of the slower epoch: a smaller one cannot be seen."""
+"""The smallest shares of the gap and of the slower epoch at which a phase gets its own column."""
 LETTERS, MOST_UPRIGHT = 92, 10
 """characters that fit below all columns together, and the columns up to which a phase's name fits"""
 
@@ -66,7 +66,7 @@ class Waterfall:
     names: tuple[str, str]
     """of the faster and the slower side"""
     hatched: bool
-    """whether fences changed the time that they measure, on one side at least"""
+    """whether fences changed the step time on at least one side"""
     notes: tuple[str, ...]
     """the cost of fences on each side"""
 
@@ -92,14 +92,14 @@ def columns(gap: Gap) -> list[Column]:
 
 
 def _sum(parts: list[Estimate]) -> Estimate:
-    """The sum of estimates from the same steps, with the widest interval: as if all errors had one sign."""
+    """The sum of estimates from the same steps, with the widest interval: as if all errors had the same sign."""
     known = [part for part in parts if part.dof > 0]
     spread = sum(math.sqrt(part.variance) for part in known)
     return Estimate(sum(part.value for part in parts), spread**2, min((part.dof for part in known), default=0.0))
 
 
 def finding(view: View) -> str:
-    """The phase that the clock charges with most of the gap."""
+    """The phase to which the clock charges most of the gap."""
     return _finding(view.gaps[0], "charged to", _names(view))
 
 
@@ -142,7 +142,7 @@ def static(view: View) -> Figure:
 
 
 def _name_columns(axes: Axes, names: Sequence[str]) -> None:
-    """Below the columns, over several lines; aslant if there are many."""
+    """Write the names below the columns, over several lines; slanted if there are many."""
     many = len(names) > MOST_UPRIGHT
     width = LETTERS // len(names)
     lines = [name if many else textwrap.fill(name, width, break_long_words=False) for name in names]
@@ -219,7 +219,7 @@ def _spec(waterfall: Waterfall, relative: bool) -> Spec:
     steps = columns(gap)
     names = [step.name for step in steps]
     if relative and gap.verdict != "slower":
-        notes.append(f"{gap.verdict} in this timing mode: there is no gap to take shares of")
+        notes.append(f"{gap.verdict} in this timing mode: there is no gap to divide into shares")
         relative = False
     if relative:
         data = _columns(waterfall, steps, 100 / gap.seconds.value, from_zero=True)

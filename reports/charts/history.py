@@ -17,13 +17,13 @@ from epoch_gap.reports.terminal.history import describe_change, describe_series,
 PANEL, FEW_PANEL = 3.3, 2.6
 """inches of a series, and of one with few runs"""
 FEW, FEW_ASPECT = 4, 1.1
-"""A panel of fewer runs is narrower: its height over its width, for one run. Two of them fit beside each other."""
+"""A panel with fewer runs is narrower, so that two fit side by side: its height over its width, for one run."""
 MOST_LABELS = 8
-"""Runs that are named below their bars; of more runs, every second, third ... one is."""
+"""The most runs that are all named below their bars; of more runs, every second, third ... is named."""
 SHORT = "*"
 """below the bar of a run without evaluate that is not named"""
 MOST_IDS = 8
-"""Runs that are named in the source line, of all series together; of more runs, the first and the last are."""
+"""The most runs of all series that are all named in the source line; of more runs, the first and the last are."""
 TITLE_LETTERS = 88
 """characters per line of a panel's title"""
 
@@ -70,7 +70,7 @@ def _panel(axes: Axes, series: Series, letters: int) -> None:
 
 
 def visible_phases(series: Series) -> list[Phase]:
-    """The phases with a segment that can be seen, in the order of the bars from the bottom up."""
+    """The phases with a visible segment, in the order of the bars from the bottom up."""
     longest = max(entry.epoch.seconds.value for entry in series.entries)
     return [
         phase

@@ -21,7 +21,7 @@ from epoch_gap.reports.view import View
 ROW, AXIS = 0.4, 0.55
 """inches per ranked layer, and of an axis"""
 ROOM = 1.28
-"""the axis over its longest bar, for the label beside it"""
+"""length of the axis over its longest bar, which leaves room for the label"""
 
 
 @dataclass(frozen=True)
@@ -56,14 +56,14 @@ def names(view: View) -> list[str]:
 
 
 def finding(view: View) -> str:
-    """The layer that makes most of the gap."""
+    """The layer that contributes most to the gap."""
     pair = watched_pair(view)
     if pair is not None:
         largest = next((d for d in differences(*(view.drilldowns.layers[s.id] for s in pair)) if d.seconds > 0), None)
         if largest is not None:
             slow, more = pair[0].title, theme.milliseconds(largest.seconds)
-            return f"{slow} loses most in {largest.layer}, {largest.direction}: {more} per step"
-    return "Where forward and backward go, layer by layer"
+            return f"{slow} loses most time in {largest.layer}, {largest.direction}: {more} per step"
+    return "Time of forward and backward by layer"
 
 
 def shown(view: View) -> bool:

@@ -19,7 +19,7 @@ _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 @dataclass(frozen=True)
 class Control:
-    """One choice: its name for people, and its options in order. The first is the default."""
+    """One choice: its display name, and its options in order. The first is the default."""
 
     name: str
     options: tuple[str, ...]
@@ -50,7 +50,7 @@ def variant_name(chosen: Sequence[str]) -> str:
 
 
 def escaped(text: str) -> str:
-    """Text that Plotly shows unchanged: it reads labels as a subset of HTML."""
+    """Escape text for Plotly, which interprets labels as a subset of HTML."""
     return "".join(_ENTITIES.get(letter, letter) for letter in text)
 
 
@@ -77,7 +77,7 @@ def note(text: str, **place: Any) -> Spec:
 
 
 def hatching(hatched: Sequence[bool], colour: str | list[str]) -> Spec:
-    """The pattern of bars in `colour`: hatched if fences changed the time that they measure."""
+    """The pattern of bars in `colour`: hatched if fences changed the step time."""
     return {
         "shape": ["/" if is_hatched else "" for is_hatched in hatched],
         "fillmode": "replace",

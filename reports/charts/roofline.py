@@ -27,7 +27,7 @@ class Point:
     layer: str
     direction: Direction
     intensity: float
-    """operations per byte that has to be moved"""
+    """operations per byte that must be moved"""
     work: int
     """operations per step"""
     seconds: float
@@ -40,7 +40,7 @@ class Point:
 
 
 def points(drilldown: Drilldown, category: OperatorCategory | None = None) -> list[Point]:
-    """The layers that compute something, of one operator category or of all."""
+    """The layers with at least one operation, of one operator category or of all."""
     images = int(drilldown.conditions["batch_size"])
     computing = []
     for direction in Direction:
@@ -63,7 +63,7 @@ def _watched(view: View) -> list[tuple[str, str, Drilldown]]:
 
 
 def _roofline(view: View) -> tuple[list[float], list[float]]:
-    """Intensities and the rates that the machine reaches at most."""
+    """Intensities, and the highest rate that the machine can reach at each."""
     intensities = [point.intensity for point in _all_points(view)]
     top, slope = (peak_rate(view.peak_rates, unit) for unit in ("GFLOP/s", "GB/s"))
     corner = top / slope

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from epoch_gap.profiler.analysis.stats import Series
 
 MOST = 2000
-"""points per line: more than a screen is wide"""
+"""points per line: more than a screen has pixels in width"""
 
 
 def drawn_indices(values: Series, most: int = MOST) -> NDArray[np.int64]:
@@ -32,5 +32,5 @@ def drawn_indices(values: Series, most: int = MOST) -> NDArray[np.int64]:
 
 
 def note(drawn: int, total: int) -> str:
-    """The chart's remark on points that it leaves out; empty if it draws all."""
+    """The chart's note on omitted points; empty if all are drawn."""
     return f" ({drawn} of {total} points drawn)" if drawn < total else ""

@@ -20,11 +20,11 @@ from epoch_gap.reports.charts.live import INK, LINE, MUTED, Control, Live, Spec,
 from epoch_gap.reports.view import View
 
 PANELS = 4
-"""Runs in the picture; the page has all of them."""
+"""The most runs shown in the picture; the page has all of them."""
 MOST_EPOCHS = 40
-"""Borders between more epochs are not drawn."""
+"""The most epochs between which borders are drawn."""
 MANY_STEPS = 400
-"""Steps of a run from which its marks are drawn smaller."""
+"""Runs of at least this many steps get smaller marks."""
 CANARY = "canary, scaled to the median step"
 
 
@@ -35,7 +35,7 @@ class Mark(StrEnum):
     FENCED = "fenced step"
     WARM_UP = "warm-up"
     EXCLUDED = "excluded"
-    """At the start of the run and not averaged, but no warm-up: the steps were not slower, or never became steady."""
+    """Excluded at the start of the run, but not a warm-up: the steps were not slower, or never became steady."""
     OUTLIER = "outlier"
 
 
@@ -61,9 +61,9 @@ class Track:
     note: str
     """the number of steps that are drawn, if not all are"""
     trend: tuple[tuple[float, float], tuple[float, float]] | None
-    """first and last point of the line through the steps, if they clearly drift"""
+    """first and last point of the line fitted to the steps, if they clearly drift"""
     canary: tuple[NDArray[np.int64], NDArray[np.float64]]
-    """step number, and the time of a median step if it followed the canary"""
+    """step numbers, and the time of a median step scaled by the canary"""
     epochs: tuple[int, ...]
     """number of the first step of each epoch but the first"""
 

@@ -13,12 +13,12 @@ from epoch_gap.profiler.recording.records import Epoch, Reading
 from epoch_gap.profiler.storage.run import Run, StepTable
 
 MOST_STEPS = 20_000
-"""Longer runs are thinned evenly to this many steps; such a trace has about 40 MB."""
+"""Longer runs are thinned evenly to this many steps; such a trace takes about 40 MB."""
 ORDER = (
     *(Phase.FETCH, Phase.COLLATE, Phase.OTHER, Phase.TO_DEVICE, Phase.ZERO_GRAD, Phase.FORWARD),
     *(Phase.MATERIALIZE, Phase.BACKWARD, Phase.STEP, Phase.METRICS, Phase.LOGGING, Phase.EVALUATE),
 )
-"""of the phases in a step, as the loop marks them; a step stores only the sum of each"""
+"""the order of phases within a step, as the loop marks them: a step stores only the sum of each"""
 STEPS, OUTSIDE = 1, 2
 """thread ids of the trace"""
 

@@ -59,7 +59,7 @@ def _subject(subject: Subject) -> dict[str, Any]:
 
 
 def _has_drifted(subject: Subject) -> bool | None:
-    """True if one run drifted; None if that is unknown of any other."""
+    """True if any run drifted; otherwise None if that is unknown for any run."""
     by_run = [a.has_drifted for a in subject.analyses]
     return True if True in by_run else None if None in by_run else False
 

@@ -52,7 +52,7 @@ def _time_in_no_phase(subject: Subject) -> Iterator[str]:
     other = subject.epoch.phases[Phase.OTHER]
     share = other.value / subject.epoch.total.value if other else 0.0
     if share > OTHER_LIMIT:
-        yield f"{theme.percent(share)} of the time is in no phase."
+        yield f"{theme.percent(share)} of the time is not part of any phase."
 
 
 def _harmful_fences(subject: Subject) -> Iterator[str]:
@@ -74,12 +74,12 @@ def _headline_gap(headline: Sequence[Gap]) -> Iterator[str]:
         if gap.scope is IntervalScope.WITHIN_PROCESSES:
             yield "One process per side: process-to-process variation is not included in the interval."
         elif gap.scope is IntervalScope.ONE_SIDE_REPEATED:
-            yield "Only one side was repeated: process-to-process variation of the other is not in the interval."
+            yield "Only one side was repeated: the interval excludes process-to-process variation of the other."
 
 
 def _unlike_estimates(subjects: Sequence[Subject]) -> Iterator[str]:
     if len({s.epoch.measured for s in subjects}) > 1:
-        yield "One epoch is measured, with its warm-up, and one is estimated, without: a small bias in the gap."
+        yield "One epoch is measured with its warm-up, the other is estimated without it: the gap has a small bias."
 
 
 def _differing_conditions(fairness: Sequence[Item]) -> Iterator[str]:

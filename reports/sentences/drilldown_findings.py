@@ -28,13 +28,13 @@ def list_findings(
         slower = [d for d in differences(layers[slow.id], layers[fast.id]) if d.seconds > 0][:TOP]
         names = (f"{d.layer} {d.direction} ({theme.milliseconds(d.seconds)} more)" for d in slower)
         if slower:
-            yield f"Layers that lose most, per step: {', '.join(names)}."
+            yield f"Layers with the largest differences, per step: {', '.join(names)}."
     if slow.id in lines:
         yield _hottest_line(slow, lines[slow.id])
 
 
 def _phases_of_the_work(headline: Gap) -> Iterator[str]:
-    """The phases that do the work of the gap, if fences show others than the clock charges."""
+    """The phases in which the work behind the gap is done, if they are not those that the clock charges."""
     fenced = headline.fenced
     if fenced is None or fenced.verdict is not Verdict.SLOWER:
         return
@@ -44,7 +44,7 @@ def _phases_of_the_work(headline: Gap) -> Iterator[str]:
         f"{phase} {theme.seconds(part.value)} ({theme.percent(fenced.share(part.value))})"
         for phase, part in largest_phases(fenced)
     )
-    yield f"The work behind the gap is done elsewhere (fenced steps, per epoch): {', '.join(parts)}."
+    yield f"The work behind the gap is done in other phases (fenced steps, per epoch): {', '.join(parts)}."
 
 
 def _operators(slow: Drilldown, fast: Drilldown) -> Iterator[str]:

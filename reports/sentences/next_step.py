@@ -12,7 +12,7 @@ SHOW = "python -m profiler show RUN, for the conditions of one run."
 
 
 def suggest_next_step(subjects: Sequence[Subject], gaps: Sequence[Gap], has_layers: bool, has_stacks: bool) -> str:
-    """The one thing to do next. `has_layers` and `has_stacks`: those drill-downs exist, or are impossible."""
+    """The most useful next step. `has_layers`, `has_stacks`: whether those drill-downs exist or are impossible."""
     if any(subject.is_custom for subject in subjects):
         return _suggest_for_custom_loops(subjects, gaps)
     settings = _make_settings(subjects[0])
@@ -28,7 +28,7 @@ def suggest_next_step(subjects: Sequence[Subject], gaps: Sequence[Gap], has_laye
         slow = gap.slow.first.config.framework
         return f"make flame-{slow} lines-{slow}{settings}, for the stacks and lines of the slower side."
     if gap.scope is not IntervalScope.BETWEEN_PROCESSES:
-        return "the same again with REPEATS=3, for an interval between processes."
+        return "run the same again with REPEATS=3, for an interval between processes."
     if not all(subject.has_whole_epoch for subject in subjects):
         return "make profile PRESET=epoch, for whole epochs and a comparison of accuracy."
     if min(len(s.first.epochs) for s in subjects) < ARTICLE_EPOCHS:

@@ -1,4 +1,4 @@
-"""The verdict, the phases behind it, and how its numbers are known."""
+"""The verdict, the phases behind it, and the origin of its numbers."""
 
 from collections.abc import Sequence
 
@@ -50,7 +50,7 @@ def _how_steps_are_known(subjects: Sequence[Subject]) -> str:
 
 
 def how_known(subject: Subject) -> str:
-    """`measured` or `estimated`, and what is missing from the epoch."""
+    """`measured` or `estimated`, and any missing part of the epoch."""
     return f"{'measured' if subject.epoch.measured else 'estimated'}{_without_evaluate([subject])}"
 
 

@@ -1,4 +1,4 @@
-"""B beside A in the terminal, phase by phase. Every interval is 95 %."""
+"""A and B side by side in the terminal, phase by phase. Every interval is 95 %."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -69,7 +69,7 @@ def _rows(a: Subject, b: Subject, gap: Gap) -> list[Sequence[str]]:
 
 
 def _total(subject: Subject, gap: Gap) -> Estimate:
-    """The epoch without the excluded phases. Over repeats, each epoch's own total: its phases vary together."""
+    """The epoch without the excluded phases. Repeats: from each epoch's total, as its phases vary together."""
     if len(subject.analyses) == 1:
         return subject.epoch.without(gap.excluded).total
     return mean_of_processes(e.without(gap.excluded).total.value for e in subject.any_epoch)

@@ -187,7 +187,7 @@ def test_shares_of_the_gap_need_a_gap_in_that_timing_mode(make_run: MakeRun) -> 
     assert "of the gap" not in json.dumps(live.variants["as charged|seconds"])
     assert (
         close["layout"]["annotations"][0]["text"]
-        == "undecided in this timing mode: there is no gap to take shares of"
+        == "undecided in this timing mode: there is no gap to divide into shares"
     )
     assert slower["layout"]["yaxis"]["title"]["text"] == "% of the gap"
     assert page_rows.phase_row(view, Phase.BACKWARD)["gap"]["share"] == ""

@@ -26,8 +26,8 @@ def test_an_unknown_framework_is_refused_with_the_known_ones() -> None:
             Options(compiled=True),
             "--compile: fake cannot compile its step; frameworks that can: mlx",
         ),
-        ("torch", Options(lazy=True), "--fake-lazy: torch has no scripted costs; frameworks that have: fake"),
-        ("mlx", Options(costs=""), "--fake-costs: mlx has no scripted costs; frameworks that have: fake"),
+        ("torch", Options(lazy=True), "--fake-lazy: torch has no scripted costs; frameworks that have them: fake"),
+        ("mlx", Options(costs=""), "--fake-costs: mlx has no scripted costs; frameworks that have them: fake"),
     ],
 )
 def test_an_option_that_a_framework_does_not_support_is_refused(name: str, options: Options, line: str) -> None:

@@ -22,9 +22,9 @@ _SCRIPTABLE = frozenset(Phase) - {Phase.LOGGING, Phase.OTHER, Phase.COMPILED}
 
 
 class Fake:
-    """Spends `costs` milliseconds per full batch in each phase; a smaller batch costs in proportion.
+    """Spends `costs` milliseconds per full batch in each phase; a smaller batch takes proportionally less.
 
-    A lazy fake puts off the work of forward and backward until the next wait: `materialize`, `step` or `metrics`.
+    A lazy fake defers the work of forward and backward to the next wait: `materialize`, `step` or `metrics`.
     The cost of `flush` accumulates over the steps until a fence or the end of the epoch.
     """
 
@@ -125,13 +125,13 @@ class Fake:
         return {"script": script, "execution": "lazy" if self._lazy else "eager", "schedule": "none"}
 
     def wait(self) -> None:
-        """Do all the work that was put off."""
+        """Do all deferred work."""
         self._compute()
         owed, self._state_ms = self._state_ms, 0.0
         self._spin(owed)
 
     def _compute(self) -> None:
-        """Do the work that the loss and the parameters depend on."""
+        """Do the work on which the loss and the parameters depend."""
         owed, self._owed_ms = self._owed_ms, 0.0
         self._spin(owed)
 

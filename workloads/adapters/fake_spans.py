@@ -9,7 +9,7 @@ LAYER = "fc"
 
 
 class FakeLayerTimings:
-    """`LayerTimings` of the scripted framework; `compute` does the work that a lazy fake has put off."""
+    """`LayerTimings` of the scripted framework; `compute` does the work that a lazy fake has deferred."""
 
     operators = None
     peak_rates = None

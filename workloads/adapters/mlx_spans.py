@@ -1,4 +1,4 @@
-"""Times of MLX's layers: a wait for each layer's result going forward, boundaries in the graph going backward.
+"""Times of MLX's layers: a wait for each result in the forward pass, boundaries in the graph for the backward pass.
 
 MLX computes loss and gradients in one call. An identity function with a custom gradient (`mx.custom_function`) sits
 before and after each layer, and MLX calls the gradients on the way back. The function after a layer waits for the
@@ -19,7 +19,7 @@ from epoch_gap.profiler.phases import Phase
 from epoch_gap.workloads import resnet18
 
 RunLayer = Callable[..., mx.array]
-"""(layer's name, function, arrays) -> the layer's result"""
+"""(layer's name, function, arrays) -> the result of the layer"""
 LOSS = "loss"
 
 

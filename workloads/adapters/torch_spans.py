@@ -1,6 +1,6 @@
 """Times of PyTorch's layers and operators.
 
-Layers: module hooks going forward, hooks of the autograd nodes going backward. Operators: torch.profiler.
+Layers: module hooks in the forward pass, hooks of the autograd nodes in the backward pass. Operators: torch.profiler.
 """
 
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""CIFAR-10 as NumPy arrays, loaded the same way for all frameworks, so that they train on the same numbers.
+"""CIFAR-10 as NumPy arrays, loaded the same way for all frameworks, so that they train on the same values.
 
 `data` is a path (see `files.py`), `synthetic`, or `auto`: $CIFAR10_DATA, else the cache (`cache.py`), else
 torchvision's download (`download.py`), else synthetic images with a warning.
@@ -120,7 +120,7 @@ def resolve_source(data: str) -> tuple[str, str | None]:
 def balanced(labels: NDArray[np.integer], limit: int) -> NDArray[np.intp]:
     """The ascending indices of at most `limit` images: the first of each class, in numbers that differ by at most 1.
 
-    If a class has too few images, the other classes fill up.
+    If a class has too few images, the other classes make up the difference.
     """
     rank = np.empty(len(labels), np.intp)  # the number of an image within its class
     for label in np.unique(labels):

@@ -1,4 +1,4 @@
-"""Synthetic images for training without CIFAR-10: the same shapes and number of classes, another task.
+"""Synthetic images for training without CIFAR-10: the same shapes and number of classes, but a different task.
 
 Every class has a smooth random template. An image is the template of its class, shifted by a few pixels, blended
 with the template of another class and covered with noise. A small CNN learns the task; a nearest-template classifier
