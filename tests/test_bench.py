@@ -81,7 +81,7 @@ EXCESS = {"warm-up": 2.0 * 3.0 ** -np.arange(simulation.STEPS)}
 
 @pytest.mark.parametrize("steps", [20, 60, 200])
 @pytest.mark.parametrize("name", SERIES)
-def test_what_is_said_of_an_epoch_from_a_sample_of_it(make_run: MakeRun, name: str, steps: int) -> None:
+def test_the_estimate_of_an_epoch_from_a_fixed_sample(make_run: MakeRun, name: str, steps: int) -> None:
     base = simulation.base_run(make_run, steps)
     found = simulation.simulate(base, SERIES[name], 1000, EXCESS.get(name))
     print(
@@ -99,7 +99,7 @@ def test_what_is_said_of_an_epoch_from_a_sample_of_it(make_run: MakeRun, name: s
 
 
 @pytest.mark.parametrize("steps", [20, 60, 200, 300])
-def test_what_is_said_of_an_epoch_of_which_1_percent_takes_ten_times_as_long(make_run: MakeRun, steps: int) -> None:
+def test_the_estimate_of_an_epoch_of_which_1_percent_takes_ten_times_as_long(make_run: MakeRun, steps: int) -> None:
     """What a sample has not seen no interval can hold: see docs/measuring.md."""
     found = simulation.simulate(simulation.base_run(make_run, steps), simulation.outliers, 1000)
     print(
@@ -116,7 +116,7 @@ def test_what_is_said_of_an_epoch_of_which_1_percent_takes_ten_times_as_long(mak
 
 
 @pytest.mark.parametrize("name", ["independent", "AR(1), rho 0.5", "bimodal", "rough"])
-def test_what_is_said_of_an_epoch_from_a_sample_that_ends_when_it_is_known(make_run: MakeRun, name: str) -> None:
+def test_the_estimate_of_an_epoch_from_a_sample_that_stops_on_precision(make_run: MakeRun, name: str) -> None:
     series = {**simulation.STATIONARY, "rough": simulation.rough}[name]
     base = simulation.base_run(make_run, simulation.STEPS)
     found = simulation.simulate(base, series, 1000, share=0.02)
@@ -126,7 +126,7 @@ def test_what_is_said_of_an_epoch_from_a_sample_that_ends_when_it_is_known(make_
 
 @pytest.mark.parametrize(("name", "batch"), [("torch", 32), ("lucid", 32), ("mlx", 4)])
 @pytest.mark.parametrize("verb", ["layers", "operators"])
-def test_layers_make_up_their_phase(verb: str, name: str, batch: int, tmp_path: Path) -> None:
+def test_layers_sum_to_nearly_their_whole_phase(verb: str, name: str, batch: int, tmp_path: Path) -> None:
     words = [verb, "--framework", name, "--device", "cpu", "--data", "synthetic", "--quiet", "--steps", "3"]
     assert main([*words, "--batch-size", str(batch), "--runs-dir", str(tmp_path)]) == 0
     (data,) = map(read_json_artifact, find_artifacts(tmp_path, f"{verb}.json"))
@@ -138,7 +138,7 @@ def test_layers_make_up_their_phase(verb: str, name: str, batch: int, tmp_path: 
     print(f"watching made a step {found.slowdown:.3f} times as long")
 
 
-def test_marks_on_and_off_end_to_end() -> None:
+def test_training_with_and_without_marks_takes_about_the_same_time() -> None:
     """Blocks of steps of a real network, with marks and without, alternating; the ratio of their times."""
     on, off = own_cost.blocks(pairs=200, steps=2)
     interval = stats.ratio(stats.between(np.log(on / off)))

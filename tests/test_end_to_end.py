@@ -40,7 +40,7 @@ def test_both_frameworks_run_to_the_end_in_processes_of_their_own(profiled: tupl
         assert run.manifest.data.kind == "cifar10"
 
 
-def test_the_report_says_who_is_slower_and_why(profiled: tuple[Path, Path, str]) -> None:
+def test_the_report_names_the_slower_side_and_the_reason(profiled: tuple[Path, Path, str]) -> None:
     _, out, printed = profiled
     summary = json.loads((out / "summary.json").read_text())
     assert {s["framework"] for s in summary["subjects"]} == {"torch", "lucid"}

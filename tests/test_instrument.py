@@ -41,7 +41,7 @@ def recorded(runs: Path, name: str = "mine", count: int = 12, **more: Any) -> Ru
     return read_run(path)
 
 
-def test_what_is_not_among_the_clocks_is_other_and_the_clocks_are_kept(tmp_path: Path) -> None:
+def test_a_mark_without_a_clock_is_charged_to_other_and_the_clocks_are_stored(tmp_path: Path) -> None:
     run = recorded(tmp_path, dtype="float32")
     assert run.train.phase_ns.keys() == {Phase.FORWARD, Phase.BACKWARD, Phase.OTHER}
     framework = run.manifest.framework
@@ -55,7 +55,7 @@ def test_what_is_not_among_the_clocks_is_other_and_the_clocks_are_kept(tmp_path:
 @pytest.mark.parametrize(
     "name", ['my $loop$ / <b>"x"</b> [**]', "../../elsewhere", "Réseau\nde neurones", "x" * 300, "."], ids=repr
 )
-def test_a_name_may_hold_anything(name: str, tmp_path: Path) -> None:
+def test_a_name_may_contain_any_text(name: str, tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     run = recorded(runs, name, device="my/device", label="", data="*")
     assert run.path.parent == runs
@@ -66,7 +66,7 @@ def test_a_name_may_hold_anything(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("error", "status"), [(KeyboardInterrupt, "interrupted"), (ZeroDivisionError, "failed")])
-def test_a_loop_that_breaks_off_keeps_its_steps(error: type[BaseException], status: str, tmp_path: Path) -> None:
+def test_a_loop_that_fails_keeps_its_steps(error: type[BaseException], status: str, tmp_path: Path) -> None:
     def loop() -> None:
         with recording(tmp_path, "mine", "1", CLOCKS, batch_size=10, train_images=120) as recorder:
             steps(recorder, 4)
@@ -82,7 +82,7 @@ def test_a_loop_that_breaks_off_keeps_its_steps(error: type[BaseException], stat
 @pytest.mark.usefixtures("blank_pictures")
 @pytest.mark.parametrize("marked", [Phase.EVALUATE, Phase.FORWARD, Phase.METRICS], ids=str)
 @pytest.mark.parametrize("trained", [12, 7], ids=["whole epoch", "part of one"])
-def test_an_evaluation_is_charged_to_evaluate_once_whatever_it_marks(
+def test_an_evaluation_is_charged_to_evaluate_once_regardless_of_its_marks(
     marked: Phase, trained: int, tmp_path: Path
 ) -> None:
     with recording(tmp_path, "mine", "1", CLOCKS, batch_size=10, train_images=120, test_images=20) as recorder:
@@ -103,7 +103,7 @@ def test_an_evaluation_is_charged_to_evaluate_once_whatever_it_marks(
     assert main(["report", "--runs-dir", str(tmp_path), "--out", str(tmp_path / "out")]) == 0
 
 
-def test_a_loop_that_should_evaluate_and_does_not_is_no_whole_epoch(tmp_path: Path) -> None:
+def test_a_loop_without_its_requested_evaluation_is_not_a_whole_epoch(tmp_path: Path) -> None:
     run = recorded(tmp_path, test_images=20)
     assert "evaluate" in run.framework.phases
     assert analyse_run(run).asrun.own_epoch.phases[Phase.EVALUATE] is None
@@ -123,7 +123,7 @@ def test_with_a_wait_some_steps_are_fenced(tmp_path: Path) -> None:
     assert not recorded(tmp_path).train.fenced.any()
 
 
-def test_runs_compare_where_the_data_has_one_name(tmp_path: Path) -> None:
+def test_runs_can_be_compared_if_their_data_have_the_same_name(tmp_path: Path) -> None:
     one, same, other = (recorded(tmp_path, data=data) for data in ("digits", "digits", "letters"))
     assert why_incomparable(one, same) is None
     assert why_incomparable(one, other) == "data digits and letters differ"
@@ -137,7 +137,7 @@ def test_a_loop_beside_another_timed_run_is_refused_and_may_be_allowed(tmp_path:
         assert recorded(tmp_path, allow_busy=True).status == "complete"
 
 
-def test_the_machine_is_looked_at_at_intervals(clock: ScriptedClock) -> None:
+def test_the_machine_is_read_at_intervals(clock: ScriptedClock) -> None:
     reading = Reading(0, 1, 1, 1, 0.0, 0.0, None, 0.0, None, 0)
     look = at_intervals(lambda: reading, clock)
     seen = []

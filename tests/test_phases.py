@@ -70,7 +70,7 @@ def watched_loop(folder: Path) -> Spy:
     return spy
 
 
-def test_every_clock_runs_from_the_marks_that_the_glossary_names_over_the_calls_that_it_names(tmp_path: Path) -> None:
+def test_every_clock_spans_the_marks_and_calls_that_the_glossary_lists(tmp_path: Path) -> None:
     spy = watched_loop(tmp_path)
     spy.before[Phase.COMPILED] = spy.before[Phase.ZERO_GRAD]  # the loop marks its parts, the recorder charges it
     spy.called[Phase.COMPILED] = set().union(*(spy.called[phase] for phase in UNSPLIT))
@@ -79,5 +79,5 @@ def test_every_clock_runs_from_the_marks_that_the_glossary_names_over_the_calls_
         assert set(re.findall(r"(\w+)\(\)", CLOCK[phase])) == spy.called[phase], phase
 
 
-def test_the_glossary_knows_every_phase_in_order() -> None:
+def test_the_glossary_lists_every_phase_in_order() -> None:
     assert list(MEANING) == list(CLOCK) == list(Phase)

@@ -63,7 +63,7 @@ def test_constant_steps_give_the_epoch_that_arithmetic_gives(make_run: MakeRun) 
     }
 
 
-def test_an_interval_holds_the_ragged_step_between_its_share_and_a_whole_step(make_run: MakeRun) -> None:
+def test_an_interval_covers_a_partial_batch_from_its_share_to_a_whole_step(make_run: MakeRun) -> None:
     interval = own_epoch(make_run([2.0] * 8)).total.interval()
     assert interval.low is not None
     assert interval.high is not None
@@ -82,14 +82,14 @@ def test_the_warm_up_is_shown_and_not_averaged_in(make_run: MakeRun) -> None:
 
 
 @pytest.mark.parametrize(("steps", "warmup"), [(1, 0), (2, 1), (60, 1)])
-def test_the_first_step_is_kept_apart_whatever_follows(make_run: MakeRun, steps: int, warmup: int) -> None:
+def test_the_first_step_is_always_excluded(make_run: MakeRun, steps: int, warmup: int) -> None:
     run = make_run([1.0] * steps)
     assert analyse_run(run).selection.start.steps == warmup
     assert len(steady_steps(run)) == steps - warmup
     assert analyse_run(run).warm_up.kind is StartKind.FLAT
 
 
-def test_more_steps_are_asked_for_until_the_epoch_is_known(make_run: MakeRun) -> None:
+def test_more_steps_are_required_until_the_epoch_is_known(make_run: MakeRun) -> None:
     noisy = list(np.random.default_rng(2).normal(1, 0.05, 40))
     run = make_run(noisy, full_epoch={"train_images": 3910})
     more = analyse_run(run).more_steps
@@ -113,7 +113,7 @@ def test_a_share_of_the_epoch_is_known_from_the_steps_so_far(make_run: MakeRun) 
     assert precision(make_run([1.0])) is None
 
 
-def test_a_whole_epoch_is_measured_and_equals_its_wall(make_run: MakeRun) -> None:
+def test_a_whole_epoch_is_measured_and_equals_its_wall_time(make_run: MakeRun) -> None:
     run = make_run(NOISY, images=WHOLE, evaluation=[0.2, 0.3])
     own = own_epoch(run)
     assert own.measured
@@ -159,13 +159,13 @@ def test_parts_of_many_epochs_are_still_a_sample(make_run: MakeRun) -> None:
     assert forward.variance == pytest.approx(spread_of_24_from_40 * 10.4**2 + ragged, rel=0.01)
 
 
-def test_a_ragged_step_is_not_averaged_in_with_full_ones(make_run: MakeRun) -> None:
+def test_the_last_partial_batch_is_not_averaged_with_full_ones(make_run: MakeRun) -> None:
     run = make_run([1.0] * 6 + [77.0], images=[10] * 6 + [4])
     assert own_epoch(run).total.value == pytest.approx(10.4 * 1.0 + EPOCH_START)
     assert len(steady_steps(run)) == 5
 
 
-def test_a_ragged_test_batch_is_not_averaged_in_with_full_ones(make_run: MakeRun) -> None:
+def test_a_partial_test_batch_is_not_averaged_with_full_ones(make_run: MakeRun) -> None:
     run = make_run([1.0] * 6, evaluation=[0.2, 0.2, 9.0])
     sizes = np.array([10, 10, 5])
     run = replace(run, evaluate=replace(run.evaluate, images=sizes))
@@ -181,7 +181,7 @@ def test_an_evaluation_of_all_test_images_is_a_point_in_this_process_and_not_in_
     assert own.variance == 0 < general.variance
 
 
-def test_a_run_without_a_full_step_is_one_clear_line(make_run: MakeRun) -> None:
+def test_a_run_without_a_full_step_gives_one_clear_line(make_run: MakeRun) -> None:
     run = make_run([1.0, 1.0], images=[4, 4], status="interrupted")
     with pytest.raises(UserError) as error:
         own_epoch(run)
@@ -211,7 +211,7 @@ def test_a_phase_that_the_framework_lacks_is_none_and_not_0(make_run: MakeRun) -
     assert phases[Phase.CHECKPOINT] is None
 
 
-def test_without_a_phase_the_rest_still_sums(make_run: MakeRun) -> None:
+def test_the_remaining_phases_still_sum_without_one(make_run: MakeRun) -> None:
     epoch = own_epoch(make_run(NOISY[:6], evaluation=[0.2, 0.3]))
     rest = epoch.without([Phase.EVALUATE, Phase.CHECKPOINT])
     assert rest.phases[Phase.EVALUATE] is None

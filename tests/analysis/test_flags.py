@@ -58,7 +58,7 @@ def test_a_canary_that_slows_down_is_drift(quiet: Run, part: str) -> None:
     assert summarise(group_runs([run]), [], [])["subjects"][0]["drifted"] is True
 
 
-def test_a_canary_that_only_varies_is_flagged_and_no_drift(quiet: Run) -> None:
+def test_a_canary_that_only_varies_is_flagged_as_unsteady_not_as_drift(quiet: Run) -> None:
     wild = tuple(replace(r, loop_ns=round(r.loop_ns * f)) for r, f in zip(readings(), [1, 1.1] * 3, strict=True))
     run = replace(quiet, readings=wild)
     assert names(run) == ["machine unsteady"]
@@ -89,7 +89,7 @@ def test_memory_that_grows_with_every_step_is_flagged_with_its_rate(quiet: Run) 
         ({"other_runs": 1}, "other runs", "1 other timed run at"),
     ],
 )
-def test_what_the_machine_did_is_flagged(quiet: Run, change: dict[str, float], name: str, figure: str) -> None:
+def test_machine_conditions_are_flagged(quiet: Run, change: dict[str, float], name: str, figure: str) -> None:
     run = replace(quiet, readings=readings(**change))
     assert names(run) == [name]
     assert figure in flags(run)[0].text
@@ -105,7 +105,7 @@ def test_a_run_without_a_steady_state_is_flagged(quiet: Run) -> None:
     assert "no steady state" in names(run)
 
 
-def test_a_forced_kernel_is_named_with_what_is_in_use(quiet: Run) -> None:
+def test_a_forced_kernel_is_named_with_the_kernel_in_use(quiet: Run) -> None:
     environment = replace(
         quiet.manifest.environment,
         variables={"OPENBLAS_CORETYPE": "Haswell", "OMP_NUM_THREADS": "2"},

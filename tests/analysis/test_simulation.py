@@ -32,7 +32,7 @@ def test_a_warm_up_does_not_bias_the_epoch(make_run: MakeRun) -> None:
     assert found.flagged <= 0.05 + SLACK
 
 
-def test_an_interval_covers_where_its_sample_holds_an_outlier(make_run: MakeRun) -> None:
+def test_an_interval_covers_if_its_sample_contains_an_outlier(make_run: MakeRun) -> None:
     found = simulation.simulate(simulation.base_run(make_run, 200), simulation.outliers, TRIALS)
     assert found.covered_seen >= 0.92 - SLACK
     assert found.covered >= found.reachable - 0.05 - SLACK

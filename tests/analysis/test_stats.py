@@ -57,7 +57,7 @@ def test_autocorrelation_is_between_0_and_1() -> None:
     assert autocorrelation(np.full(9, 7)) == 0
 
 
-def test_a_finite_population_shrinks_the_interval_to_a_point_when_all_of_it_was_seen() -> None:
+def test_a_fully_sampled_finite_population_has_a_point_as_interval() -> None:
     assert mean(ALTERNATING, 6).interval() == Interval(3, 3, 3)
     assert mean(ALTERNATING, 24).variance == pytest.approx(mean(ALTERNATING).variance * 3 / 4)
 
@@ -114,7 +114,7 @@ def test_a_skewed_means_interval_is_halls() -> None:
     )
 
 
-def test_a_few_values_are_too_few_to_tell_a_skewness() -> None:
+def test_a_few_values_are_too_few_to_estimate_skewness() -> None:
     series = np.array([1.0, 1.1, 0.9, 1.0, 3.0, 1.05] * 3)
     interval = mean(series).interval()
     assert interval.low is not None
@@ -122,7 +122,7 @@ def test_a_few_values_are_too_few_to_tell_a_skewness() -> None:
     assert interval.high - interval.value == pytest.approx(interval.value - interval.low)
 
 
-def test_an_interval_covers_a_skewed_mean_where_students_is_too_low() -> None:
+def test_an_interval_covers_a_skewed_mean_that_students_interval_misses() -> None:
     random, trials = np.random.default_rng(8), 2000
     skewed = students = 0
     for _ in range(trials):
@@ -137,7 +137,7 @@ def test_an_interval_covers_a_skewed_mean_where_students_is_too_low() -> None:
 
 
 @pytest.mark.parametrize("n", [10, 60, 200])
-def test_what_none_of_n_steps_was_is_rare_at_95_percent(n: int) -> None:
+def test_a_kind_of_step_absent_from_n_steps_is_rare_at_95_percent(n: int) -> None:
     """Of samples from a series with just that share of such steps, one in twenty holds none."""
     share = unseen_share(n)
     assert share == pytest.approx(3 / n, rel=0.15)
@@ -164,7 +164,7 @@ def test_the_interval_from_60_steps_covers_the_mean_of_391(rho: float, low: floa
     assert low <= covered / trials <= high
 
 
-def test_ignoring_autocorrelation_would_cover_too_seldom() -> None:
+def test_ignoring_autocorrelation_gives_too_little_coverage() -> None:
     """The series of the test above do need the correction: a plain t interval fails the same bounds."""
     random, trials, covered = np.random.default_rng(2026), 300, 0
     for _ in range(trials):
@@ -186,7 +186,7 @@ def test_a_trend_is_least_squares_with_its_error() -> None:
     assert found.variance >= (line.stderr * share) ** 2 * 0.999
 
 
-def test_a_trend_of_a_straight_line_is_exact_whatever_the_places() -> None:
+def test_the_trend_of_a_straight_line_is_exact_at_any_times() -> None:
     at = np.array([0.0, 1.0, 5.0, 20.0])
     found = trend(1 + at / 20, at)
     assert found.value == pytest.approx(1 / (1 + 6.5 / 20))
@@ -199,7 +199,7 @@ def test_too_few_values_have_a_trend_of_unknown_spread() -> None:
 
 
 @pytest.mark.parametrize("rho", [0.0, 0.5])
-def test_a_series_without_a_trend_is_rarely_said_to_have_one(rho: float) -> None:
+def test_a_trend_is_rarely_found_in_a_series_without_one(rho: float) -> None:
     random, trials, alarms = np.random.default_rng(11), 400, 0
     for _ in range(trials):
         interval = trend(autoregression(random, rho, 60), np.arange(60)).interval()
@@ -217,7 +217,7 @@ def test_outliers_are_counted_and_the_mean_shown_without_them() -> None:
     assert spread(np.arange(1000)).p99 == pytest.approx(989.01)
 
 
-def test_the_steps_that_are_needed_are_cochrans() -> None:
+def test_the_number_of_required_steps_is_cochrans() -> None:
     series = ALTERNATING
     infinite = (2.570582 * math.sqrt(1.2) / (0.1 * 3)) ** 2
     assert required_steps(series, 10**9, 0.1) == math.ceil(infinite)
@@ -225,7 +225,7 @@ def test_the_steps_that_are_needed_are_cochrans() -> None:
     assert required_steps(np.ones(9), 391, 0.01) == 0
 
 
-def test_memory_of_very_many_lags_is_summed_as_one_lag_after_the_other() -> None:
+def test_many_lags_by_fourier_transform_equal_lags_one_by_one() -> None:
     n = 2500
     x = 2 * np.sin(np.linspace(0, 12, n)) + np.random.default_rng(1).normal(size=n)
     d, expected = x - x.mean(), 1.0

@@ -26,19 +26,19 @@ def noisy(spread: float, n: int = 391, fence: str = "none") -> list[Step]:
     return [a_step(i, s, fence) for i, s in enumerate(seconds)]
 
 
-def test_all_of_the_epoch_is_taken_where_nothing_else_is_asked_for() -> None:
+def test_the_whole_epoch_is_run_without_a_limit() -> None:
     rule = StoppingRule(BATCH, IMAGES)
     assert taken(rule, noisy(0.01)) == 391
     assert rule.reason == "all images were used"
 
 
-def test_a_number_of_steps_is_kept() -> None:
+def test_a_number_of_steps_is_not_exceeded() -> None:
     rule = StoppingRule(BATCH, IMAGES, steps=3)
     assert taken(rule, noisy(0.1)) == 3
     assert rule.reason == "its number of steps, 3, was reached"
 
 
-def test_a_time_budget_ends_the_epoch_but_not_before_the_least_number_of_steps() -> None:
+def test_a_time_limit_ends_the_epoch_but_not_before_the_least_number_of_steps() -> None:
     now = 0.0
 
     def clock() -> float:
@@ -51,7 +51,7 @@ def test_a_time_budget_ends_the_epoch_but_not_before_the_least_number_of_steps()
     assert rule.reason == "its time of 30 s was spent"
 
 
-def test_the_budget_counts_anew_in_every_epoch() -> None:
+def test_the_time_limit_starts_again_in_every_epoch() -> None:
     now = 0.0
     rule = StoppingRule(BATCH, IMAGES, seconds=100, clock=lambda: now)
     for _ in range(2):
@@ -63,13 +63,13 @@ def test_the_budget_counts_anew_in_every_epoch() -> None:
 
 
 @pytest.mark.parametrize("fence", ["none", "alternate"])
-def test_a_precise_sample_is_enough_and_says_so(fence: str) -> None:
+def test_a_precise_sample_ends_the_epoch_and_gives_the_reason(fence: str) -> None:
     rule = StoppingRule(BATCH, IMAGES, share=0.02)
     assert taken(rule, noisy(0.01, fence=fence)) == LEAST_FOR_PRECISION + CHECKS - 1
     assert rule.reason == "the epoch's training is known within 2%"
 
 
-def test_a_noisier_one_takes_about_the_steps_that_cochran_says() -> None:
+def test_a_noisier_series_takes_about_cochrans_number_of_steps() -> None:
     n = taken(StoppingRule(BATCH, IMAGES, share=0.02), noisy(0.1))
     exact = 1.96**2 * 0.1**2 / (0.02**2 + 1.96**2 * 0.1**2 / 390)
     assert 0.6 * exact < n < 1.6 * exact
@@ -80,7 +80,7 @@ def test_a_sample_without_a_steady_state_is_not_precise() -> None:
     assert taken(StoppingRule(BATCH, IMAGES, share=0.02), steps) == 100
 
 
-def test_a_sample_of_a_lazy_device_ends_where_its_flush_can_be_told() -> None:
+def test_a_sample_of_a_lazy_device_ends_where_its_flush_can_be_scaled() -> None:
     may_end = partial(ends_asrun_block, POLICIES["alternate"])
     rule = StoppingRule(BATCH, IMAGES, share=0.02, may_end=may_end)
     n = taken(rule, noisy(0.01, fence="alternate"))

@@ -51,7 +51,7 @@ def test_a_runs_last_line_is_its_directory_and_its_steps_add_up(
 
 
 @pytest.mark.usefixtures("blank_pictures")
-def test_a_run_keeps_what_its_clocks_timed_and_a_run_without_is_reported_all_the_same(runs: Path) -> None:
+def test_a_run_stores_its_clocks_and_a_run_without_them_is_still_reported(runs: Path) -> None:
     fake_run(runs)
     run = read_run(find_runs(runs)[0])
     clocks = run.framework.clocks
@@ -111,9 +111,7 @@ def test_list_and_show_name_the_run(runs: Path, capsys: pytest.CaptureFixture[st
     ],
     ids=" ".join,
 )
-def test_words_that_mean_nothing_are_refused_in_one_line(
-    words: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_invalid_command_line_is_refused_in_one_line(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         main(words)
     assert stop.value.code == 2
@@ -137,7 +135,7 @@ def test_words_that_mean_nothing_are_refused_in_one_line(
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
-def test_bad_input_is_one_line_with_status_2_and_touches_no_file(
+def test_bad_input_gives_one_line_with_status_2_and_touches_no_file(
     words: list[str], says: str, runs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([*words, "--runs-dir", str(runs)]) == 2
@@ -161,7 +159,7 @@ def test_runs_of_different_batch_size_are_not_compared(runs: Path, capsys: pytes
     assert main(["report", "--runs-dir", str(runs), "--out", str(out)]) == 0, "the newest alone is a report"
 
 
-def test_a_report_of_one_side_takes_the_newest_run_of_each_other_one(runs: Path) -> None:
+def test_a_report_of_one_side_adds_the_newest_run_of_every_other(runs: Path) -> None:
     for label in ("a", "b", "b", "a"):
         fake_run(runs, "--label", label)
     first_a, _, second_b, second_a = find_runs(runs)
@@ -169,7 +167,7 @@ def test_a_report_of_one_side_takes_the_newest_run_of_each_other_one(runs: Path)
     assert chosen([first_a], runs) == [first_a, second_b]
 
 
-def test_a_newest_run_that_fits_no_other_is_reported_alone_and_says_which_is_left_out(
+def test_a_newest_run_that_matches_no_other_is_reported_alone_with_a_warning(
     runs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fake_run(runs, "--label", "a")
@@ -199,7 +197,7 @@ def test_naming_a_run_twice_counts_it_once(runs: Path) -> None:
     assert summary["subjects"][0]["runs"] == [run.name]
 
 
-def test_a_report_does_not_write_among_files_that_are_not_a_reports(
+def test_a_report_is_not_written_into_a_folder_with_other_files(
     runs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fake_run(runs)
@@ -307,7 +305,7 @@ def test_a_run_beside_another_timed_run_is_refused_and_may_be_allowed(
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="the kernel that is forced is an x86-64 one")
 @pytest.mark.usefixtures("blank_pictures")
-def test_a_forced_blas_kernel_is_found_and_named(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_forced_blas_kernel_is_detected_and_named(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     plain = {name: value for name, value in os.environ.items() if not name.startswith("OPENBLAS")}
     for label, environment in (("plain", plain), ("forced", {**plain, "OPENBLAS_CORETYPE": "Nehalem"})):
         command = [sys.executable, "-m", "profiler", "run", "--framework", "fake", *SMALL, *QUICK_SCRIPT]
@@ -327,7 +325,7 @@ def test_a_forced_blas_kernel_is_found_and_named(runs: Path, capsys: pytest.Capt
 
 
 @pytest.mark.usefixtures("blank_pictures")
-def test_a_report_goes_beside_those_below_it_and_not_among_other_files(
+def test_a_report_may_be_written_above_other_reports_but_not_among_other_files(
     runs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = runs.parent / "out"
@@ -356,7 +354,7 @@ def test_broken_floors_are_a_warning_in_a_report_and_an_error_before_they_are_me
     assert (runs / "noise.json").read_text() == "[]"
 
 
-def test_show_says_what_is_missing_and_what_is_flagged(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_show_lists_missing_values_and_flags(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fake_run(runs)
     path = find_runs(runs)[0]
     with closing(sqlite3.connect(path / DATABASE)) as db:
@@ -392,7 +390,7 @@ def test_a_directory_with_other_files_is_refused_and_left_as_it_is(
 
 
 @pytest.mark.usefixtures("blank_pictures")
-def test_a_report_says_which_run_it_could_not_read(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_report_names_the_run_that_it_could_not_read(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fake_run(runs, "--label", "whole")
     fake_run(runs, "--label", "damaged")
     broken = find_runs(runs)[1] / DATABASE

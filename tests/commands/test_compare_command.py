@@ -76,7 +76,7 @@ def compare(a: Run, b: Run, *more: str) -> int:
     [(0.5, "2", 1, ": failed"), (0.5, "60", 0, "not shown"), (0.0, "0", 0, "not shown"),
      (-0.5, "0", 0, "not shown")],
 )  # fmt: skip
-def test_the_gate_fails_where_b_is_shown_to_be_too_slow(
+def test_the_gate_fails_if_b_is_shown_to_be_too_slow(
     make_run: MakeRun, capsys: pytest.CaptureFixture[str], slower_by: float, allowed: str, status: int, says: str
 ) -> None:
     a, b = make_run(STEADY), make_run([s * (1 + slower_by) for s in STEADY])
@@ -92,7 +92,9 @@ def test_without_an_interval_the_gate_passes_loudly(make_run: MakeRun, capsys: p
 
 
 @pytest.mark.parametrize("value", ["-1", "nan", "inf", "two", ""])
-def test_a_gate_that_is_no_percentage_is_refused_in_one_line(value: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_gate_that_is_not_a_percentage_is_refused_in_one_line(
+    value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as stop:
         main(["compare", "a", "b", "--fail-above", value])
     assert stop.value.code == 2
@@ -101,7 +103,7 @@ def test_a_gate_that_is_no_percentage_is_refused_in_one_line(value: str, capsys:
     assert errors.count("\n") == 1
 
 
-def test_the_page_tells_apart_two_runs_of_the_same_framework_and_version(
+def test_the_page_distinguishes_two_runs_of_the_same_framework_and_version(
     make_run: MakeRun, capsys: pytest.CaptureFixture[str]
 ) -> None:
     a, b = make_run(STEADY), make_run([1.5 * s for s in STEADY])
@@ -141,7 +143,7 @@ def test_a_page_is_not_written_among_foreign_files_and_then_nothing_is_printed(
 
 
 @pytest.mark.parametrize(("slower_by", "status"), [(0.5, 1), (0.0, 0)])
-def test_the_gates_status_stands_although_nobody_reads_its_output(
+def test_the_gates_status_is_the_same_if_its_output_is_cut_off(
     make_run: MakeRun, slower_by: float, status: int
 ) -> None:
     a, b = make_run(STEADY), make_run([s * (1 + slower_by) for s in STEADY])

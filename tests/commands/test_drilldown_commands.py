@@ -162,7 +162,7 @@ def test_stacks_without_a_hot_python_function_are_refused_in_one_line(
     assert errors.count("\n") == 1
 
 
-def test_samples_are_counted_by_phase_and_kept_as_pictures_do(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_samples_are_counted_by_phase_and_stored_as_pictures(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     skip_without_sampling()
     words = ["flame", "--framework", "fake", *SYNTHETIC, "--steps", "60", "--rate", "100", "--runs-dir", str(runs)]
     assert main(words) == 0

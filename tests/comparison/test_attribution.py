@@ -36,7 +36,7 @@ def test_a_lazy_step_is_charged_where_it_waits_and_fences_show_where_it_works(tm
     assert lazy.fence_effect.perturbation.value == pytest.approx(1, abs=0.01)
 
 
-def test_what_waits_for_the_flush_is_scaled_by_the_steps_that_left_it(tmp_path: Path) -> None:
+def test_the_flush_is_scaled_by_the_steps_that_caused_it(tmp_path: Path) -> None:
     """3 ms per full step: as-run steps leave it to the flush, fenced ones do it themselves."""
     costs = "forward=10,backward=20,step=6,flush=3"
     for fence, steps, left in (("none", 40, 40), ("alternate", 42, 6)):
@@ -53,7 +53,7 @@ def test_what_waits_for_the_flush_is_scaled_by_the_steps_that_left_it(tmp_path: 
     assert step.value == pytest.approx(10.4 * 0.009, rel=0.03)
 
 
-def test_a_flush_that_nothing_waited_for_is_not_known_and_not_0(tmp_path: Path) -> None:
+def test_a_flush_without_a_wait_is_unknown_and_not_0(tmp_path: Path) -> None:
     """The sample ends with a fenced step, or just after one."""
     costs = "forward=10,backward=20,step=6,flush=3"
     for steps in (18, 19):
@@ -67,7 +67,7 @@ def test_a_flush_that_nothing_waited_for_is_not_known_and_not_0(tmp_path: Path) 
     assert measure_gaps([known, eager])[0].excluded == ()
 
 
-def test_on_an_eager_device_the_ledgers_agree(tmp_path: Path) -> None:
+def test_on_an_eager_device_the_timing_modes_agree(tmp_path: Path) -> None:
     eager = subject(scripted_run(tmp_path, lazy=False))
     assert eager.fence_effect is not None
     assert eager.fence_effect.shifted_work == ()
@@ -86,14 +86,14 @@ def test_totals_are_of_as_run_steps_and_the_split_of_fenced_ones(tmp_path: Path)
     assert asrun["steps"]["fenced"] == 0 < alternated["steps"]["fenced"]
 
 
-def test_the_steady_step_that_is_shown_is_of_as_run_steps(tmp_path: Path) -> None:
+def test_the_steady_step_shown_is_that_of_as_run_steps(tmp_path: Path) -> None:
     run = scripted_run(tmp_path, lazy=True)
     analysis = analyse_run(run)
     assert analysis.warm_up.steady == mean(analysis.asrun.steady.wall_ns * NS)
     assert len(analysis.asrun.steady) < len(run.train) - analysis.warm_up.steps
 
 
-def test_the_gap_sums_in_each_ledger(tmp_path: Path) -> None:
+def test_the_gap_sums_in_each_timing_mode(tmp_path: Path) -> None:
     slow = scripted_run(tmp_path, lazy=True, costs="forward=30,backward=80,step=5")
     fast = scripted_run(tmp_path, lazy=False)
     gap = measure_gaps(group_runs([slow, fast]))[0]

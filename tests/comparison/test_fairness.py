@@ -14,7 +14,7 @@ def audited(make_run: MakeRun, **changes: Any) -> tuple[list[Item], list[str]]:
     return audit_fairness(subjects), [subject.id for subject in subjects]
 
 
-def test_alike_runs_differ_in_nothing(make_run: MakeRun) -> None:
+def test_identical_runs_have_no_differing_condition(make_run: MakeRun) -> None:
     items, _ = audited(make_run)
     assert [item.name for item in items if item.differs] == []
     assert len(items) == len(CONDITIONS)
@@ -35,9 +35,7 @@ POOL = {"internal_api": "openblas", "architecture": "SkylakeX", "num_threads": 2
         ({"environment": {"git": {"commit": "abc", "dirty": True}}}, "project commit", "both"),
     ],
 )
-def test_what_differs_is_found_and_comes_first(
-    make_run: MakeRun, changes: dict[str, Any], item: str, affects: str
-) -> None:
+def test_differing_conditions_come_first(make_run: MakeRun, changes: dict[str, Any], item: str, affects: str) -> None:
     items, _ = audited(make_run, **changes)
     differing = [i.name for i in items if i.differs]
     assert item in differing
@@ -45,7 +43,7 @@ def test_what_differs_is_found_and_comes_first(
     assert {i.name: i.affects for i in items}[item] == affects
 
 
-def test_a_condition_that_only_a_loop_of_ones_own_has_is_compared_too(make_run: MakeRun) -> None:
+def test_a_condition_that_only_a_custom_loop_has_is_compared_too(make_run: MakeRun) -> None:
     subjects = group_runs(
         [
             make_run(
@@ -61,7 +59,7 @@ def test_a_condition_that_only_a_loop_of_ones_own_has_is_compared_too(make_run: 
     assert not {"name", "clocks", "phases"} & set(items)
 
 
-def test_another_kernel_of_the_same_library_is_told_apart(make_run: MakeRun) -> None:
+def test_different_kernels_of_the_same_library_are_distinguished(make_run: MakeRun) -> None:
     pools = [[POOL | {"architecture": kernel}] for kernel in ("SkylakeX", "Haswell")]
     subjects = group_runs(
         [make_run([1.0] * 6, config={"label": str(i)}, environment={"thread_pools": p}) for i, p in enumerate(pools)]
@@ -86,7 +84,7 @@ def test_a_missing_value_reads_na_and_differs_from_a_known_one(make_run: MakeRun
     assert by_name["project commit"].values[plain] == "n/a"
 
 
-def test_values_are_written_for_people(make_run: MakeRun) -> None:
+def test_values_are_formatted_for_people(make_run: MakeRun) -> None:
     git = {"commit": "abc", "dirty": False}
     items, (plain, changed) = audited(make_run, config={"checkpoint": True}, environment={"git": git})
     by_name = {item.name: item for item in items}

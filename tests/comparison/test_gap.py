@@ -50,7 +50,7 @@ def test_the_terms_sum_to_the_gap_of_noisy_runs(make_run: MakeRun, repeats: tupl
     assert (g.scope is IntervalScope.BETWEEN_PROCESSES) == (min(repeats) >= 2)
 
 
-def test_a_share_is_only_of_a_gap_that_is_one(make_run: MakeRun) -> None:
+def test_only_a_clear_gap_has_shares(make_run: MakeRun) -> None:
     slow, fast = make_run([3.0] * 9, config={"label": "slow"}), make_run([1.0] * 9)
     assert measure_gaps(group_runs([fast, slow]))[0].share(STEPS) == pytest.approx(0.5)
     assert measure_gaps(group_runs([fast, slow]), floor=5.0)[0].share(STEPS) is None
@@ -71,7 +71,7 @@ def test_pairs_of_processes_have_a_t_interval_over_log_ratios(make_run: MakeRun)
     assert g.verdict == "slower"
 
 
-def test_a_drift_that_pairs_share_does_not_hide_the_gap(make_run: MakeRun) -> None:
+def test_a_drift_shared_by_pairs_does_not_hide_the_gap(make_run: MakeRun) -> None:
     drift = [1.0, 1.5, 2.2, 3.0]
     slow = [make_run([1.05 * d] * 6, config={"label": "slow"}) for d in drift]
     fast = [make_run([d] * 6) for d in drift]
@@ -79,7 +79,7 @@ def test_a_drift_that_pairs_share_does_not_hide_the_gap(make_run: MakeRun) -> No
     assert measure_gaps(group_runs([*slow, *fast[:3]]))[0].verdict == "undecided"
 
 
-def test_words_follow_the_interval(make_run: MakeRun) -> None:
+def test_the_verdict_follows_the_interval(make_run: MakeRun) -> None:
     base = make_run([1.0] * 20, full_epoch={"train_images": 1000})
     assert one_against_one(base, noisy(1.3, 1), noisy(1.0, 2)).verdict == "slower"
     assert one_against_one(base, noisy(1.0, 1, spread=0.001), noisy(1.0, 2, spread=0.001)).verdict == "equal"
@@ -93,7 +93,7 @@ def test_a_difference_inside_2_percent_is_equal_and_one_outside_is_slower(make_r
     assert one_against_one(base, steps * (1 + EQUAL_WITHIN * 1.05), steps).verdict == "slower"
 
 
-def test_nothing_is_said_when_one_side_has_an_unknown_spread(make_run: MakeRun) -> None:
+def test_the_verdict_is_undecided_if_one_side_has_an_unknown_spread(make_run: MakeRun) -> None:
     slow, fast = make_run([5.0, 5.0], config={"label": "slow"}), make_run(noisy(1, 1))
     g = measure_gaps(group_runs([slow, fast]))[0]
     assert g.ratio.value == pytest.approx(5, rel=0.2)
@@ -146,7 +146,7 @@ def test_a_phase_that_only_one_side_has_counts_fully(make_run: MakeRun) -> None:
     assert Phase.COLLATE not in g.by_phase
 
 
-def test_an_evaluation_that_one_side_lacks_is_left_out_and_the_sum_still_closes(make_run: MakeRun) -> None:
+def test_an_evaluation_that_one_side_lacks_is_excluded_and_the_phases_still_sum(make_run: MakeRun) -> None:
     slow = make_run([2.0] * 6, config={"label": "slow"}, evaluation=[0.3, 0.4])
     fast = make_run([1.0] * 6, status="interrupted")
     g = measure_gaps(group_runs([slow, fast]))[0]
@@ -157,7 +157,7 @@ def test_an_evaluation_that_one_side_lacks_is_left_out_and_the_sum_still_closes(
     assert g.ratio.value == pytest.approx((STEPS * 2 + EPOCH_START) / (STEPS + EPOCH_START))
 
 
-def test_the_side_that_is_slower_in_what_both_measured_is_the_slow_one(make_run: MakeRun) -> None:
+def test_the_slow_side_is_the_slower_one_in_the_phases_that_both_measured(make_run: MakeRun) -> None:
     """With its evaluation the first run's epoch is the longer one, but the other's steps are slower."""
     evaluated = make_run([1.0] * 6, config={"label": "evaluated"}, evaluation=[20.0, 20.0])
     not_evaluated = make_run([1.5] * 6, status="interrupted")

@@ -26,14 +26,14 @@ def found(make_run: MakeRun) -> Gap:
         (1.5, 1.6, 0.5, False),
     ],
 )
-def test_it_fails_only_where_the_whole_interval_is_above_what_is_allowed(
+def test_the_gate_fails_only_if_the_whole_interval_is_above_the_limit(
     found: Gap, low: float, high: float, allowed: float, failed: bool
 ) -> None:
     decision = decide_gate(replace(found, ratio=Interval((low + high) / 2, low, high)), allowed)
     assert (decision.failed, decision.known) == (failed, True)
 
 
-def test_it_says_what_was_decided_and_why(found: Gap) -> None:
+def test_the_gate_gives_its_decision_and_the_reason(found: Gap) -> None:
     slow = decide_gate(replace(found, ratio=Interval(1.04, 1.031, 1.05)), 0.02)
     assert slow.text == (
         "B is at least 3.1 % slower, above the allowed 2 % "
@@ -47,13 +47,13 @@ def test_it_says_what_was_decided_and_why(found: Gap) -> None:
 
 
 @pytest.mark.parametrize(("floor", "failed"), [(None, True), (0.03, True), (0.05, False)])
-def test_what_is_within_the_noise_floor_does_not_fail(found: Gap, floor: float | None, failed: bool) -> None:
+def test_a_ratio_within_the_noise_floor_does_not_fail(found: Gap, floor: float | None, failed: bool) -> None:
     decision = decide_gate(replace(found, ratio=Interval(1.04, 1.031, 1.05), floor=floor), 0.02)
     assert (decision.failed, decision.known) == (failed, True)
     assert ("but within the noise floor of 5 %: passed" in decision.text) != failed
 
 
-def test_a_ratio_that_would_be_called_equal_is_held_against_the_floor_too(found: Gap) -> None:
+def test_a_ratio_that_would_be_equal_is_compared_with_the_floor_too(found: Gap) -> None:
     narrow = replace(found, ratio=Interval(1.0015, 1.001, 1.002), floor=0.01)
     assert narrow.verdict == "equal"
     assert not decide_gate(narrow, 0.0).failed

@@ -34,7 +34,7 @@ def test_versions_follow_each_other_in_one_series_with_the_change_from_first_to_
     assert "faster, ratio 0.512" in history_text.describe_change(back)
 
 
-def test_runs_that_are_not_comparable_never_stand_in_one_series(make_run: MakeRun) -> None:
+def test_runs_that_are_not_comparable_are_never_in_one_series(make_run: MakeRun) -> None:
     machine = {"cpu": "other CPU", "cores_usable": 2, "system": "Test 1"}
     runs = [
         make_run(STEADY),
@@ -51,7 +51,7 @@ def test_runs_that_are_not_comparable_never_stand_in_one_series(make_run: MakeRu
     assert all(series.change is None for series in found)
 
 
-def test_data_sets_of_loops_of_ones_own_are_told_apart_by_their_names(make_run: MakeRun) -> None:
+def test_data_sets_of_custom_loops_are_distinguished_by_name(make_run: MakeRun) -> None:
     names = ("digits", "letters", "digits")
     runs = [make_run(STEADY, data={"kind": "own", "source": name, "sha256": None}) for name in names]
     digits, letters = build_histories(runs, {})
@@ -103,7 +103,7 @@ def test_the_csv_has_a_row_per_run_whose_phases_sum_to_the_epoch(make_run: MakeR
         assert float(row["low_s"]) < float(row["epoch_s"]) < float(row["high_s"])
 
 
-def test_the_picture_has_a_panel_per_series_that_says_what_was_found(make_run: MakeRun) -> None:
+def test_the_picture_has_a_panel_per_series_with_its_finding(make_run: MakeRun) -> None:
     runs = [of_version(make_run, "1"), of_version(make_run, "2", 2.0), make_run(STEADY, config={"label": "lone"})]
     figure = history.history(build_histories(runs, {}))
     panels = figure.get_axes()
@@ -119,13 +119,13 @@ def test_the_picture_has_a_panel_per_series_that_says_what_was_found(make_run: M
     assert png(figure).startswith(b"\x89PNG")
 
 
-def test_of_many_runs_some_are_named_below_their_bars(make_run: MakeRun) -> None:
+def test_only_some_of_many_runs_are_named_below_their_bars(make_run: MakeRun) -> None:
     run = make_run(STEADY)
     (panel,) = history.history(build_histories([run] * 40, {})).get_axes()
     assert 1 < len(panel.get_xticks()) <= history.MOST_LABELS
 
 
-def test_a_bar_without_evaluate_says_so_and_only_such_a_one(make_run: MakeRun) -> None:
+def test_only_a_bar_without_evaluate_is_labelled_so(make_run: MakeRun) -> None:
     whole, short = make_run(STEADY, evaluation=[5.0]), make_run(STEADY)
     (panel,) = history.history(build_histories([whole, short], {})).get_axes()
     assert ["no evaluate" in label.get_text() for label in panel.get_xticklabels()] == [False, True]
@@ -144,7 +144,7 @@ def words(run: Run, out: Path, *more: str) -> list[str]:
     return ["history", "--runs-dir", str(run.path.parent), "--out", str(out), *more]
 
 
-def test_the_command_leaves_out_what_cannot_be_read_and_writes_the_rest(
+def test_the_command_skips_unreadable_runs_and_writes_the_rest(
     make_run: MakeRun, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = of_version(make_run, "1")
@@ -168,7 +168,7 @@ def test_a_report_may_be_written_above_a_history(make_run: MakeRun) -> None:
     assert main(["report", "--runs-dir", str(run.path.parent), "--out", str(out)]) == 0
 
 
-def test_a_framework_without_runs_is_one_line_and_no_file(
+def test_a_framework_without_runs_gives_one_line_and_no_file(
     make_run: MakeRun, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = of_version(make_run, "1")

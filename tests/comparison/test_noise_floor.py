@@ -46,7 +46,7 @@ def test_a_difference_between_a_and_a_is_noise_however_narrow_its_interval(make_
     assert measure_noise_floor(g).share == pytest.approx(0.08, abs=0.01)
 
 
-def test_one_value_each_gives_no_floor(make_run: MakeRun) -> None:
+def test_one_value_per_side_gives_no_floor(make_run: MakeRun) -> None:
     with pytest.raises(UserError, match="two pairs"):
         measure_noise_floor(measure_gaps(group_runs([make_run([1.0], config={"label": label}) for label in "AB"]))[0])
 
@@ -78,7 +78,7 @@ def test_the_largest_floor_of_the_machine_applies_and_none_of_another(make_run: 
     assert applicable_floor({here: {NAME: FAKE}}, [run, other]) is None
 
 
-def test_a_report_shows_the_floor_or_says_how_to_get_it(make_run: MakeRun) -> None:
+def test_a_report_shows_the_floor_or_how_to_measure_it(make_run: MakeRun) -> None:
     whole = {"train_images": 1000}
     runs = [make_run(noisy(s, 1), config={"label": f"{s}"}, full_epoch=whole) for s in (1.0, 1.028)]
     assert "`make noise`" in build_view(runs).floor

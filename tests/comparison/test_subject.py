@@ -20,7 +20,7 @@ def test_another_version_device_or_framework_is_another_subject(make_run: MakeRu
     assert len(group_runs([make_run([1.0] * 6), make_run([1.0] * 6, framework=changed)])) == 2
 
 
-def test_a_title_says_what_a_person_asks_for(make_run: MakeRun) -> None:
+def test_a_title_has_the_label_or_name_the_version_and_the_device(make_run: MakeRun) -> None:
     plain, labelled = group_runs([make_run([1.0] * 6), make_run([1.0] * 6, config={"label": "tuned"})])
     assert plain.title == "Fake 1 (cpu)"
     assert labelled.title == "tuned 1 (cpu)"

@@ -243,7 +243,7 @@ def test_a_delay_in_the_backward_pass_of_an_operator_appears_there_in_lucid(
 
 
 @real
-def test_nothing_is_watched_any_more_when_the_context_is_left(name: str, device: str, watched: Watched) -> None:
+def test_nothing_is_watched_after_the_context_is_left(name: str, device: str, watched: Watched) -> None:
     spans = watched(name, device)
     assert len(spans.steps[0]) > 60
     assert spans.steps[1] == {}

@@ -13,7 +13,7 @@ from epoch_gap.profiler.machine import cgroup as control_group
 from tests.helpers.clocks import ScriptedClock
 
 
-def test_a_reading_has_what_the_machine_tells() -> None:
+def test_a_reading_has_the_machines_counters() -> None:
     before = time.perf_counter_ns()
     reading = canary.read_machine(lambda: 3)
     assert before <= reading.at_ns <= time.perf_counter_ns()
@@ -87,6 +87,6 @@ def test_memory_is_in_bytes() -> None:
         assert size < canary.peak_rss_bytes() < psutil.virtual_memory().total
 
 
-def test_what_cannot_be_read_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreadable_values_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(control_group, "read_text", lambda path: None)
     assert canary.read_machine().throttled is None

@@ -28,7 +28,7 @@ V1 = {
     [(V2, "max 100000", "1073741824", 7), (V1, "150000 100000", "2147483648", 3), ({}, None, None, None)],
     ids=["version 2", "version 1", "none"],
 )
-def test_limits_are_read_from_the_own_group_or_one_above(
+def test_limits_are_read_from_the_process_group_or_a_parent(
     monkeypatch: pytest.MonkeyPatch,
     files: Mapping[str, str],
     cpu: str | None,

@@ -9,7 +9,7 @@ from epoch_gap.profiler.machine.environment import read_environment
 from epoch_gap.profiler.storage.manifest import environment_to_json
 
 
-def test_only_what_is_allowed_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_allowed_conditions_are_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET_TOKEN", "do-not-store-me")
     monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
     text = json.dumps(environment_to_json(read_environment()))
@@ -26,7 +26,7 @@ def test_the_blas_that_numpy_really_uses_is_named() -> None:
     assert pools or "accelerate" in str(found.numpy_blas).lower()
 
 
-def test_what_cannot_be_read_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreadable_values_are_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(environment, "read_text", lambda path: None)
     monkeypatch.setattr(cgroup, "read_text", lambda path: None)
     machine = read_environment().machine

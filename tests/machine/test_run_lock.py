@@ -32,14 +32,14 @@ def test_a_run_beside_another_is_refused_with_its_process(other: subprocess.Pope
         pass
 
 
-def test_it_may_be_allowed_and_is_then_counted(other: subprocess.Popen[str]) -> None:
+def test_a_second_run_may_be_allowed_and_is_counted(other: subprocess.Popen[str]) -> None:
     with hold_run_lock("ours", allow_others=True) as lock:
         assert lock.count_other_sessions() == 1
         other.communicate("\n")
         assert lock.count_other_sessions() == 0
 
 
-def test_a_killed_run_is_in_nobodys_way(other: subprocess.Popen[str]) -> None:
+def test_a_killed_run_does_not_block_other_runs(other: subprocess.Popen[str]) -> None:
     other.kill()
     other.wait()
     with hold_run_lock("ours", allow_others=False) as lock:
@@ -51,7 +51,7 @@ def test_runs_of_one_session_do_not_count(other: subprocess.Popen[str]) -> None:
         assert lock.count_other_sessions() == 0
 
 
-def test_a_profile_and_its_run_are_one(lock_folder: Path, other: subprocess.Popen[str]) -> None:
+def test_a_profile_and_its_run_count_as_one_session(lock_folder: Path, other: subprocess.Popen[str]) -> None:
     """The parent and the child of a session both hold a place."""
     hold = HOLD.replace("allow_others=False", "allow_others=True")
     with subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
@@ -62,7 +62,7 @@ def test_a_profile_and_its_run_are_one(lock_folder: Path, other: subprocess.Pope
         child.communicate(b"\n")
 
 
-def test_a_folder_that_goes_away_ends_no_run(lock_folder: Path) -> None:
+def test_a_run_survives_the_loss_of_the_lock_folder(lock_folder: Path) -> None:
     with hold_run_lock("ours", allow_others=False) as lock:
         shutil.rmtree(lock_folder)
         assert lock.count_other_sessions() == 0

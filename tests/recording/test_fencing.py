@@ -6,7 +6,7 @@ from tests.helpers.clocks import ScriptedClock
 from tests.helpers.recorded import RecordingSink
 
 
-def test_alternating_gives_blocks_of_both_and_begins_as_run() -> None:
+def test_alternating_gives_blocks_of_both_modes_starting_as_run() -> None:
     ledgers = [POLICIES["alternate"](step) for step in range(2 * (ASRUN_BLOCK + FENCED_BLOCK))]
     assert ledgers == 2 * ([TimingMode.ASRUN] * ASRUN_BLOCK + [TimingMode.FENCED] * FENCED_BLOCK)
 

@@ -77,7 +77,7 @@ def test_steps_reach_the_sink_within_the_flush_time(clock: ScriptedClock) -> Non
     assert len(sink.kept) == 11
 
 
-def test_evaluation_and_stretches_outside_steps_are_the_epochs_own(clock: ScriptedClock) -> None:
+def test_evaluation_and_time_outside_steps_belong_to_the_epoch(clock: ScriptedClock) -> None:
     sink = RecordingSink(clock)
     recorder = Recorder(Phase, sink, clock)
     recorder.start_epoch(3)
@@ -145,7 +145,7 @@ def test_the_machine_is_read_before_and_after_every_block_and_in_no_phase(clock:
     assert [s.rss_bytes for s in sink.kept] == [s.start_ns + 20 for s in sink.kept]
 
 
-def test_what_happens_before_resuming_is_in_no_phase(clock: ScriptedClock) -> None:
+def test_time_before_resuming_belongs_to_no_phase(clock: ScriptedClock) -> None:
     sink = RecordingSink(clock)
     recorder = Recorder(Phase, sink, clock)
     recorder.start_epoch(0)

@@ -26,7 +26,7 @@ def row(lines: list[str], phase: str) -> str:
     return next(line for line in lines if line.startswith(f"{phase} "))
 
 
-def test_it_closes_without_what_one_side_did_not_measure(make_run: MakeRun) -> None:
+def test_phases_that_one_side_did_not_measure_are_excluded_and_the_rest_sums_to_the_gap(make_run: MakeRun) -> None:
     """A's evaluation is in no total of the table: B was interrupted before its own."""
     lines = shown(make_run([2.0] * 20, evaluation=[50.0]), make_run([1.0] * 20, status="interrupted"))
     epoch = row(lines, "epoch")
@@ -38,7 +38,7 @@ def test_it_closes_without_what_one_side_did_not_measure(make_run: MakeRun) -> N
 
 
 @pytest.mark.parametrize(("half", "word"), [(0.1, "faster"), (9.0, "undecided")])
-def test_what_may_be_0_in_seconds_is_called_no_faster_either(make_run: MakeRun, half: float, word: str) -> None:
+def test_a_difference_that_may_be_0_is_not_called_faster_either(make_run: MakeRun, half: float, word: str) -> None:
     """The ratio's interval alone excludes 1."""
     a, b = (
         Subject.from_runs([make_run(STEADY)], id="a", side="A"),
@@ -66,7 +66,7 @@ def test_an_epochs_difference_below_the_noise_floor_is_undecided(make_run: MakeR
     assert any(line.startswith("~ undecided") and line.endswith("within the noise floor") for line in lines)
 
 
-def test_a_half_width_is_half_the_interval_where_it_is_wider_upwards(make_run: MakeRun) -> None:
+def test_a_half_width_is_half_of_a_skewed_interval(make_run: MakeRun) -> None:
     """Few long steps carry the mean: their intervals are lopsided."""
     side = Subject.from_runs(
         [make_run([*STEADY, *STEADY, *STEADY, 3.0, *STEADY], full_epoch={"train_images": 50_000})], id="a", side="A"
@@ -96,14 +96,14 @@ def test_repeats_without_a_phase_have_the_interval_of_their_own_epochs_without_i
     assert theme.percent((i.high - i.low) / 2 / i.value) in epoch
 
 
-def test_the_columns_are_aligned_and_each_side_says_its_n(make_run: MakeRun) -> None:
+def test_the_columns_are_aligned_and_each_side_shows_its_n(make_run: MakeRun) -> None:
     lines = shown(make_run(STEADY), make_run([150 * s for s in STEADY]))
     assert lines[0].endswith("n = 1 process, 9 steps")
     table = lines[lines.index("") + 1 :]
     assert len({len(line) for line in table[: table.index("")]}) == 1
 
 
-def test_two_machines_are_said_first_and_loudly(make_run: MakeRun) -> None:
+def test_different_machines_give_a_warning_on_the_first_line(make_run: MakeRun) -> None:
     machine = {"cpu": "other CPU", "cores_usable": 8, "system": "Test 1"}
     a, b = make_run(STEADY), make_run(STEADY, environment={"machine": machine})
     assert shown(a, b)[0] == (
@@ -113,7 +113,7 @@ def test_two_machines_are_said_first_and_loudly(make_run: MakeRun) -> None:
     assert shown(a, a)[0].startswith("A  ")
 
 
-def test_a_phase_of_one_side_alone_is_na_and_has_no_change(make_run: MakeRun) -> None:
+def test_a_phase_that_only_one_side_has_reads_na_and_has_no_change(make_run: MakeRun) -> None:
     lazy = with_materialize(make_run(STEADY))
     cells = row(shown(make_run(STEADY), lazy), "materialize").split()
     assert cells[1] == "n/a"

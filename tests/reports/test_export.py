@@ -28,7 +28,7 @@ def tables(run: Run, form: str) -> dict[str, "pd.DataFrame"]:
 
 
 @pytest.mark.parametrize("form", ["csv", "parquet", "json"])
-def test_every_format_holds_the_runs_own_numbers(
+def test_every_format_has_the_numbers_of_the_run(
     make_run: MakeRun, capsys: pytest.CaptureFixture[str], form: str
 ) -> None:
     run = make_run(STEPS, evaluation=[0.5, 0.6])
@@ -57,7 +57,7 @@ def test_every_format_holds_the_runs_own_numbers(
 
 
 @pytest.mark.parametrize("form", ["csv", "parquet", "json"])
-def test_what_is_unknown_is_empty_and_never_0(make_run: MakeRun, form: str) -> None:
+def test_unknown_values_are_empty_and_never_0(make_run: MakeRun, form: str) -> None:
     run = make_run(STEPS, losses=[2.0, float("nan"), float("inf"), 2.0, 2.0, 2.0])
     assert export(run, form) == 0
     found = tables(run, form)
@@ -81,7 +81,7 @@ def test_json_is_strict(make_run: MakeRun) -> None:
         json.loads((run.path / "export" / f"{name}.json").read_text(), parse_constant=refuse)
 
 
-def test_both_ledgers_are_exported(runs: Path) -> None:
+def test_both_timing_modes_are_exported(runs: Path) -> None:
     words = ["run", "--framework", "fake", "--data", "synthetic", "--train-limit", "400", "--test-limit", "20"]
     words += ["--batch-size", "10", "--steps", "27", "--fence", "alternate", "--quiet", "--fake-lazy"]
     assert main([*words, "--runs-dir", str(runs)]) == 0
@@ -93,7 +93,7 @@ def test_both_ledgers_are_exported(runs: Path) -> None:
     assert {row["ledger"] for row in steps} == {"asrun", "fenced"}
 
 
-def test_a_run_without_a_full_step_has_empty_phases_and_says_so(
+def test_a_run_without_a_full_step_has_empty_phases_and_a_warning(
     make_run: MakeRun, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = make_run([1.0], images=[4])
@@ -117,7 +117,7 @@ def test_only_its_own_files_are_replaced(make_run: MakeRun, capsys: pytest.Captu
 
 
 @pytest.mark.usefixtures("blank_pictures")
-def test_a_reports_table_of_phases_is_not_replaced(make_run: MakeRun, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_phase_table_of_a_report_is_not_replaced(make_run: MakeRun, capsys: pytest.CaptureFixture[str]) -> None:
     run = make_run(STEPS)
     out = run.path.parent.parent / "out"
     assert main(["report", str(run.path), "--runs-dir", str(run.path.parent), "--out", str(out)]) == 0
@@ -129,7 +129,9 @@ def test_a_reports_table_of_phases_is_not_replaced(make_run: MakeRun, capsys: py
     assert not (out / "steps.csv").exists()
 
 
-def test_a_place_that_cannot_be_written_to_is_one_line(make_run: MakeRun, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_that_cannot_be_written_to_gives_one_line(
+    make_run: MakeRun, capsys: pytest.CaptureFixture[str]
+) -> None:
     run = make_run(STEPS)
     (run.path / "file").write_text("in the way")
     assert export(run, "csv", "--out", str(run.path / "file" / "out")) == 2

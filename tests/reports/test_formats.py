@@ -72,7 +72,7 @@ def test_a_trace_is_read_as_steps_with_their_phases_in_them(tmp_path: Path) -> N
 
 
 @reader
-def test_what_happens_once_and_the_machines_readings_are_read_too(make_run: MakeRun) -> None:
+def test_the_trace_has_once_per_epoch_phases_and_machine_readings(make_run: MakeRun) -> None:
     run = replace(make_run([1.0] * 6, evaluation=[0.5]), readings=readings())
     found = read(run_to_trace(run))
     once = found["threads"][1]

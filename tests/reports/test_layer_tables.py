@@ -62,7 +62,7 @@ def test_differences_of_layers_and_operators_are_rows_of_the_page() -> None:
     assert operator_difference_rows(SLOW, FAST)[0] == ["linear", "backward", "3000 ms", "1000 ms", "2000 ms"]
 
 
-def test_a_layer_of_one_side_only_has_no_difference() -> None:
+def test_a_layer_that_only_one_side_has_has_no_difference() -> None:
     rows = layer_difference_rows(drilldown({"extra": 1.0}, {}), drilldown({}, {}), {})
     assert rows == [["extra", "forward", "1000 ms", "n/a", "one side only", ""]]
 

@@ -89,7 +89,7 @@ def test_no_script_may_run_but_the_pages_own(make_run: MakeRun) -> None:
     assert allowed["default-src"] == "'none'"
 
 
-def test_a_hostile_label_is_text_and_nothing_else(make_run: MakeRun) -> None:
+def test_a_hostile_label_is_shown_as_text_only(make_run: MakeRun) -> None:
     plain, hostile = parsed(*a_pair(make_run)), parsed(*a_pair(make_run, HOSTILE))
     assert [tag for tag, _ in hostile.tags] == [tag for tag, _ in plain.tags]
     assert not any("onerror" in attrs for _, attrs in hostile.tags)
@@ -109,13 +109,13 @@ def test_a_phase_that_one_side_lacks_reads_na_and_never_0(make_run: MakeRun) -> 
     assert materialize[4].startswith("5.19 s")
 
 
-def test_a_phase_that_nobody_has_is_not_listed(make_run: MakeRun) -> None:
+def test_a_phase_that_no_framework_has_is_not_listed(make_run: MakeRun) -> None:
     rows = {row[0] for row in parsed(*a_pair(make_run)).rows if row}
     assert "forward" in rows
     assert not rows & {"materialize", "checkpoint", "evaluate"}
 
 
-def test_a_phase_left_out_of_the_gap_is_not_compared(make_run: MakeRun) -> None:
+def test_a_phase_excluded_from_the_gap_is_not_compared(make_run: MakeRun) -> None:
     slow = make_run([2.0] * 6, config={"label": "slow"}, evaluation=[0.3, 0.3])
     html = parsed(slow, make_run([1.0] * 6))
     assert html.row("evaluate")[2:] == ["not done", "", "not compared", ""]
@@ -129,19 +129,19 @@ def test_the_articles_column_is_labelled_not_measured_here(make_run: MakeRun) ->
     assert "not measured here" not in parsed(make_run([1.0] * 6)).text
 
 
-def test_what_was_not_evaluated_reads_na(make_run: MakeRun) -> None:
+def test_a_run_without_evaluation_reads_na(make_run: MakeRun) -> None:
     html = parsed(make_run([1.0] * 6))
     assert html.row("test loss") == ["n/a"]
     assert html.row("train loss") == ["1.900"]
 
 
-def test_a_short_run_says_that_its_accuracy_cannot_be_compared(make_run: MakeRun) -> None:
+def test_the_accuracy_of_a_short_run_is_marked_as_not_comparable(make_run: MakeRun) -> None:
     whole = make_run([1.0] * 10 + [0.4], images=[10] * 10 + [4], evaluation=[0.2, 0.2])
     assert "Not enough steps to compare accuracy" in parsed(*a_pair(make_run)).text
     assert "Not enough steps to compare accuracy" not in parsed(whole).text
 
 
-def test_what_differs_stands_first_in_the_fairness_list_and_is_marked(make_run: MakeRun) -> None:
+def test_differing_conditions_come_first_in_the_fairness_list_and_are_marked(make_run: MakeRun) -> None:
     pools = {"variables": {"OPENBLAS_CORETYPE": "Haswell"}}
     slow, fast = (
         make_run([s] * 6, config={"label": f"{s}"}, environment=e) for s, e in ((2.0, pools), (1.0, {}))
@@ -162,7 +162,7 @@ def test_every_runs_conditions_are_on_the_page(make_run: MakeRun) -> None:
     assert "environment.machine.cpu: test CPU" in text
 
 
-def test_flags_stand_under_the_name_that_they_touch_and_in_the_chart_beside_its_total(make_run: MakeRun) -> None:
+def test_flags_are_shown_under_the_name_that_they_affect_and_beside_its_bar(make_run: MakeRun) -> None:
     moved = make_run(np.linspace(1, 1.3, 40), config={"label": "moving"})
     view = build_view([moved, make_run([0.5] * 40, config={"label": "still"})])
     header = Parsed(html_of(view)).row("phase")
@@ -173,7 +173,7 @@ def test_flags_stand_under_the_name_that_they_touch_and_in_the_chart_beside_its_
     assert any(line.startswith("moving") and "from the first to the last" in line for line in view.cautions)
 
 
-def test_why_a_run_ended_and_how_many_more_steps_it_needs_are_shown(make_run: MakeRun) -> None:
+def test_the_reason_for_the_end_of_a_run_and_the_further_steps_are_shown(make_run: MakeRun) -> None:
     noisy = list(np.random.default_rng(2).normal(1, 0.05, 40))
     run = make_run(noisy, full_epoch={"train_images": 3910}, stopped="its time of 300 s was spent")
     row = next(row for row in parsed(run).rows if row and row[0].startswith(f"Fake 1 (cpu){run.id[-6:]}"))
@@ -181,14 +181,14 @@ def test_why_a_run_ended_and_how_many_more_steps_it_needs_are_shown(make_run: Ma
     assert "training ended because its time of 300 s was spent" in parsed(run).text
 
 
-def test_what_a_sample_without_outliers_rules_out_is_said(make_run: MakeRun) -> None:
+def test_a_sample_without_outliers_gives_an_upper_bound_on_their_share(make_run: MakeRun) -> None:
     """59 steps after the first without one: at 95 %, fewer than 1 - 0.05^(1/59) of all are outliers."""
     html = parsed(make_run([1.0] * 60, full_epoch={"train_images": 3900}))
     row = next(row for row in html.rows if row and row[0].startswith("Fake 1 (cpu)") and len(row) == 8)
     assert row[6] == "0fewer than 5.0 %"
 
 
-def test_the_glossary_of_a_loop_of_ones_own_does_not_describe_the_built_in_loops_clocks(make_run: MakeRun) -> None:
+def test_the_glossary_of_a_custom_loop_does_not_describe_the_built_in_loops_clocks(make_run: MakeRun) -> None:
     own = {"kind": "own", "source": "digits", "sha256": None}
     html = parsed(make_run([1.0] * 6, data=own, framework={"clocks": {"forward": "my forward"}}))
     glossary = html.rows[next(i for i, row in enumerate(html.rows) if row[:2] == ["phase", "meaning"]) :]
@@ -200,7 +200,7 @@ def test_the_cost_of_marks_is_a_least_one(make_run: MakeRun) -> None:
     assert "Marks cost at least 2.0e-07 of a step in Fake 1 (cpu)." in parsed(make_run([1.0] * 6)).text
 
 
-def test_the_glossary_says_what_runs_between_the_marks_in_each_framework(make_run: MakeRun) -> None:
+def test_the_glossary_lists_the_calls_between_the_marks_in_each_framework(make_run: MakeRun) -> None:
     _, eager = a_pair(make_run)
     clocks = {"clocks": {"forward": "model(x)"}}
     slow = make_run([2.0] * 6, config={"label": "slow"}, framework=clocks)

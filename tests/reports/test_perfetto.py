@@ -35,7 +35,7 @@ def test_phases_lie_within_their_step_one_after_the_other(tmp_path: Path) -> Non
         assert step["dur"] * 1000 == pytest.approx(int(run.train.wall_ns[i]))
 
 
-def test_what_happens_once_per_epoch_has_a_row_of_its_own(make_run: MakeRun) -> None:
+def test_once_per_epoch_phases_have_their_own_row(make_run: MakeRun) -> None:
     run = make_run([1.0] * 6, evaluation=[0.5])
     once = [e for e in complete(run_to_trace(run)["traceEvents"]) if e["tid"] == 2]
     assert [e["name"] for e in once] == [Phase.EPOCH_START]
@@ -56,12 +56,12 @@ def test_every_event_has_the_keys_that_its_kind_needs(make_run: MakeRun) -> None
     assert json.loads(json.dumps(found, allow_nan=False)) == found
 
 
-def test_a_long_run_is_thinned_out_and_the_trace_says_so(make_run: MakeRun) -> None:
+def test_a_long_run_is_thinned_and_the_trace_notes_it(make_run: MakeRun) -> None:
     found = run_to_trace(make_run([1.0] * 25), most_steps=10)
     assert found["otherData"]["training steps"] == "9 of 25"
 
 
-def test_the_verb_writes_it_where_it_is_told_and_says_where(
+def test_the_verb_writes_the_trace_to_the_given_path_and_prints_it(
     make_run: MakeRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = make_run([1.0] * 3)

@@ -10,7 +10,7 @@ from tests.helpers.runs import MakeRun
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
-def test_a_report_is_all_its_files_and_the_same_runs_give_the_same_bytes(make_run: MakeRun) -> None:
+def test_a_report_has_all_its_files_and_the_same_runs_give_the_same_bytes(make_run: MakeRun) -> None:
     synthetic = {"kind": "synthetic"}
     runs = [make_run([s] * 6, evaluation=[0.2], config={"label": f"{s}"}, data=synthetic) for s in (2.0, 1.0)]
     report = render_report(runs)

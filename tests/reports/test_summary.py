@@ -37,7 +37,7 @@ def noisy(mean: float, seed: int) -> list[float]:
     return list(np.random.default_rng(seed).normal(mean, 0.1, 12))
 
 
-def test_the_keys_are_the_contracts(make_run: MakeRun) -> None:
+def test_the_keys_are_those_of_the_contract(make_run: MakeRun) -> None:
     runs = [make_run(noisy(1, i), evaluation=[0.2, 0.3], config={"label": str(i)}) for i in range(3)]
     summary = summary_of(*runs)
     assert set(summary) == {"schema_version", "subjects", "gaps", "fairness"}
@@ -64,7 +64,7 @@ def test_the_keys_are_the_contracts(make_run: MakeRun) -> None:
         assert set(item["values"]) == {subject["id"] for subject in summary["subjects"]}
 
 
-def test_a_subject_is_described_by_what_was_stored(make_run: MakeRun) -> None:
+def test_a_subject_has_its_stored_conditions_and_accuracy(make_run: MakeRun) -> None:
     run = make_run([1.0] * 12, evaluation=[0.2, 0.3], losses=[2.5] * 12, peak_rss_bytes=123)
     subject = summary_of(run)["subjects"][0]
     assert (subject["framework"], subject["framework_version"], subject["device"]) == ("fake", "1", "cpu")
@@ -78,7 +78,7 @@ def test_a_subject_is_described_by_what_was_stored(make_run: MakeRun) -> None:
     ]  # fmt: skip
 
 
-def test_what_is_not_known_is_null(make_run: MakeRun) -> None:
+def test_unknown_values_are_null(make_run: MakeRun) -> None:
     subject = summary_of(make_run([1.0] * 6))["subjects"][0]
     assert subject["phases"]["asrun"]["materialize"] is None
     assert subject["phases"]["asrun"]["evaluate"] is None
@@ -105,13 +105,13 @@ def test_by_phase_sums_to_the_gap(make_run: MakeRun) -> None:
     assert gap["left_out"] == ["evaluate"]
 
 
-def test_kind_tells_a_measured_epoch_from_an_estimated_one(make_run: MakeRun) -> None:
+def test_kind_distinguishes_a_measured_epoch_from_an_estimated_one(make_run: MakeRun) -> None:
     whole = make_run([1.0] * 10 + [0.4], images=[10] * 10 + [4], evaluation=[0.2, 0.2], config={"label": "whole"})
     subjects = summary_of(whole, make_run([1.0] * 6))["subjects"]
     assert [subject["epoch_seconds"]["kind"] for subject in subjects] == ["measured", "estimated"]
 
 
-def test_the_interval_is_labelled_by_what_it_knows(make_run: MakeRun) -> None:
+def test_the_interval_is_labelled_by_the_variation_that_it_includes(make_run: MakeRun) -> None:
     slow, fast = ([make_run(noisy(m, i), config={"label": str(m)}) for i in range(2)] for m in (2, 1))
     assert summary_of(*slow, *fast)["gaps"][0]["interval"] == "between processes"
     assert summary_of(slow[0], fast[0])["gaps"][0]["interval"] == "within one process of each"

@@ -11,7 +11,7 @@ from epoch_gap.reports.view import build_view
 from tests.helpers.runs import MakeRun, with_materialize
 
 
-def test_the_csv_holds_the_numbers_of_the_summary(make_run: MakeRun) -> None:
+def test_the_csv_has_the_numbers_of_the_summary(make_run: MakeRun) -> None:
     lazy = with_materialize(make_run([2.0, 2.2, 1.9, 2.1, 2.0, 1.8], config={"label": 'odd, "label"\n'}))
     view = build_view([lazy, make_run([1.0] * 6, evaluation=[0.3])])
     rows = list(csv.DictReader(io.StringIO(phases_csv(view.summary))))
@@ -50,7 +50,7 @@ def test_the_table_aligns_and_reads_na_for_a_missing_phase(make_run: MakeRun) ->
     assert len({len(line) for line in lines}) == 1
 
 
-def test_conditions_are_one_line_each(make_run: MakeRun) -> None:
+def test_each_condition_is_one_line(make_run: MakeRun) -> None:
     run = make_run([1.0] * 6, environment={"variables": {"OMP_NUM_THREADS": "2"}})
     lines = list_conditions(run).splitlines()
     assert lines[:3] == [f"run: {run.id}", "status: complete", "training steps: 6"]
@@ -67,7 +67,7 @@ def test_seconds_have_about_three_figures(value: float | None, written: str) -> 
     assert theme.seconds(value) == written
 
 
-def test_unknown_is_said_and_not_0() -> None:
+def test_an_unknown_value_is_shown_as_unknown_and_not_as_0() -> None:
     assert theme.within(None, None) == "interval unknown"
     assert theme.within(1.0, 2.5) == "1.00 s to 2.50 s"
     assert theme.percent(None) == "n/a"

@@ -45,7 +45,7 @@ def test_the_verdict_has_both_epochs_the_ratio_and_its_interval_in_words(make_ru
     assert 2.9 < gap.ratio.value < 3.1
 
 
-def test_equal_and_undecided_are_said_in_words(make_run: MakeRun) -> None:
+def test_equal_and_undecided_are_written_out(make_run: MakeRun) -> None:
     assert "equal within 2%" in build_view(pair(make_run, 1.0, 1.0)).verdict
     runs = [make_run([1.0, 2.0, 1.0, 3.0, 1.2, 0.7], config=config) for config in (SLOW, FAST)]
     assert "undecided" in build_view(runs).verdict
@@ -57,7 +57,7 @@ def test_repeats_are_compared_between_processes(make_run: MakeRun) -> None:
     assert not any("Not repeated on both sides" in caution for caution in view.cautions)
 
 
-def test_one_subject_alone_has_no_gap_and_says_how_its_epoch_is_known(make_run: MakeRun) -> None:
+def test_a_single_subject_has_no_gap_and_its_epoch_is_marked_measured_or_estimated(make_run: MakeRun) -> None:
     sampled = build_view(pair(make_run)[:1])
     assert (sampled.gaps, sampled.why) == ((), ())
     assert sampled.verdict.endswith("per epoch, estimated.")
@@ -83,7 +83,7 @@ def test_the_largest_terms_explain_the_gap(make_run: MakeRun) -> None:
     assert why[0].endswith("75.0 % of the gap")
 
 
-def test_an_epoch_without_its_evaluation_is_compared_and_named_without_it(make_run: MakeRun) -> None:
+def test_an_epoch_without_evaluation_is_compared_and_labelled_without_it(make_run: MakeRun) -> None:
     slow = make_run([2.0] * 6, config=SLOW, evaluation=[50.0, 50.0])
     fast = make_run([1.0] * 6, config=FAST, status="interrupted")
     view = build_view([slow, fast])
@@ -92,7 +92,7 @@ def test_an_epoch_without_its_evaluation_is_compared_and_named_without_it(make_r
     assert f"Fast 1 (cpu): run {fast.short_id} is interrupted." in view.cautions
 
 
-def test_what_can_move_time_is_cautioned_and_what_moves_accuracy_alone_is_not(make_run: MakeRun) -> None:
+def test_conditions_that_can_change_time_are_cautions_and_those_of_accuracy_alone_are_not(make_run: MakeRun) -> None:
     variables = {"variables": {"OPENBLAS_CORETYPE": "Haswell"}}
     runs = [make_run([1.0] * 6, config=SLOW | {"seed": 1}, environment=variables), make_run([1.0] * 6, config=FAST)]
     differing = [caution for caution in build_view(runs).cautions if "can change time" in caution]
@@ -128,7 +128,7 @@ def test_accuracy_is_compared_only_after_whole_epochs(make_run: MakeRun) -> None
     assert all(s.has_whole_epoch for s in build_view([whole]).subjects), "fences do not change what is learned"
 
 
-def test_the_next_step_goes_from_where_to_look_to_more_processes_to_more_epochs(make_run: MakeRun) -> None:
+def test_the_next_step_goes_from_drill_downs_to_more_processes_to_more_epochs(make_run: MakeRun) -> None:
     one, other = pair(make_run)
     assert "compare with another framework" in build_view([one]).next_step
     assert "REPEATS=3" in build_view([one, other]).next_step, (
@@ -162,7 +162,7 @@ def test_two_settings_of_one_framework_have_no_drill_down(make_run: MakeRun) -> 
     assert len(build_view([one], drilldowns=found).drilldowns.layers) == 1
 
 
-def test_work_that_is_done_elsewhere_than_it_is_charged_is_said_at_the_top(tmp_path: Path) -> None:
+def test_work_done_in_another_phase_than_it_is_charged_to_is_reported_at_the_top(tmp_path: Path) -> None:
     slow, fast = (scripted_run(tmp_path / name, lazy=name == "slow") for name in ("slow", "fast"))
     manifest = replace(fast.manifest, config=replace(fast.config, label="fast"))
     quick = replace(
@@ -174,13 +174,13 @@ def test_work_that_is_done_elsewhere_than_it_is_charged_is_said_at_the_top(tmp_p
     assert "(fenced steps, per epoch): backward" in view.findings[0]
 
 
-def test_a_caveat_that_can_be_mended_comes_before_everything_else(make_run: MakeRun) -> None:
+def test_a_caveat_with_a_remedy_comes_first(make_run: MakeRun) -> None:
     forced = {"variables": {"OPENBLAS_CORETYPE": "Haswell"}}
     runs = [make_run([s] * 6, config={"label": f"{s}"}, environment=forced) for s in (1.0, 2.0)]
     assert build_view(runs).next_step.startswith("unset the environment variables")
 
 
-def test_drill_downs_of_both_sides_say_what_weighs_most(make_run: MakeRun) -> None:
+def test_drill_downs_of_both_sides_give_the_largest_contributions(make_run: MakeRun) -> None:
     """Two subjects of one framework share their drill-down here: the slow one's is given, the fast one's is not."""
     fast, slow = pair(make_run)
     torch = {"name": "torch", "title": "PyTorch"}
@@ -211,7 +211,7 @@ LINES: dict[str, Any] = {"functions": [{"file": "conv.py", "name": "conv", "line
     ],
     ids=["alike", "batch size", "data", "version"],
 )
-def test_stacks_and_lines_are_shown_beside_runs_of_their_own_conditions_alone(
+def test_stacks_and_lines_are_shown_only_for_runs_under_the_same_conditions(
     make_run: MakeRun, changed: dict[str, Any], shown: bool
 ) -> None:
     run = make_run([1.0] * 6)
@@ -222,7 +222,7 @@ def test_stacks_and_lines_are_shown_beside_runs_of_their_own_conditions_alone(
     assert (bool(view.drilldowns.lines), bool(view.drilldowns.stacks)) == (shown, shown)
 
 
-def test_a_loop_of_ones_own_has_neither_the_drill_downs_nor_the_article_of_a_framework_of_its_name(
+def test_a_custom_loop_named_after_a_framework_gets_neither_its_drill_downs_nor_its_article(
     make_run: MakeRun,
 ) -> None:
     names = {"config": {"framework": "torch"}, "framework": {"name": "torch", "title": "torch"}}
@@ -233,7 +233,7 @@ def test_a_loop_of_ones_own_has_neither_the_drill_downs_nor_the_article_of_a_fra
         assert [bool(part) for part in (view.drilldowns.lines, view.drilldowns.stacks, view.article)] == [known] * 3
 
 
-def test_the_next_step_of_loops_of_ones_own_asks_for_nothing_that_they_do_not_have(make_run: MakeRun) -> None:
+def test_the_next_step_of_custom_loops_suggests_only_what_they_support(make_run: MakeRun) -> None:
     own = {"data": {"kind": "own", "source": "digits", "sha256": None}}
     whole = {"images": [10] * 10 + [4], "evaluation": [0.2, 0.2]}
     sampled = [make_run(noisy(s, 1), config={"label": str(s)}, **own) for s in (1.0, 2.0)]
@@ -249,13 +249,13 @@ def test_the_next_step_of_loops_of_ones_own_asks_for_nothing_that_they_do_not_ha
     assert not any(word in text for text in advice for word in ("make ", "PRESET=", "REPEATS=", "STEPS="))
 
 
-def test_data_of_a_loop_of_ones_own_goes_by_the_name_that_it_gave(make_run: MakeRun) -> None:
+def test_data_of_a_custom_loop_have_the_name_that_it_gave(make_run: MakeRun) -> None:
     view = build_view([make_run([1.0] * 5, data={"kind": "own", "source": "digits", "sha256": None})])
     assert view.source.startswith("digits, batch 10")
     assert "CIFAR" not in view.source
 
 
-def test_drill_downs_say_nothing_of_what_only_one_side_watched_or_the_slower_side_is_faster_at(
+def test_findings_omit_layers_watched_on_one_side_or_faster_on_the_slower_side(
     make_run: MakeRun,
 ) -> None:
     _, slow = pair(make_run)

@@ -38,7 +38,7 @@ def test_two_writers_at_once_each_write_a_file_of_their_own_and_the_last_to_fini
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("table.csv", "first")]
 
 
-def test_a_temporary_path_keeps_the_suffix_that_writers_go_by(tmp_path: Path) -> None:
+def test_a_temporary_path_keeps_the_suffix_that_writers_need(tmp_path: Path) -> None:
     with replace_atomically(tmp_path / "model.safetensors") as temporary:
         assert temporary.parent == tmp_path
         assert temporary.suffix == ".safetensors"

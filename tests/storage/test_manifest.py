@@ -57,7 +57,7 @@ def test_keys_of_other_versions_are_kept_as_they_were_stored() -> None:
     assert manifest_from_json(stored).as_stored == stored
 
 
-def test_a_damaged_run_is_one_line_that_names_the_file_and_the_field(tmp_path: Path) -> None:
+def test_a_damaged_run_gives_one_line_with_the_file_and_the_field(tmp_path: Path) -> None:
     writer = create_run(tmp_path, manifest())
     writer.update({"mark_cost_ns": "cheap"})
     with pytest.raises(UserError, match=r"run\.sqlite cannot be read as a run: manifest: .*mark_cost_ns"):

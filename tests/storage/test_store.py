@@ -25,7 +25,7 @@ A_READING = Reading(5, 1_000, 800, 4096, 1.5, 1.0, None, 0.25, None, 1)
 AN_EPOCH = Epoch(0, 9_000, 50, {Phase.EPOCH_START: 7}, 1e-3, 2.0, 0.3, 1.9, 0.35)
 
 
-def test_what_is_written_is_read_back(tmp_path: Path) -> None:
+def test_written_content_is_read_back(tmp_path: Path) -> None:
     writer = create_run(tmp_path, manifest())
     writer.steps([known_step(0), known_step(1)])
     writer.steps([known_step(0, "evaluate")])
@@ -78,7 +78,7 @@ def test_history_has_the_articles_lists(tmp_path: Path) -> None:
     assert sorted(path.name for path in writer.path.iterdir()) == [HISTORY_JSON, DATABASE]
 
 
-def test_keeping_a_step_twice_keeps_it_once(tmp_path: Path) -> None:
+def test_a_step_stored_twice_is_kept_once(tmp_path: Path) -> None:
     writer = create_run(tmp_path, manifest())
     writer.steps([known_step(0)])
     writer.steps([known_step(0), known_step(1)])
@@ -121,7 +121,7 @@ def test_a_killed_run_keeps_its_steps_and_reads_as_interrupted(tmp_path: Path) -
     assert len(run.train) == 2
 
 
-def test_a_run_of_version_1_is_read_without_what_it_did_not_have(make_run: MakeRun) -> None:
+def test_a_run_of_version_1_is_read_without_the_later_columns(make_run: MakeRun) -> None:
     run = make_run([1.0, 2.0, 3.0], evaluation=[0.5])
     with closing(sqlite3.connect(run.path / DATABASE)) as db:
         for change in (
@@ -155,7 +155,7 @@ def test_noise_floors_are_kept_by_machine_and_framework(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"here": 3}', '{"here": {"torch-cpu": {"share": 1}}}'])
-def test_a_file_of_floors_that_is_none_is_refused_in_one_line(tmp_path: Path, text: str) -> None:
+def test_an_invalid_file_of_noise_floors_is_refused_in_one_line(tmp_path: Path, text: str) -> None:
     (tmp_path / NOISE_JSON).write_text(text)
     with pytest.raises(UserError, match="make noise") as error:
         load_noise_floors(tmp_path)
@@ -172,7 +172,7 @@ def test_a_newer_schema_is_refused_with_its_number(tmp_path: Path, make_run: Mak
 
 
 @pytest.mark.parametrize("content", [b"", b"not a database at all, but some text" * 100])
-def test_a_file_that_is_no_run_is_refused_in_one_line(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_a_run_is_refused_in_one_line(tmp_path: Path, content: bytes) -> None:
     (tmp_path / DATABASE).write_bytes(content)
     with pytest.raises(UserError) as error:
         read_run(tmp_path)
@@ -180,7 +180,7 @@ def test_a_file_that_is_no_run_is_refused_in_one_line(tmp_path: Path, content: b
     assert (tmp_path / DATABASE).read_bytes() == content
 
 
-def test_a_run_is_found_by_any_part_of_its_id_that_no_other_has(make_run: MakeRun) -> None:
+def test_a_run_is_found_by_any_unique_part_of_its_id(make_run: MakeRun) -> None:
     first, second = make_run([1.0]), make_run([1.0])
     runs = first.path.parent
     assert locate_run(first.id[-6:], runs) == first.path
@@ -191,14 +191,14 @@ def test_a_run_is_found_by_any_part_of_its_id_that_no_other_has(make_run: MakeRu
         locate_run("xyz", runs)
 
 
-def test_a_place_that_cannot_be_written_to_is_one_line(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_to_gives_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(UserError, match="cannot write runs"):
         create_run(tmp_path / "file", manifest())
     assert list(tmp_path.iterdir()) == [tmp_path / "file"]
 
 
-def test_a_glance_counts_the_steps_without_reading_them(make_run: MakeRun) -> None:
+def test_a_header_counts_the_steps_without_reading_them(make_run: MakeRun) -> None:
     run = make_run([1.0, 2.0, 3.0], evaluation=[0.5], status="failed")
     glance = read_header(run.path)
     assert (glance.id, glance.status, glance.training_steps) == (run.id, "failed", 3)

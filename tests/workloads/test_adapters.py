@@ -281,7 +281,7 @@ def test_torchs_item_is_charged_where_it_is_called(delayed: Callable[[str, str],
     assert done.steps[1]["Tensor.item"] == {Phase.METRICS: 3, Phase.STEP: done.parameters}
 
 
-def test_lucids_item_is_not_what_the_article_reads_a_loss_by(delayed: Callable[[str, str], Delayed]) -> None:
+def test_the_articles_loop_does_not_call_lucids_item(delayed: Callable[[str, str], Delayed]) -> None:
     assert [step["Tensor.item"] for step in delayed("lucid", "cpu").steps] == [{}, {}]
 
 
@@ -375,7 +375,7 @@ def test_after_a_wait_nothing_is_left_to_wait_for(device: str) -> None:
     assert sum(second) <= 0.02 * sum(first)
 
 
-def test_materialize_has_nothing_to_do_on_a_numpy_device() -> None:
+def test_materialize_does_nothing_on_a_numpy_device() -> None:
     framework = build("lucid", "cpu")
     _, loss = framework.forward(*framework.to_device(images(BATCH)))
     before = loss.data
@@ -384,7 +384,7 @@ def test_materialize_has_nothing_to_do_on_a_numpy_device() -> None:
     assert loss.data is before
 
 
-def test_a_compiled_step_learns_what_an_uncompiled_one_does_and_is_one_phase(trained: Trained) -> None:
+def test_a_compiled_step_learns_the_same_as_an_uncompiled_one_in_one_phase(trained: Trained) -> None:
     plain = training(trained("mlx", "cpu").sink)
     steps = training(train(registry.build("mlx", Options("cpu", SEED, compiled=True))))
     assert [step.loss for step in steps] == pytest.approx([step.loss for step in plain], rel=1e-3)

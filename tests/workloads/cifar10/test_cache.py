@@ -80,7 +80,7 @@ def test_a_damaged_cache_is_ignored_and_written_again(name: str, content: bytes,
     assert cache.entry() is not None
 
 
-def test_without_a_writable_cache_data_are_read_all_the_same(tmp_path: Path) -> None:
+def test_data_are_read_without_a_writable_cache(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     assert_equal(Cache(tmp_path / "file" / "cache").read(official()), IMAGES)
 

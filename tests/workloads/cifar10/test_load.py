@@ -95,7 +95,7 @@ def test_both_functions_load_the_same_with_and_without_normalisation(npz: Path) 
         np.testing.assert_array_equal(one, other)
 
 
-def test_a_file_is_named_without_its_directory_and_not_copied(npz: Path, home: Path) -> None:
+def test_a_file_is_listed_without_its_directory_and_not_copied(npz: Path, home: Path) -> None:
     loaded = load_cifar10(str(npz))
     assert_images(loaded)
     assert (loaded.kind, loaded.source, loaded.warning) == ("cifar10", "mine.npz", None)

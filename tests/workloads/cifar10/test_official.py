@@ -64,7 +64,7 @@ def test_an_official_archive_is_read(
 
 
 @pytest.mark.parametrize(("distribution", "write"), [(PYTHON, pickled_batches), (BINARY, binary_batches)])
-def test_an_official_directory_is_read_also_from_its_parent(
+def test_an_official_directory_can_be_read_from_its_parent(
     distribution: Distribution, write: Callable[[Images], dict[str, bytes]], publish: Any, tmp_path: Path
 ) -> None:
     files = write(IMAGES)
