@@ -114,7 +114,7 @@ def test_no_test_module_imports_another(path: Path) -> None:
     assert not [m for m in imported_modules(path) if m.startswith("tests.") and ".test_" in m]
 
 
-def test_the_recorder_needs_the_standard_library_alone() -> None:
+def test_the_recorder_needs_only_the_standard_library() -> None:
     standard = {"time", "collections", "dataclasses", "enum", "typing"}
     for path in (ROOT / "profiler" / "recording").glob("*.py"):
         assert imported_tops(path) <= {"profiler", *standard}

@@ -109,7 +109,7 @@ def test_a_loop_without_its_requested_evaluation_is_not_a_whole_epoch(tmp_path: 
     assert analyse_run(run).asrun.own_epoch.phases[Phase.EVALUATE] is None
 
 
-def test_a_condition_that_json_cannot_hold_is_refused_before_anything_is_stored(tmp_path: Path) -> None:
+def test_a_condition_that_is_not_json_is_refused_before_anything_is_stored(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not JSON"):
         recorded(tmp_path, layout={1, 2})
     assert list(tmp_path.iterdir()) == []

@@ -3,7 +3,7 @@
 epoch = full steps + last partial batch + evaluate + once-per-epoch phases (epoch_start, checkpoint, ...)
 
 A training set of 50000 images makes 390 full steps of 128 and a last partial batch of 80. A run that trained on fewer
-images is a sample: its steady full steps stand in for all full steps, and the last partial batch counts by its share
+images is a sample: its steady full steps represent all full steps, and the last partial batch counts by its share
 of images. Each term is linear in mean phase times, so the phases' seconds sum to the epoch's.
 """
 

@@ -42,7 +42,7 @@ class Series:
     data: str
     """cifar10 | synthetic, or a custom loop's name for its data"""
     data_title: str
-    """the same for display"""
+    """display name of the data"""
     machine: str
     entries: tuple[Entry, ...]
     change: Gap | None

@@ -92,7 +92,7 @@ class DataInfo:
 
     @property
     def title(self) -> str:
-        """The display name. A custom loop's name is shown as given, even if it is `synthetic`."""
+        """The display name; the name of a custom loop's data is shown as given, even if it is `synthetic`."""
         return {DataKind.CIFAR10: "CIFAR-10", DataKind.SYNTHETIC: "SYNTHETIC DATA"}.get(self.kind, self.source)
 
 

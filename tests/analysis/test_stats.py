@@ -145,7 +145,7 @@ def test_a_kind_of_step_absent_from_n_steps_is_rare_at_95_percent(n: int) -> Non
     assert none.mean() == pytest.approx(0.05, abs=0.005)
 
 
-def test_processes_are_independent_whatever_their_order() -> None:
+def test_processes_are_independent_in_any_order() -> None:
     values = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
     expected = scipy_stats.ttest_1samp(values, 0).confidence_interval(0.95)
     interval = mean_of_processes(values).interval()

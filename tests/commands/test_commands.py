@@ -382,7 +382,7 @@ def test_a_directory_with_other_files_is_refused_and_left_as_it_is(
     named = [path.name] if verb == "export" else []
     capsys.readouterr()
     assert main([verb, *named, *more, "--out", str(out), "--runs-dir", str(runs)]) == 2
-    assert "holds thesis.txt" in capsys.readouterr().err
+    assert "contains thesis.txt" in capsys.readouterr().err
     assert [file.name for file in out.iterdir()] == ["thesis.txt"]
     (out / "thesis.txt").unlink()
     for _ in range(2):  # its own files are replaced

@@ -173,7 +173,7 @@ def test_a_bar_that_is_too_short_for_its_phases_gets_a_panel_of_shares(
         assert any("backward 71" in text.get_text() for text in axes.texts)
 
 
-def test_the_legend_has_the_phases_that_can_be_seen_in_the_order_of_the_bars(make_run: MakeRun) -> None:
+def test_the_legend_has_the_visible_phases_in_the_order_of_the_bars(make_run: MakeRun) -> None:
     """The 0.5 s of epoch_start are 4.6 % of 10.9 s, and 0.05 % of 1040.5 s."""
     short, long = (build_view([make_run([s] * 6, evaluation=[0.001])]) for s in (1.0, 100.0))
     names = [
@@ -211,7 +211,7 @@ def test_flags_that_do_not_fit_beside_a_bar_are_counted(make_run: MakeRun) -> No
     assert breakdown.flags_that_fit(many).endswith(f"{7 - drawn} more")
 
 
-def test_a_history_names_versions_without_build_tags_and_only_phases_that_can_be_seen(make_run: MakeRun) -> None:
+def test_a_history_has_versions_without_build_tags_and_visible_phases_only(make_run: MakeRun) -> None:
     noisy = np.random.default_rng(1).normal(100, 1, 20)
     runs = [make_run(noisy, framework={"version": f"2.{i}+cu130"}, evaluation=[0.001]) for i in range(2)]
     (series,) = build_histories(runs, {})
@@ -297,7 +297,7 @@ def test_a_label_with_dollars_is_drawn_as_it_is(make_run: MakeRun) -> None:
     assert any(r"$\nonsense$" in text for text in texts(figure))
 
 
-def test_every_phase_has_a_colour_of_its_own() -> None:
+def test_every_phase_has_its_own_colour() -> None:
     assert set(theme.PHASE_COLOURS) == set(Phase)
     assert len(set(theme.PHASE_COLOURS.values())) == len(Phase)
 

@@ -52,7 +52,7 @@ def test_a_missing_section_is_named(section: str) -> None:
         manifest_from_json({key: value for key, value in BASE.items() if key != section})
 
 
-def test_keys_of_other_versions_are_kept_as_they_were_stored() -> None:
+def test_keys_of_other_versions_are_kept_as_stored() -> None:
     stored = {**BASE, "load_start": {"load_1min": 0.5}}
     assert manifest_from_json(stored).as_stored == stored
 
@@ -102,7 +102,7 @@ def nested(levels: int) -> list[object]:
 @pytest.mark.parametrize(
     "condition", [holds_itself(), nested(200_000), Uncopyable(), Setting(2)], ids=lambda c: type(c).__name__
 )
-def test_a_condition_that_json_cannot_hold_is_one_line(tmp_path: Path, condition: object) -> None:
+def test_a_condition_that_is_not_json_gives_one_line(tmp_path: Path, condition: object) -> None:
     good = manifest()
     framework = replace(good.framework, conditions={"custom": condition})
     with pytest.raises(UserError, match="not JSON"):
@@ -116,7 +116,7 @@ def test_any_dict_is_a_condition() -> None:
     assert manifest_to_json(replace(good, framework=framework))["framework"]["layers"] == {"conv": 20, "linear": 1}
 
 
-def test_an_older_custom_run_may_hold_whole_floats_and_no_label() -> None:
+def test_an_older_custom_run_may_have_whole_floats_and_no_label() -> None:
     changes = {"config": {"batch_size": 32.0, "label": None}, "data": {"train_images": 40000.0}}
     read = manifest_from_json(merged(BASE, changes))
     assert (read.config.batch_size, read.config.label, read.data.train_images) == (32, "", 40000)

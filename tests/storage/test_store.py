@@ -86,7 +86,7 @@ def test_a_step_stored_twice_is_kept_once(tmp_path: Path) -> None:
     assert read_run(writer.path).train.index.tolist() == [0, 1]
 
 
-def test_every_run_gets_a_directory_of_its_own(tmp_path: Path) -> None:
+def test_every_run_gets_its_own_directory(tmp_path: Path) -> None:
     writers = [create_run(tmp_path, manifest()) for _ in range(20)]
     assert len({writer.path for writer in writers}) == 20
     for writer in writers:

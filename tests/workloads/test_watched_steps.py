@@ -23,7 +23,7 @@ def data(steps: int) -> Cifar10:
     return Cifar10(x, y, x[:BATCH], y[:BATCH], "synthetic", "synthetic", "", None)
 
 
-def test_plain_steps_come_first_then_as_many_watched_ones_and_evaluation_is_not_watched() -> None:
+def test_plain_steps_come_first_then_the_same_number_watched_without_evaluation() -> None:
     framework = build("fake", "cpu")
     events: list[str] = []
 
