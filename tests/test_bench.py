@@ -141,7 +141,7 @@ def test_layers_sum_to_nearly_their_whole_phase(verb: str, name: str, batch: int
 def test_training_with_and_without_marks_takes_about_the_same_time() -> None:
     """Blocks of steps of a real network, with marks and without, alternating; the ratio of their times."""
     on, off = own_cost.blocks(pairs=200, steps=2)
-    interval = stats.ratio(stats.between(np.log(on / off)))
+    interval = stats.ratio(stats.mean_of_processes(np.log(on / off)))
     print(f"\nsteps with marks / without: {own_cost.in_words(interval)}, 200 pairs of blocks of 2 steps")
     assert interval.low is not None
     assert interval.high is not None
@@ -151,7 +151,7 @@ def test_training_with_and_without_marks_takes_about_the_same_time() -> None:
 
 def test_the_canary_takes_as_long_each_time() -> None:
     """The fastest of several readings on one machine agree."""
-    readings = [canary.read() for _ in range(20)]
+    readings = [canary.read_machine() for _ in range(20)]
     for part in ("matmul_ns", "loop_ns"):
         fastest = sorted(getattr(reading, part) for reading in readings)[:5]
         print(f"\n{part}, fifth fastest reading / fastest: {fastest[-1] / fastest[0]:.3f}")
