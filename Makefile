@@ -36,7 +36,7 @@ profile-lucid: $(READY) ## Lucid alone, then the report with the newest run of t
 profile-torch: $(READY) ## PyTorch alone, then the report with the newest run of the others
 	@$(PROFILER) profile --frameworks torch $(WORK)
 
-noise: $(READY) ## compare PyTorch with itself, about 10 minutes: the smallest difference that is detectable on this machine
+noise: $(READY) ## compare PyTorch with itself, about 10 minutes: the smallest difference that can be claimed on this machine
 	@$(PROFILER) noise --framework torch $(WORKLOAD)
 
 profile-mlx: $(READY) ## native MLX alone, then the report with the newest run of the others

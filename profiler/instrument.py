@@ -51,7 +51,7 @@ def recording(
 
     `name` (of the framework) and `version` may be any text. `clocks` maps each phase that the loop marks to a
     description of its clock. The time of any other mark is charged to `other`, and that of an evaluation's batches to
-    `evaluate`. A full epoch has `train_images` and `test_images` images, in steps of `batch_size`. Two runs are
+    `evaluate`. A full epoch has `train_images` and `test_images` samples, in steps of `batch_size`. Two runs are
     comparable if `batch_size` and `data`, the name of the data set, are equal. With `wait`, a function that returns
     once all requested work is done, as-run and fenced steps alternate. `conditions` (JSON values) are stored with the
     framework and compared: `dtype="float32"`, `threads=4`.

@@ -157,7 +157,7 @@ def _match_drilldowns(subjects: Sequence[Subject], stored: Drilldowns) -> Subjec
 
 
 def _first_matches(subjects: Sequence[Subject], stored: Sequence[Drilldown]) -> dict[str, Drilldown]:
-    """By subject id, the first drill-down under its conditions; none for a compiled step, which has no layers."""
+    """By subject id, the first drill-down under its conditions; none for a compiled step, which hides its layers."""
     matches = {}
     for subject in subjects:
         match = next((d for d in stored if explains(d.conditions, subject.manifest)), None)

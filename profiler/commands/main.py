@@ -26,7 +26,7 @@ VERBS = {
     "profile": "run each framework in fresh processes, then report; the main job",
     "report": "write the report of stored runs",
     "compare": "compare two stored runs, or fail if the second is too slow",
-    "noise": "compare a framework with itself: the smallest difference that is detectable on this machine",
+    "noise": "compare a framework with itself: the smallest difference that can be claimed on this machine",
     "layers": "time forward and backward layer by layer, in a separate run",
     "operators": "time forward and backward by operator category, in a separate run",
     "flame": "sample the stacks of a framework's training, by phase",

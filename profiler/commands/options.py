@@ -52,7 +52,7 @@ def add_workload(parser: argparse.ArgumentParser) -> None:
         choices=POLICIES,
         help="steps that wait before each mark (default: alternate for quick, otherwise none)",
     )
-    parser.add_argument("--seed", type=seed, default=42, metavar="N", help="seed of all generators (default: 42)")
+    parser.add_argument("--seed", type=seed, default=42, metavar="N", help="random seed (default: 42)")
     parser.add_argument(
         "--checkpoint",
         action=argparse.BooleanOptionalAction,

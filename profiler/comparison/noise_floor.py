@@ -1,7 +1,7 @@
 """The machine's noise floor: the result of comparing a framework with itself.
 
-Half the 95 % interval of such a comparison is the smallest detectable effect on the machine, however narrow the
-interval of another comparison is.
+Half the 95 % interval of such a comparison is the smallest effect that can be claimed on the machine, however narrow
+the interval of another comparison is.
 """
 
 from collections.abc import Sequence

@@ -15,7 +15,7 @@ from epoch_gap.reports.view import View
 
 DEEPEST = 40
 LEAST_BOX = 0.002
-"""Rectangles that are narrower than this share of all samples are not drawn, nor are those above them."""
+"""Rectangles that are narrower than this share of all samples are not drawn, nor are deeper ones."""
 ROW, EDGES = 0.17, 0.95
 """inches per row, and for title and axis"""
 FONT, LETTERS = 6.5, 140
@@ -83,7 +83,7 @@ def difference(slow: Stacks, fast: Stacks, title: str) -> Flame:
         more = 1 - others.get(box.path, 0.0) / seconds[box.path]
         return (theme.MORE if more >= 0 else theme.LESS), 0.1 + 0.8 * min(1.0, abs(more))
 
-    label = "widths in samples of the slower side; redder where the faster side spends less time"
+    label = "widths in samples of the slower side; the redder, the larger the share that the faster side lacks"
     return Flame(title, label, slow, look)
 
 

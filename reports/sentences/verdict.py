@@ -64,7 +64,7 @@ def _on_data(subject: Subject) -> str:
 
 
 def describe_largest_phases(gaps: Sequence[Gap]) -> tuple[str, ...]:
-    """The phases that make up most of the headline gap, a line each."""
+    """The phases with the largest parts of the headline gap, a line each."""
     return tuple(
         f"{phase}: {theme.interval(part.interval())}{_of_the_gap(gap, part.value)}"
         for gap in gaps[:1]
@@ -73,7 +73,7 @@ def describe_largest_phases(gaps: Sequence[Gap]) -> tuple[str, ...]:
 
 
 def largest_phases(gap: Gap) -> list[tuple[Phase, Estimate]]:
-    """The phases that make up most of a gap, at most three, largest first."""
+    """The phases with the largest parts of a gap, at most three, largest first."""
     return sorted(gap.by_phase.items(), key=lambda item: -abs(item[1].value))[:TOP]
 
 
