@@ -268,14 +268,14 @@ MOST_SECONDS, MOST_MB, MOST_PAGE_MB = 20, 1000, 10
 MOST_OPENING_SECONDS = 2
 """for a page of 20 epochs of three frameworks"""
 MEASURED = """
-import resource, sys, time
+import sys, time
 start = time.perf_counter()
 from pathlib import Path
 from epoch_gap.profiler.commands.main import main
+from epoch_gap.profiler.machine.canary import peak_rss_bytes
 from epoch_gap.profiler.storage.reader import read_run
 {work}
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
-print(time.perf_counter() - start, peak)
+print(time.perf_counter() - start, peak_rss_bytes() / 1e6)
 """
 READ = "run = read_run(Path(sys.argv[1]))"
 SUMMARY = f"""{READ}

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 import psutil
 
-from epoch_gap.profiler.machine.cgroup import throttled
+from epoch_gap.profiler.machine.cgroup import read_text, throttled
 from epoch_gap.profiler.recording.records import Reading
 
 SIDE = 64
@@ -32,7 +32,14 @@ def rss_bytes() -> int:
 
 
 def peak_rss_bytes() -> int:
-    """The peak resident size of this process, bytes."""
+    """The peak resident size of this process, bytes.
+
+    On Linux from `VmHWM`, because `ru_maxrss` starts with the peak of the process that started this one.
+    """
+    status = read_text("/proc/self/status") or ""
+    own = next((line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:")), None)
+    if own is not None:
+        return int(own) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 

@@ -90,3 +90,18 @@ def test_memory_is_in_bytes() -> None:
 def test_unreadable_values_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(control_group, "read_text", lambda path: None)
     assert canary.read_machine().throttled is None
+
+
+LARGE = 400 * 2**20
+PEAK_IN_A_CHILD = f"""
+import subprocess, sys
+held = bytearray({LARGE})
+held[::4096] = b"x" * len(held[::4096])
+child = "from epoch_gap.profiler.machine.canary import peak_rss_bytes; print(peak_rss_bytes())"
+sys.stdout.write(subprocess.run([sys.executable, "-c", child], capture_output=True, text=True, check=True).stdout)
+"""
+
+
+def test_the_peak_memory_is_not_that_of_the_parent_process() -> None:
+    result = subprocess.run([sys.executable, "-c", PEAK_IN_A_CHILD], capture_output=True, text=True, check=True)
+    assert 0 < int(result.stdout) < LARGE
