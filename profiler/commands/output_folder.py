@@ -1,10 +1,10 @@
 """Create and check output folders before anything is written, so that no other file is overwritten."""
 
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-from epoch_gap.profiler.errors import UserError
+from epoch_gap.profiler.errors import UserError, os_errors_as_one_line
 from epoch_gap.profiler.storage.atomic import is_partial, write_atomically
 from epoch_gap.reports.report import FILES, SUMMARY, Report
 from epoch_gap.reports.terminal.history import HISTORY_CSV
@@ -37,21 +37,15 @@ def write_files(out: Path, contents: Mapping[str, str | bytes | None]) -> None:
 
 def prepare_report_folder(out: Path) -> None:
     """Create the folder of a report. Raises UserError if that fails or the folder holds other files."""
-    with errors_as_one_line(out):
-        out.mkdir(parents=True, exist_ok=True)
-        others = [path.name for path in out.iterdir() if not _is_ours(path) and not is_partial(path)]
-        is_foreign = others and not (out / SUMMARY).is_file()
-    if is_foreign:
+    others = _other_files(out, _is_ours)
+    if others and not (out / SUMMARY).is_file():
         problem = f"{out} contains {others[0]}, which is not part of a report"
         raise UserError(f"{problem}; choose an empty --out, or that of an earlier report")
 
 
 def prepare_folder(out: Path, own: Collection[str]) -> None:
     """Create a folder for files named in `own`. Raises UserError if that fails or it holds any other file."""
-    with errors_as_one_line(out):
-        out.mkdir(parents=True, exist_ok=True)
-        others = sorted(path.name for path in out.iterdir() if path.name not in own and not is_partial(path))
-    if others:
+    if others := _other_files(out, lambda path: path.name in own):
         raise UserError(f"{out} contains {others[0]}, which is not {' or '.join(sorted(own))}; choose an empty --out")
 
 
@@ -60,10 +54,13 @@ def _is_ours(folder: Path) -> bool:
     return any((folder / name).is_file() for name in (SUMMARY, HISTORY_CSV))
 
 
-@contextmanager
-def errors_as_one_line(out: Path) -> Iterator[None]:
-    """Turn an OSError into a UserError that names the folder."""
-    try:
-        yield
-    except OSError as error:
-        raise UserError(f"cannot write to {out}: {error.strerror}; choose another --out") from None
+def errors_as_one_line(out: Path) -> AbstractContextManager[None]:
+    """A context that turns an OSError into a UserError that names the folder."""
+    return os_errors_as_one_line(f"cannot write to {out}", "choose another --out")
+
+
+def _other_files(out: Path, is_own: Callable[[Path], bool]) -> list[str]:
+    """Create the folder, and return the names of its files that are not the caller's, sorted. Raises UserError."""
+    with errors_as_one_line(out):
+        out.mkdir(parents=True, exist_ok=True)
+        return sorted(path.name for path in out.iterdir() if not is_own(path) and not is_partial(path))

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from epoch_gap.profiler.commands.options import add_runs_dir
-from epoch_gap.profiler.errors import UserError
+from epoch_gap.profiler.errors import os_errors_as_one_line
 from epoch_gap.profiler.storage.atomic import write_atomically
 from epoch_gap.profiler.storage.reader import locate_run, read_run
 from epoch_gap.reports.export.perfetto import run_to_trace
@@ -25,9 +25,7 @@ def execute(args: argparse.Namespace) -> int:
     run = read_run(locate_run(args.run, args.runs_dir))
     output = args.output or run.path / "trace.json"
     text = json.dumps(run_to_trace(run))
-    try:
+    with os_errors_as_one_line(f"cannot write {output}"):
         write_atomically(output, text)
-    except OSError as error:
-        raise UserError(f"cannot write {output}: {error.strerror}") from None
     print(output)
     return 0

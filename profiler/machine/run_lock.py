@@ -8,11 +8,11 @@ import fcntl
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from epoch_gap.profiler.errors import UserError
+from epoch_gap.profiler.errors import UserError, os_errors_as_one_line
 
 FOLDER = "epoch-gap-runs"
 
@@ -65,14 +65,8 @@ def _lock_folder() -> Path:
     return folder
 
 
-@contextmanager
-def _errors_as_one_line(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise UserError(
-            f"cannot lock this run in {folder}: {error.strerror}; set TMPDIR or EPOCH_GAP_LOCKS"
-        ) from None
+def _errors_as_one_line(folder: Path) -> AbstractContextManager[None]:
+    return os_errors_as_one_line(f"cannot lock this run in {folder}", "set TMPDIR or EPOCH_GAP_LOCKS")
 
 
 @contextmanager

@@ -5,18 +5,16 @@ import secrets
 from datetime import UTC, datetime
 from pathlib import Path
 
-from epoch_gap.profiler.errors import UserError
+from epoch_gap.profiler.errors import os_errors_as_one_line
 
 
 def create_directory(parent: Path, name: str) -> Path:
     """Create `<utc>-<name>-<random>` in `parent`. Raises UserError if that is impossible."""
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")[:-3] + "Z"  # milliseconds: names sort by age
     path = parent / f"{stamp}-{name}-{secrets.token_hex(3)}"
-    try:
+    with os_errors_as_one_line(f"cannot write runs to {parent}", "choose another --runs-dir"):
         parent.mkdir(parents=True, exist_ok=True)
         path.mkdir()
-    except OSError as error:
-        raise UserError(f"cannot write runs to {parent}: {error.strerror}; choose another --runs-dir") from None
     return path
 
 
