@@ -1,6 +1,6 @@
 """Flags: conditions that may have changed a run's times, shown beside the numbers that they affect."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -42,6 +42,9 @@ class FlagKind(StrEnum):
     FORCED_KERNELS = "kernels forced"
 
 
+DRIFT_KINDS = (FlagKind.DRIFT, FlagKind.SLOWER_STEPS, FlagKind.FASTER_STEPS)
+"""The flags of a machine, or of steps, that changed from start to end."""
+
 ADVICE: dict[FlagKind, str] = {
     FlagKind.FORCED_KERNELS: "unset the environment variables that choose kernels, and run the same again.",
     FlagKind.OTHER_RUNS: "run the same again with no other timed run beside it.",
@@ -75,12 +78,12 @@ def find_flags(run: Run, selection: StepSelection) -> tuple[Flag, ...]:
     )
 
 
-def has_drifted(run: Run, selection: StepSelection) -> bool | None:
-    """Whether the canary or the steps themselves drifted; None if the canary was not read.
+def has_drifted(run: Run, flags: Iterable[Flag]) -> bool | None:
+    """Whether the canary or the steps themselves drifted, by the run's flags; None if the canary was not read.
 
     A machine that varies without a trend has not drifted: the intervals include its variation.
     """
-    if any(flag.kind is FlagKind.DRIFT for flag in _canary(run)) or any(_step_trend(selection)):
+    if any(flag.kind in DRIFT_KINDS for flag in flags):
         return True
     return None if len(run.readings) < LEAST_READINGS else False
 

@@ -79,9 +79,12 @@ def analyse_run(run: Run) -> RunAnalysis:
         raise UserError(f"{run.id}: no full training step was stored ({run.status}); nothing to report")
     asrun = _analyse_mode(run, selection, TimingMode.ASRUN)
     if asrun is None:
-        needed = "as-run steps (--fence alternate or none)"
-        raise UserError(f"{run.id}: too few steps to estimate an epoch; take more of them, and {needed}")
+        raise UserError(
+            f"{run.id}: too few steps to estimate an epoch; take more of them, "
+            "and as-run steps (--fence alternate or none)"
+        )
     steady_ns = asrun.steady.wall_ns
+    flags = find_flags(run, selection)
     return RunAnalysis(
         run=run,
         selection=selection,
@@ -92,8 +95,8 @@ def analyse_run(run: Run) -> RunAnalysis:
         independent_steps=round(len(steady_ns) / inflation(steady_ns)),
         more_steps=count_required_steps(run, selection),
         whole_epochs=tuple(whole_epochs(run)),
-        flags=find_flags(run, selection),
-        has_drifted=has_drifted(run, selection),
+        flags=flags,
+        has_drifted=has_drifted(run, flags),
         marks_share=float(len(asrun.steady.phase_ns) * run.manifest.mark_cost_ns / steady_ns.mean()),
         cores_busy=cores_busy(run),
         stolen_share=stolen_share(run),
