@@ -1,14 +1,13 @@
 """Epoch times over all stored runs; runs that differ only in the framework's version form a series."""
 
-from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from epoch_gap.profiler.analysis.epoch import EpochEstimate
 from epoch_gap.profiler.comparison.gap import Gap, measure_gap
 from epoch_gap.profiler.comparison.identity import data_key, lineage_id
 from epoch_gap.profiler.comparison.noise_floor import applicable_floor
-from epoch_gap.profiler.comparison.subject import Subject, public_version
+from epoch_gap.profiler.comparison.subject import Subject
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.storage.noise_floors import NoiseFloors
@@ -52,12 +51,6 @@ class Series:
     def phases(self) -> tuple[Phase, ...]:
         """The phases that took any time in any run, in display order."""
         return tuple(p for p in Phase if any(entry.epoch.phases[p] is not None for entry in self.entries))
-
-
-def shorten_versions(versions: Collection[str]) -> dict[str, str]:
-    """Each version without its build tag; the whole version if two of them differ only in the tag."""
-    uses = Counter(public_version(version) for version in versions)
-    return {v: public_version(v) if uses[public_version(v)] == 1 else v for v in versions}
 
 
 @dataclass

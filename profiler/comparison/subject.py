@@ -1,10 +1,11 @@
 """A subject: one configuration, with the runs (processes) that repeated it."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 
 from epoch_gap.profiler.analysis.epoch import EpochEstimate
-from epoch_gap.profiler.analysis.run_analysis import RunAnalysis, analyse_run
+from epoch_gap.profiler.analysis.run_analysis import ModeAnalysis, RunAnalysis, analyse_run
 from epoch_gap.profiler.analysis.stats import Estimate, mean_of_processes
 from epoch_gap.profiler.comparison.attribution import FenceEffect, measure_fence_effect
 from epoch_gap.profiler.comparison.identity import active_settings, check_comparable, subject_id
@@ -37,14 +38,11 @@ class Subject:
         """The subject of one or more analysed runs; `id` defaults to that of the runs."""
         analyses = tuple(analyses)
         id = id or subject_id(analyses[0].run.manifest)
-        modes = [a.asrun for a in analyses]
         fenced_modes = [a.fenced for a in analyses if a.fenced is not None]
-        fenced = None
-        if len(fenced_modes) == len(analyses):
-            own, general = [m.own_epoch for m in fenced_modes], tuple(m.any_epoch for m in fenced_modes)
-            fenced = cls(id, analyses, _mean_epoch(own), general, side=side)
-        own, general = [m.own_epoch for m in modes], tuple(m.any_epoch for m in modes)
-        return cls(id, analyses, _mean_epoch(own), general, measure_fence_effect(analyses), fenced, side)
+        is_fenced = len(fenced_modes) == len(analyses)
+        fenced = cls(id, analyses, *_epochs(fenced_modes), side=side) if is_fenced else None
+        effect = measure_fence_effect(analyses)
+        return cls(id, analyses, *_epochs([a.asrun for a in analyses]), effect, fenced, side)
 
     @classmethod
     def from_runs(cls, runs: Sequence[Run], id: str = "", side: str = "") -> "Subject":
@@ -128,16 +126,26 @@ def group_runs(runs: Sequence[Run]) -> list[Subject]:
 
 def shorten_titles(subjects: Sequence[Subject]) -> list[Subject]:
     """The subjects with titles without build tags such as `+cu130`, except where only the tag distinguishes two."""
-    short = [replace(s, shown_version=public_version(s.framework.version)) for s in subjects]
     versions: dict[str, set[str]] = {}
-    for s in short:
-        versions.setdefault(replace(s, side="").title, set()).add(s.framework.version)
-    return [a if len(versions[replace(a, side="").title]) == 1 else b for a, b in zip(short, subjects, strict=True)]
+    for s in subjects:
+        versions.setdefault(s.lineage_title, set()).add(s.framework.version)
+    short = {title: shorten_versions(of_title) for title, of_title in versions.items()}
+    return [replace(s, shown_version=short[s.lineage_title][s.framework.version]) for s in subjects]
 
 
-def public_version(version: str) -> str:
-    """The version without its local segment (PEP 440): `2.14.1` for `2.14.1+cu130`."""
-    return version.partition("+")[0]
+def shorten_versions(versions: Set[str]) -> dict[str, str]:
+    """Each version without its build tag (the local segment of PEP 440): `2.14.1` for `2.14.1+cu130`.
+
+    The whole version if two of them differ only in the tag.
+    """
+    public = {version: version.partition("+")[0] for version in versions}
+    uses = Counter(public.values())
+    return {version: short if uses[short] == 1 else version for version, short in public.items()}
+
+
+def _epochs(modes: Sequence[ModeAnalysis]) -> tuple[EpochEstimate, tuple[EpochEstimate, ...]]:
+    """The mean of the processes' own epochs, and each process's estimate of epochs in general."""
+    return _mean_epoch([m.own_epoch for m in modes]), tuple(m.any_epoch for m in modes)
 
 
 def _mean_epoch(estimates: Sequence[EpochEstimate]) -> EpochEstimate:

@@ -7,7 +7,8 @@ from itertools import batched
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from epoch_gap.profiler.comparison.history import Entry, Series, shorten_versions
+from epoch_gap.profiler.comparison.history import Entry, Series
+from epoch_gap.profiler.comparison.subject import shorten_versions
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.reports import theme
 from epoch_gap.reports.charts import canvas

@@ -13,7 +13,8 @@ from matplotlib.legend import Legend
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
-from epoch_gap.profiler.comparison.history import build_histories, shorten_versions
+from epoch_gap.profiler.comparison.history import build_histories
+from epoch_gap.profiler.comparison.subject import shorten_versions
 from epoch_gap.profiler.drilldown.matching import Drilldowns, drilldown_conditions
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.storage.run import Run
@@ -246,7 +247,7 @@ def test_build_tags_leave_titles_and_stay_in_ids_and_conditions(make_run: MakeRu
 def test_two_builds_of_one_version_keep_their_tags(make_run: MakeRun) -> None:
     runs = [make_run([s] * 6, framework={"version": f"2.0+{tag}"}) for s, tag in ((2.0, "cpu"), (1.0, "cu130"))]
     assert {subject.title for subject in build_view(runs).subjects} == {"Fake 2.0+cpu (cpu)", "Fake 2.0+cu130 (cpu)"}
-    assert shorten_versions(["1.0+a", "1.0+b", "2.0+a"]) == {"1.0+a": "1.0+a", "1.0+b": "1.0+b", "2.0+a": "2.0"}
+    assert shorten_versions({"1.0+a", "1.0+b", "2.0+a"}) == {"1.0+a": "1.0+a", "1.0+b": "1.0+b", "2.0+a": "2.0"}
 
 
 def test_the_legend_the_source_and_the_bars_do_not_overlap(make_run: MakeRun) -> None:
