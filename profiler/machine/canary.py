@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 import psutil
 
-from epoch_gap.profiler.machine.cgroup import read_text, throttled
+from epoch_gap.profiler.machine.cgroup import read_values, throttled
 from epoch_gap.profiler.recording.records import Reading
 
 SIDE = 64
@@ -36,10 +36,8 @@ def peak_rss_bytes() -> int:
 
     On Linux from `VmHWM`, because `ru_maxrss` starts with the peak of the process that started this one.
     """
-    status = read_text("/proc/self/status") or ""
-    own = next((line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:")), None)
-    if own is not None:
-        return int(own) * 1024
+    if own := read_values("/proc/self/status", "VmHWM"):
+        return int(own[0].split()[0]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 

@@ -14,6 +14,12 @@ def read_text(path: str) -> str | None:
         return None
 
 
+def read_values(path: str, key: str) -> list[str]:
+    """The values of the lines `key: value` of a small system file; empty if it cannot be read."""
+    lines = (line.partition(":") for line in (read_text(path) or "").splitlines())
+    return [value.strip() for name, _, value in lines if name.strip() == key]
+
+
 def cpu_limit() -> str | None:
     """`quota period` in microseconds, in version 2's format, from the nearest group that has one; None: unknown."""
     for folder in _folders("cpu"):

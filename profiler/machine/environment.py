@@ -4,7 +4,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from epoch_gap.profiler.machine.cgroup import cpu_limit, memory_limit, read_text
+from epoch_gap.profiler.machine.cgroup import cpu_limit, memory_limit, read_text, read_values
 
 UNKNOWN = "unknown"
 
@@ -155,12 +155,7 @@ def _read_machine() -> Machine:
 def _cpu_model() -> str:
     if sys.platform == "darwin":
         return _output(["sysctl", "-n", "machdep.cpu.brand_string"])
-    return next(_values("/proc/cpuinfo", "model name"), UNKNOWN)
-
-
-def _values(path: str, key: str) -> Iterator[str]:
-    text = read_text(path) or ""
-    return (line.partition(":")[2].strip() for line in text.splitlines() if line.startswith(key))
+    return next(iter(read_values("/proc/cpuinfo", "model name")), UNKNOWN)
 
 
 def _power() -> str:
