@@ -8,7 +8,7 @@ from epoch_gap.workloads import resnet18
 from epoch_gap.workloads.framework import Framework
 
 MAX_SEED = 2**32 - 1
-"""the largest seed of NumPy"""
+"""the largest seed that NumPy accepts"""
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,7 @@ from typing import Any
 
 from epoch_gap.profiler.recording.fencing import POLICIES
 from epoch_gap.workloads.presets import PRESETS
-from epoch_gap.workloads.registry import FRAMEWORKS
-
-MAX_SEED = 2**32 - 1
-"""the largest seed that NumPy accepts"""
+from epoch_gap.workloads.registry import FRAMEWORKS, MAX_SEED
 
 
 def seed(text: str) -> int:
