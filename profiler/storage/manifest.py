@@ -146,7 +146,7 @@ def manifest_to_json(manifest: Manifest) -> dict[str, Any]:
     framework = data["framework"]
     del framework["conditions"]
     data["framework"] = framework | {key: v for key, v in conditions.items() if key not in _FRAMEWORK_FIELDS}
-    data["environment"] = environment_to_json(manifest.environment)
+    data["environment"] = _without_unknown_pool_keys(data["environment"])
     stored = {key: value for key, value in data.items() if value is not None}
     manifest_from_json(stored)  # refuse a run that could not be read back, before it starts
     return stored
@@ -154,11 +154,12 @@ def manifest_to_json(manifest: Manifest) -> dict[str, Any]:
 
 def environment_to_json(environment: Environment) -> dict[str, Any]:
     """The environment as JSON values; a thread pool has only the keys whose values are known."""
-    data = _to_json_values(asdict(environment))
-    data["thread_pools"] = [
-        {key: value for key, value in pool.items() if value is not None} for pool in data["thread_pools"]
-    ]
-    return data
+    return _without_unknown_pool_keys(_to_json_values(asdict(environment)))
+
+
+def _without_unknown_pool_keys(environment: dict[str, Any]) -> dict[str, Any]:
+    pools = [{key: value for key, value in pool.items() if value is not None} for pool in environment["thread_pools"]]
+    return {**environment, "thread_pools": pools}
 
 
 def _to_json_values(section: Mapping[str, Any]) -> dict[str, Any]:
