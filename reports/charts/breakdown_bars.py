@@ -66,7 +66,7 @@ class Bar:
 
 def bars(view: View) -> list[Bar]:
     """Every subject as charged and, if it has fenced steps, where its work was done."""
-    return [bar for subject in view.subjects for bar in _both_modes(view, subject)]
+    return [bar for subject in view.subjects for bar in _both_modes(subject)]
 
 
 def picture_bars(view: View) -> list[Bar]:
@@ -74,11 +74,11 @@ def picture_bars(view: View) -> list[Bar]:
     return [
         bar
         for subject in view.subjects
-        for bar in ([_single(view, subject)] if modes_agree(subject) else _both_modes(view, subject))
+        for bar in ([_single(subject)] if modes_agree(subject) else _both_modes(subject))
     ]
 
 
-def _both_modes(view: View, subject: Subject) -> list[Bar]:
+def _both_modes(subject: Subject) -> list[Bar]:
     title, flags = subject.title, tuple(subject.flag_titles)
     if subject.fenced is None or subject.fence_effect is None:
         return [Bar(title, "", subject, False, flags)]
@@ -86,10 +86,9 @@ def _both_modes(view: View, subject: Subject) -> list[Bar]:
     return [Bar(title, CHARGED, subject, False, flags), Bar(title, DONE, subject.fenced, is_hatched, ())]
 
 
-def _single(view: View, subject: Subject) -> Bar:
-    title = subject.title
+def _single(subject: Subject) -> Bar:
     agreement = f"fenced: same within {theme.percent_at_most(largest_deviation(subject))}"
-    return Bar(title, "", subject, False, tuple(subject.flag_titles), agreement)
+    return Bar(subject.title, "", subject, False, tuple(subject.flag_titles), agreement)
 
 
 def modes_agree(subject: Subject) -> bool:
