@@ -1,6 +1,6 @@
 """The view: everything that a report shows, computed once and before anything is drawn."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +10,7 @@ from epoch_gap.profiler.comparison.identity import drilldown_key
 from epoch_gap.profiler.comparison.noise_floor import applicable_floor
 from epoch_gap.profiler.comparison.subject import Subject, group_runs, shorten_titles
 from epoch_gap.profiler.drilldown.layers import Drilldown
-from epoch_gap.profiler.drilldown.lines import conditions as lines_conditions
+from epoch_gap.profiler.drilldown.lines import LineTimes
 from epoch_gap.profiler.drilldown.matching import Drilldowns, explains
 from epoch_gap.profiler.drilldown.roofline import highest_rates
 from epoch_gap.profiler.drilldown.stacks import Stacks
@@ -36,7 +36,7 @@ class SubjectDrilldowns:
 
     layers: Mapping[str, Drilldown] = field(default_factory=dict)
     operators: Mapping[str, Drilldown] = field(default_factory=dict)
-    lines: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    lines: Mapping[str, LineTimes] = field(default_factory=dict)
     stacks: Mapping[str, Stacks] = field(default_factory=dict)
 
 
@@ -151,8 +151,8 @@ def _match_drilldowns(subjects: Sequence[Subject], stored: Drilldowns) -> Subjec
     return SubjectDrilldowns(
         layers=_first_matches(subjects, stored.layers),
         operators=_first_matches(subjects, stored.operators),
-        lines=_matches_by_key(subjects, stored.lines, lines_conditions),
-        stacks=_matches_by_key(subjects, stored.stacks, lambda stacks: stacks.conditions),
+        lines=_matches_by_key(subjects, stored.lines),
+        stacks=_matches_by_key(subjects, stored.stacks),
     )
 
 
@@ -166,14 +166,12 @@ def _first_matches(subjects: Sequence[Subject], stored: Sequence[Drilldown]) -> 
     return matches
 
 
-def _matches_by_key[T](
-    subjects: Sequence[Subject], stored: Mapping[str, T], conditions: Callable[[T], Mapping[str, Any]]
-) -> dict[str, T]:
+def _matches_by_key[T: (LineTimes, Stacks)](subjects: Sequence[Subject], stored: Mapping[str, T]) -> dict[str, T]:
     """By subject id, the drill-down of its framework and device, if it was made under the subject's conditions."""
     matches = {}
     for subject in subjects:
         drilldown = stored.get(drilldown_key(subject.manifest))
-        if drilldown is not None and explains(conditions(drilldown), subject.manifest):
+        if drilldown is not None and explains(drilldown.conditions, subject.manifest):
             matches[subject.id] = drilldown
     return matches
 

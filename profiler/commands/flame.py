@@ -13,7 +13,7 @@ from epoch_gap.profiler.analysis.run_analysis import analyse_run
 from epoch_gap.profiler.commands.options import add_workload, positive, workload_arguments
 from epoch_gap.profiler.comparison.identity import drilldown_key, subject_id, why_incomparable
 from epoch_gap.profiler.drilldown import stacks
-from epoch_gap.profiler.drilldown.matching import drilldown_conditions
+from epoch_gap.profiler.drilldown.conditions import DrilldownConditions
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.storage.artifacts import DRILLDOWNS, store_artifacts
 from epoch_gap.profiler.storage.reader import find_runs, read_run
@@ -54,10 +54,10 @@ def execute(args: argparse.Namespace) -> int:
     if not spy.is_file():
         raise UserError("py-spy is not installed beside this Python; `make setup` installs it")
     run, sampled = _sampled_run(spy, args)
-    parsed = stacks.parse(sampled, phase_of, args.rate, len(run.train))
+    parsed = stacks.parse_raw(sampled, phase_of, args.rate, len(run.train))
     if not parsed.samples:
         raise UserError("py-spy took no sample of the training loop; increase --seconds")
-    sampled_stacks = replace(parsed, conditions=drilldown_conditions(run.manifest))
+    sampled_stacks = replace(parsed, conditions=DrilldownConditions.from_manifest(run.manifest))
     name = f"{run.framework.title} {run.framework.version} ({run.id})"
     files = _files(sampled_stacks, run.config.framework, name)
     folder = store_artifacts(args.runs_dir, f"flame-{drilldown_key(run.manifest)}", files)
@@ -69,10 +69,10 @@ def execute(args: argparse.Namespace) -> int:
 
 def _files(sampled: stacks.Stacks, framework: str, name: str) -> dict[str, str]:
     """The stored files by name."""
-    hottest = stacks.hottest(sampled, f"{framework}/", HOTTEST)  # the framework's own functions
+    hottest = stacks.hottest_functions(sampled, f"{framework}/", HOTTEST)  # the framework's own functions
     return {
-        stacks.TEXT: stacks.to_text(sampled),
-        stacks.COUNTS: strict_json(stacks.counts(sampled)),
+        stacks.TEXT: stacks.stacks_to_text(sampled),
+        stacks.COUNTS: strict_json(stacks.counts_to_json(sampled)),
         stacks.SPEEDSCOPE: strict_json(stacks_to_speedscope(sampled, name)),
         stacks.SVG: canvas.svg(flame_graph.static(flame_graph.of_stacks(sampled, name))),
         stacks.HOT: "\n".join(f"{file}:{function}:{count}" for file, function, count in hottest),
@@ -81,14 +81,23 @@ def _files(sampled: stacks.Stacks, framework: str, name: str) -> dict[str, str]:
 
 def _slowdown(run: Run, runs_dir: Path) -> str:
     """The cost of sampling in words, relative to a steady step of the newest comparable run without sampling."""
+    unknown = "cost of sampling unknown: no comparable run without sampling"
+    try:
+        sampled = _steady_step_ns(run)
+    except UserError:
+        return unknown
     for path in reversed(find_runs(runs_dir)):
         with suppress(UserError):
             other = read_run(path)
             if subject_id(other.manifest) == subject_id(run.manifest) and why_incomparable(other, run) is None:
-                sampled, plain = (float(analyse_run(r).asrun.steady.wall_ns.mean()) for r in (run, other))
-                times = theme.times(sampled / plain)
+                times = theme.times(sampled / _steady_step_ns(other))
                 return f"a sampled step took {times} times as long as a step of run {other.short_id}"
-    return "cost of sampling unknown: no comparable run without sampling"
+    return unknown
+
+
+def _steady_step_ns(run: Run) -> float:
+    """The mean steady as-run step, ns. Raises UserError if the run has none."""
+    return float(analyse_run(run).asrun.steady.wall_ns.mean())
 
 
 def _sampled_run(spy: Path, args: argparse.Namespace) -> tuple[Run, str]:

@@ -12,10 +12,11 @@ from line_profiler import LineProfiler
 
 from epoch_gap.profiler.commands import watched_training
 from epoch_gap.profiler.commands.watched_training import train_watched
-from epoch_gap.profiler.drilldown import lines, stacks
+from epoch_gap.profiler.drilldown import stacks
+from epoch_gap.profiler.drilldown.lines import LINES, Function, Line, LineTimes, lines_to_json
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.storage.artifacts import find_artifacts, read_text_artifact, store_json_artifact
-from epoch_gap.reports.terminal.drilldowns import top_lines
+from epoch_gap.reports.terminal.drilldowns import slowest_lines
 from epoch_gap.workloads.framework import Framework, Watch
 
 HOT = 5
@@ -46,11 +47,14 @@ def execute(args: argparse.Namespace) -> int:
         return lambda spans: _timed(profiler, functions)
 
     training = train_watched(args, choose_watch)
-    functions = _functions(profiler)
-    steps, slowdown = len(training.steps.watched), training.steps.slowdown
-    data = lines.to_json(training.conditions, functions, steps, slowdown)
-    print(top_lines(functions, steps, slowdown))
-    print(store_json_artifact(args.runs_dir, f"lines-{training.name}", lines.FILE, data))
+    times = LineTimes(
+        functions=_timed_functions(profiler),
+        steps=len(training.steps.watched),
+        slowdown=training.steps.slowdown,
+        conditions=training.conditions,
+    )
+    print(slowest_lines(times))
+    print(store_json_artifact(args.runs_dir, f"lines-{training.name}", LINES, lines_to_json(times)))
     return 0
 
 
@@ -107,16 +111,16 @@ def _has_name(function: FunctionType, name: str) -> bool:
     return name in (function.__code__.co_name, function.__code__.co_qualname)
 
 
-def _functions(profiler: LineProfiler) -> list[lines.Function]:
+def _timed_functions(profiler: LineProfiler) -> list[Function]:
     """The timed functions, the slowest first."""
     stats = profiler.get_stats()
     functions = []
     for (file, _, name), timings in stats.timings.items():
         rows = [
-            lines.Line(number, hits, ticks * stats.unit, linecache.getline(file, number).strip())
+            Line(number, hits, ticks * stats.unit, linecache.getline(file, number).strip())
             for number, hits, ticks in timings
         ]
-        functions.append(lines.Function(_below_packages(file), name, rows))
+        functions.append(Function(_below_packages(file), name, rows))
     return sorted(functions, key=lambda function: -function.seconds)
 
 

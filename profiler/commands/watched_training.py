@@ -5,15 +5,19 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from epoch_gap.profiler.commands.options import add_workload
 from epoch_gap.profiler.drilldown import layers, roofline
+from epoch_gap.profiler.drilldown.conditions import (
+    DrilldownConditions,
+    DrilldownData,
+    DrilldownFramework,
+)
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.machine.environment import read_environment
 from epoch_gap.profiler.machine.run_lock import hold_run_lock
 from epoch_gap.profiler.storage.artifacts import store_json_artifact
-from epoch_gap.profiler.storage.manifest import environment_to_json
+from epoch_gap.profiler.storage.manifest import DataKind
 from epoch_gap.workloads import registry, resnet18, watched_steps
 from epoch_gap.workloads.cifar10.load import Cifar10, load_cifar10
 from epoch_gap.workloads.framework import Framework, LayerTimings, Watch
@@ -28,8 +32,7 @@ class WatchedTraining:
     """A framework, the conditions of its training, and the steps."""
 
     framework: Framework
-    conditions: dict[str, Any]
-    """as in a run's manifest"""
+    conditions: DrilldownConditions
     steps: watched_steps.WatchedSteps
 
     @property
@@ -70,18 +73,15 @@ def _load(args: argparse.Namespace, size: int, steps: int) -> Cifar10:
     return data
 
 
-def _conditions(framework: Framework, data: Cifar10, size: int) -> dict[str, Any]:
-    return {
-        "framework": {
-            "name": framework.name,
-            "title": framework.title,
-            "version": framework.version,
-            "device": framework.device,
-        },
-        "batch_size": size,
-        "data": {"kind": data.kind, "sha256": data.sha256},
-        "environment": environment_to_json(read_environment()),
-    }
+def _conditions(framework: Framework, data: Cifar10, size: int) -> DrilldownConditions:
+    return DrilldownConditions(
+        framework=DrilldownFramework(
+            name=framework.name, title=framework.title, version=framework.version, device=framework.device
+        ),
+        batch_size=size,
+        data=DrilldownData(kind=DataKind(data.kind), sha256=data.sha256),
+        environment=read_environment(),
+    )
 
 
 def layer_timings(framework: Framework) -> LayerTimings:
@@ -124,4 +124,4 @@ def layer_drilldown(training: WatchedTraining) -> layers.Drilldown:
 def store_layers(args: argparse.Namespace, training: WatchedTraining, file: str, drilldown: layers.Drilldown) -> Path:
     """Store `drilldown` as `file`, layers.json or operators.json, in a new directory; return the file's path."""
     name = f"{file.removesuffix('.json')}-{training.name}"
-    return store_json_artifact(args.runs_dir, name, file, layers.to_json(drilldown))
+    return store_json_artifact(args.runs_dir, name, file, layers.layers_to_json(drilldown))

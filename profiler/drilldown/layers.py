@@ -8,6 +8,11 @@ import numpy as np
 
 from epoch_gap.profiler.analysis.epoch import NS
 from epoch_gap.profiler.analysis.stats import Interval, mean
+from epoch_gap.profiler.drilldown.conditions import (
+    DrilldownConditions,
+    conditions_from_json,
+    conditions_to_json,
+)
 from epoch_gap.profiler.drilldown.roofline import Layer
 from epoch_gap.profiler.drilldown.spans import Direction, Key, OperatorCategory, Spans
 from epoch_gap.profiler.errors import UserError
@@ -16,8 +21,6 @@ from epoch_gap.profiler.recording.records import Step
 
 LAYERS, OPERATORS = "layers.json", "operators.json"
 SCHEMA_VERSION = 1
-OWN = ("schema_version", "phases_s", "watched_phases_s", "slowdown", "ceilings", "architecture", "layers")
-"""keys of the files that are not conditions"""
 PHASES_OF = {Direction.FORWARD: (Phase.FORWARD, Phase.MATERIALIZE), Direction.BACKWARD: (Phase.BACKWARD,)}
 """the phases of a fenced step that contain the layers of a direction"""
 PHASES_OF_CATEGORY = {
@@ -40,8 +43,7 @@ class Entry:
 class Drilldown:
     """Layer and operator times of one framework, from a separate run."""
 
-    conditions: Mapping[str, Any]
-    """framework, data, batch size, environment, as in a run's manifest"""
+    conditions: DrilldownConditions
     phases: Mapping[Phase, float]
     """seconds per fenced step without watching"""
     watched: Mapping[Phase, float]
@@ -55,7 +57,7 @@ class Drilldown:
     @classmethod
     def from_steps(
         cls,
-        conditions: Mapping[str, Any],
+        conditions: DrilldownConditions,
         plain: Sequence[Step],
         watched: Sequence[Step],
         spans: Spans,
@@ -69,7 +71,7 @@ class Drilldown:
             Entry(
                 key,
                 category_of(key.operator),
-                mean(np.array([step.get(key, 0) for step in spans.steps]) * NS).interval(0.0),
+                mean(np.array([step.get(key, 0) for step in spans.steps]) * NS).interval(least=0.0),
             )
             for key in keys
         ]
@@ -78,6 +80,11 @@ class Drilldown:
             for key, ns in spans.totals.items()
         ]
         return cls(conditions, _mean_phases(plain), _mean_phases(watched), entries, peak_rates, architecture)
+
+    @property
+    def batch_size(self) -> int:
+        """Images per step."""
+        return self.conditions.batch_size
 
     @property
     def slowdown(self) -> float:
@@ -130,11 +137,11 @@ def _mean_phases(steps: Sequence[Step]) -> dict[Phase, float]:
     return {p: float(np.mean([s.durations.get(p, 0) for s in steps])) * NS for p in Phase if p in steps[0].durations}
 
 
-def to_json(d: Drilldown) -> dict[str, Any]:
-    """The stored form, which `from_json` reads. The keys `family` and `ceilings` are older names."""
+def layers_to_json(d: Drilldown) -> dict[str, Any]:
+    """The stored form, which `layers_from_json` reads. The keys `family` and `ceilings` are older names."""
     return {
         "schema_version": SCHEMA_VERSION,
-        **d.conditions,
+        **conditions_to_json(d.conditions),
         "phases_s": dict(d.phases),
         "watched_phases_s": dict(d.watched),
         "slowdown": d.slowdown,
@@ -160,11 +167,11 @@ def _stored_entry(entry: Entry) -> dict[str, Any]:
     }
 
 
-def from_json(data: Mapping[str, Any]) -> Drilldown:
-    """Read the output of `to_json`. Raises UserError for anything else."""
+def layers_from_json(data: Mapping[str, Any]) -> Drilldown:
+    """Read the output of `layers_to_json`. Raises UserError for anything else."""
     try:
         return Drilldown(
-            {key: value for key, value in data.items() if key not in OWN},
+            conditions_from_json(data),
             {Phase(name): float(s) for name, s in data["phases_s"].items()},
             {Phase(name): float(s) for name, s in data["watched_phases_s"].items()},
             [_entry(row) for row in data["layers"]],
@@ -202,7 +209,7 @@ class Difference:
         return (self.slow or 0.0) - (self.fast or 0.0) if None not in (self.slow, self.fast) else 0.0
 
 
-def differences(slow: Drilldown, fast: Drilldown) -> list[Difference]:
+def layer_differences(slow: Drilldown, fast: Drilldown) -> list[Difference]:
     """All layers of either side in both directions, the largest difference first, one-sided layers last."""
     return sorted(_layer_pairs(slow, fast), key=lambda d: (None in (d.slow, d.fast), -abs(d.seconds)))
 

@@ -4,11 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from epoch_gap.profiler.drilldown.conditions import (
+    DrilldownConditions,
+    conditions_from_json,
+    conditions_to_json,
+)
 from epoch_gap.profiler.errors import UserError
 
-FILE = "lines.json"
-OWN = ("schema_version", "steps", "slowdown", "functions")
-"""keys of `lines.json` that are not conditions"""
+LINES = "lines.json"
 
 
 @dataclass(frozen=True)
@@ -36,35 +39,46 @@ class Function:
         return sum(line.seconds for line in self.lines)
 
 
-def top(functions: Sequence[Function], most: int) -> list[tuple[Function, Line]]:
-    """The `most` slowest lines of all functions, the slowest first."""
-    pairs = [(function, line) for function in functions for line in function.lines]
-    return sorted(pairs, key=lambda pair: -pair[1].seconds)[:most]
+@dataclass(frozen=True)
+class LineTimes:
+    """The line times of one framework, from a separate run."""
+
+    functions: Sequence[Function]
+    steps: int
+    """watched training steps; the times of lines are totals over all of them"""
+    slowdown: float
+    """the time of a watched step over that of an unwatched one"""
+    conditions: DrilldownConditions | None = None
+    """None in older files"""
+
+    def slowest(self, most: int) -> list[tuple[Function, Line]]:
+        """The `most` slowest lines of all functions, the slowest first."""
+        pairs = [(function, line) for function in self.functions for line in function.lines]
+        return sorted(pairs, key=lambda pair: -pair[1].seconds)[:most]
 
 
-def to_json(
-    conditions: Mapping[str, Any], functions: Sequence[Function], steps: int, slowdown: float
-) -> dict[str, Any]:
-    """The stored form; seconds are totals over all `steps` watched steps."""
+def lines_to_json(times: LineTimes) -> dict[str, Any]:
+    """The stored form, which `lines_from_json` reads."""
     return {
         "schema_version": 1,
-        **conditions,
-        "steps": steps,
-        "slowdown": slowdown,
-        "functions": [asdict(function) for function in functions],
+        **(conditions_to_json(times.conditions) if times.conditions else {}),
+        "steps": times.steps,
+        "slowdown": times.slowdown,
+        "functions": [asdict(function) for function in times.functions],
     }
 
 
-def conditions(data: Mapping[str, Any]) -> dict[str, Any]:
-    """The conditions in the output of `to_json`; empty if it has none."""
-    return {key: value for key, value in data.items() if key not in OWN}
-
-
-def from_json(data: Mapping[str, Any]) -> list[Function]:
-    """The functions in the output of `to_json`. Raises UserError for anything else."""
+def lines_from_json(data: Mapping[str, Any]) -> LineTimes:
+    """Read the output of `lines_to_json`. Raises UserError for anything else."""
     try:
-        return [
-            Function(row["file"], row["name"], [Line(**line) for line in row["lines"]]) for row in data["functions"]
-        ]
-    except (KeyError, TypeError) as error:
+        return LineTimes(
+            functions=[
+                Function(row["file"], row["name"], [Line(**line) for line in row["lines"]])
+                for row in data["functions"]
+            ],
+            steps=int(data["steps"]),
+            slowdown=float(data["slowdown"]),
+            conditions=conditions_from_json(data) if "framework" in data else None,
+        )
+    except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"not line times: {error}") from None

@@ -1,12 +1,12 @@
 """Load the drill-downs that are stored beside runs."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from epoch_gap.profiler.comparison.identity import drilldown_key
 from epoch_gap.profiler.drilldown import layers, lines, stacks
 from epoch_gap.profiler.drilldown.layers import Drilldown
+from epoch_gap.profiler.drilldown.lines import LineTimes
 from epoch_gap.profiler.drilldown.matching import Drilldowns
 from epoch_gap.profiler.drilldown.stacks import Stacks
 from epoch_gap.profiler.errors import UserError
@@ -30,7 +30,7 @@ def load_drilldowns(runs: Sequence[Run], runs_dir: Path, warn: Warn) -> Drilldow
     return Drilldowns(
         layers=list(_read_all(find_artifacts(runs_dir, layers.LAYERS), _read_layers, warn)),
         operators=list(_read_all(find_artifacts(runs_dir, layers.OPERATORS), _read_layers, warn)),
-        lines=read_newest("lines", lines.FILE, _read_lines),
+        lines=read_newest("lines", lines.LINES, _read_lines),
         stacks=read_newest("flame", stacks.TEXT, _read_stacks),
     )
 
@@ -44,14 +44,12 @@ def _read_all[T](paths: Iterable[Path], read: Callable[[Path], T], warn: Warn) -
 
 
 def _read_layers(path: Path) -> Drilldown:
-    return layers.from_json(read_json_artifact(path))
+    return layers.layers_from_json(read_json_artifact(path))
 
 
-def _read_lines(path: Path) -> Mapping[str, Any]:
-    data: Mapping[str, Any] = read_json_artifact(path)
-    lines.from_json(data)  # raises UserError for anything else
-    return data
+def _read_lines(path: Path) -> LineTimes:
+    return lines.lines_from_json(read_json_artifact(path))
 
 
 def _read_stacks(path: Path) -> Stacks:
-    return stacks.from_text(read_text_artifact(path), read_json_artifact(path.with_name(stacks.COUNTS)))
+    return stacks.stacks_from_text(read_text_artifact(path), read_json_artifact(path.with_name(stacks.COUNTS)))

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
+from epoch_gap.profiler.drilldown.conditions import DrilldownConditions
 from epoch_gap.profiler.drilldown.layers import Drilldown
+from epoch_gap.profiler.drilldown.lines import LineTimes
 from epoch_gap.profiler.drilldown.stacks import Stacks
 from epoch_gap.profiler.storage.manifest import DataKind, Manifest
 
@@ -17,35 +18,25 @@ class Drilldowns:
     """newest first"""
     operators: Sequence[Drilldown] = ()
     """newest first"""
-    lines: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """the newest `lines.json`, by `identity.drilldown_key`"""
+    lines: Mapping[str, LineTimes] = field(default_factory=dict)
+    """the newest line times, by `identity.drilldown_key`"""
     stacks: Mapping[str, Stacks] = field(default_factory=dict)
     """the newest sampled stacks, by `identity.drilldown_key`"""
 
 
-def drilldown_conditions(manifest: Manifest) -> dict[str, Any]:
-    """The conditions that a run and its drill-down must share, as JSON values."""
-    framework = manifest.framework
-    return {
-        "framework": {"name": framework.name, "version": framework.version, "device": framework.device},
-        "batch_size": manifest.config.batch_size,
-        "data": {"kind": str(manifest.data.kind)},
-    }
-
-
-def explains(conditions: Mapping[str, Any], manifest: Manifest) -> bool:
+def explains(conditions: DrilldownConditions | None, manifest: Manifest) -> bool:
     """Whether a drill-down under `conditions` explains a run; without conditions it is assumed to.
 
     Drill-downs run the built-in loop, so they never explain a custom training loop.
     """
     if manifest.data.kind is DataKind.CUSTOM:
         return False
-    if not conditions:
+    if conditions is None:
         return True
-    wanted = drilldown_conditions(manifest)
-    framework, data = conditions.get("framework", {}), conditions.get("data", {})
+    framework = manifest.framework
     return (
-        all(framework.get(key) == value for key, value in wanted["framework"].items())
-        and conditions.get("batch_size") == wanted["batch_size"]
-        and data.get("kind") == wanted["data"]["kind"]
+        (conditions.framework.name, conditions.framework.version, conditions.framework.device)
+        == (framework.name, framework.version, framework.device)
+        and conditions.batch_size == manifest.config.batch_size
+        and conditions.data.kind is manifest.data.kind
     )

@@ -6,9 +6,14 @@ the next mark (`workloads/loop_lines.py` finds it in the source of the loop).
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
+from epoch_gap.profiler.drilldown.conditions import (
+    DrilldownConditions,
+    conditions_from_json,
+    conditions_to_json,
+)
 from epoch_gap.profiler.errors import UserError
 
 TEXT, SPEEDSCOPE, SVG, HOT, COUNTS = "stacks.txt", "flame.speedscope.json", "flame.svg", "hot.txt", "counts.json"
@@ -42,8 +47,8 @@ class Stacks:
     """samples per second"""
     steps: int = 1
     """training steps that were sampled"""
-    conditions: Mapping[str, Any] = field(default_factory=dict)
-    """`matching.drilldown_conditions` of the sampled run; empty if unknown"""
+    conditions: DrilldownConditions | None = None
+    """of the sampled run; None if unknown"""
 
     def seconds_by_path(self) -> dict[tuple[tuple[str, str], ...], float]:
         """Seconds per step by path of (function, file), the phase first; lines are ignored."""
@@ -71,7 +76,7 @@ class Stacks:
         return by_phase
 
 
-def parse(text: str, phase_of: PhaseOf, rate: int, steps: int = 1) -> Stacks:
+def parse_raw(text: str, phase_of: PhaseOf, rate: int, steps: int = 1) -> Stacks:
     """Parse py-spy's raw format: one stack per line, frames joined by `;`, then the count. Raises UserError."""
     samples: dict[tuple[Frame, ...], int] = {}
     outside = 0
@@ -94,27 +99,33 @@ def _lines(text: str) -> Iterator[tuple[list[Frame], int]]:
         yield [_frame(part) for part in joined.split(";")], int(count)
 
 
-def to_text(stacks: Stacks) -> str:
-    """The samples in py-spy's raw format, which `from_text` reads; each stack starts with its phase.
+def stacks_to_text(stacks: Stacks) -> str:
+    """The samples in py-spy's raw format, which `stacks_from_text` reads; each stack starts with its phase.
 
     Phases are stored instead of lines of the loop, because the loop may have changed when they are read.
     """
     return "\n".join(f"{';'.join(map(str, stack))} {count}" for stack, count in stacks.samples.items())
 
 
-def from_text(text: str, numbers: Mapping[str, Any]) -> Stacks:
-    """The stacks in the output of `to_text` and `counts`. Raises UserError."""
+def stacks_from_text(text: str, numbers: Mapping[str, Any]) -> Stacks:
+    """The stacks in the output of `stacks_to_text` and `counts_to_json`. Raises UserError."""
     samples = {tuple(frames): count for frames, count in _lines(text)}
+    stored = numbers.get("conditions")
+    conditions = conditions_from_json(stored) if stored else None
     try:
-        return Stacks(samples, numbers["outside"], numbers["rate"], numbers["steps"], numbers.get("conditions", {}))
+        return Stacks(samples, numbers["outside"], numbers["rate"], numbers["steps"], conditions)
     except KeyError as error:
         raise UserError(f"sampled stacks of an older version without {error}; sample again") from None
 
 
-def counts(stacks: Stacks) -> dict[str, Any]:
-    """The fields of the stacks that `to_text` leaves out."""
-    numbers = {"outside": stacks.outside, "rate": stacks.rate, "steps": stacks.steps}
-    return {**numbers, "conditions": dict(stacks.conditions)}
+def counts_to_json(stacks: Stacks) -> dict[str, Any]:
+    """The fields of the stacks that `stacks_to_text` leaves out."""
+    return {
+        "outside": stacks.outside,
+        "rate": stacks.rate,
+        "steps": stacks.steps,
+        "conditions": conditions_to_json(stacks.conditions) if stacks.conditions else {},
+    }
 
 
 def _frame(text: str) -> Frame:
@@ -124,7 +135,7 @@ def _frame(text: str) -> Frame:
     return Frame(match["function"], match["file"], int(match["line"] or 0))
 
 
-def hottest(stacks: Stacks, within: str, most: int) -> list[tuple[str, str, int]]:
+def hottest_functions(stacks: Stacks, within: str, most: int) -> list[tuple[str, str, int]]:
     """(file, function, samples) of the `most` functions with most samples, among files whose path has `within`.
 
     A sample counts for its innermost such function.

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from epoch_gap.profiler.comparison.subject import Subject
-from epoch_gap.profiler.drilldown.layers import Difference, Drilldown, differences
+from epoch_gap.profiler.drilldown.layers import Difference, Drilldown, layer_differences
 from epoch_gap.profiler.drilldown.spans import Direction
 from epoch_gap.reports.view import View
 
@@ -53,7 +53,7 @@ def _common_layers(view: View, slow: Subject, fast: Subject) -> list[Difference]
     sides = [view.drilldowns.layers.get(subject.id) for subject in (slow, fast)]
     if sides[0] is None or sides[1] is None:
         return []
-    return [d for d in differences(sides[0], sides[1]) if None not in (d.slow, d.fast)]
+    return [d for d in layer_differences(sides[0], sides[1]) if None not in (d.slow, d.fast)]
 
 
 def ranking(view: View) -> Ranking:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from epoch_gap.profiler.comparison.subject import Subject
-from epoch_gap.profiler.drilldown.layers import Drilldown, differences
+from epoch_gap.profiler.drilldown.layers import Drilldown, layer_differences
 from epoch_gap.profiler.drilldown.roofline import flops, share_of_peak
 from epoch_gap.profiler.drilldown.spans import Direction
 from epoch_gap.reports import theme
@@ -59,7 +59,9 @@ def finding(view: View) -> str:
     """The layer that contributes most to the gap."""
     pair = watched_pair(view)
     if pair is not None:
-        largest = next((d for d in differences(*(view.drilldowns.layers[s.id] for s in pair)) if d.seconds > 0), None)
+        largest = next(
+            (d for d in layer_differences(*(view.drilldowns.layers[s.id] for s in pair)) if d.seconds > 0), None
+        )
         if largest is not None:
             slow, more = pair[0].title, theme.milliseconds(largest.seconds)
             return f"{slow} loses most time in {largest.layer}, {largest.direction}: {more} per step"
@@ -156,7 +158,7 @@ def _hover(row: Row, name: str, peak_rates: Mapping[str, float]) -> str:
         return f"{name}: not watched"
     time = f"<b>{name}</b>, {escaped(row.label)}<br>{theme.milliseconds(seconds)} per step"
     layer = next(layer for layer in row.drilldown.architecture if layer.name == name)
-    images = int(row.drilldown.conditions["batch_size"])
+    images = row.drilldown.batch_size
     if not seconds or not flops(layer, row.direction, images):
         return time
     rate = flops(layer, row.direction, images) / seconds / 1e9

@@ -41,7 +41,7 @@ class Point:
 
 def points(drilldown: Drilldown, category: OperatorCategory | None = None) -> list[Point]:
     """The layers with at least one operation, of one operator category or of all."""
-    images = int(drilldown.conditions["batch_size"])
+    images = drilldown.batch_size
     computing = []
     for direction in Direction:
         seconds = drilldown.layers(direction)

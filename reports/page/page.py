@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 from plotly.offline import get_plotlyjs
 
 from epoch_gap.profiler.comparison.fairness import Affects, Item
-from epoch_gap.profiler.drilldown.lines import from_json
 from epoch_gap.profiler.phases import MEANING
 from epoch_gap.reports import article, theme
 from epoch_gap.reports.charts import CHARTS, canvas, flame
@@ -21,7 +20,7 @@ from epoch_gap.reports.charts.live import Live
 from epoch_gap.reports.page import rows
 from epoch_gap.reports.sentences.verdict import how_known
 from epoch_gap.reports.terminal import layers as layer_tables
-from epoch_gap.reports.terminal.drilldowns import top_lines
+from epoch_gap.reports.terminal.drilldowns import slowest_lines
 from epoch_gap.reports.terminal.tables import list_conditions
 from epoch_gap.reports.view import View
 
@@ -69,9 +68,9 @@ def render_page(view: View, figures: Mapping[str, Figure]) -> str:
         layer_rows=rows.layer_rows(view),
         category_rows=rows.category_rows(view),
         line_tables=[
-            (s.title, top_lines(from_json(data), int(data["steps"]), float(data["slowdown"])))
+            (s.title, slowest_lines(times))
             for s in view.subjects
-            if (data := view.drilldowns.lines.get(s.id)) is not None
+            if (times := view.drilldowns.lines.get(s.id)) is not None
         ],
         layer_notes=[
             (s.title, layer_tables.notes(view.drilldowns.layers.get(s.id), view.peak_rates))

@@ -1,12 +1,11 @@
 """Findings of the drill-downs about the headline gap: where its work is done, by operator, layer and line."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from epoch_gap.profiler.comparison.gap import Gap, Verdict
 from epoch_gap.profiler.comparison.subject import Subject
-from epoch_gap.profiler.drilldown import lines as line_times
-from epoch_gap.profiler.drilldown.layers import Drilldown, category_differences, differences
+from epoch_gap.profiler.drilldown.layers import Drilldown, category_differences, layer_differences
+from epoch_gap.profiler.drilldown.lines import LineTimes
 from epoch_gap.reports import theme
 from epoch_gap.reports.sentences.verdict import TOP, largest_phases
 
@@ -15,7 +14,7 @@ def list_findings(
     gaps: Sequence[Gap],
     layers: Mapping[str, Drilldown],
     operators: Mapping[str, Drilldown],
-    lines: Mapping[str, Mapping[str, Any]],
+    lines: Mapping[str, LineTimes],
 ) -> Iterator[str]:
     """The findings on the headline gap, a sentence each; the drill-downs are by subject id."""
     if not gaps:
@@ -25,7 +24,7 @@ def list_findings(
     if slow.id in operators and fast.id in operators:
         yield from _operators(operators[slow.id], operators[fast.id])
     if slow.id in layers and fast.id in layers:
-        slower = [d for d in differences(layers[slow.id], layers[fast.id]) if d.seconds > 0][:TOP]
+        slower = [d for d in layer_differences(layers[slow.id], layers[fast.id]) if d.seconds > 0][:TOP]
         names = (f"{d.layer} {d.direction} ({theme.milliseconds(d.seconds)} more)" for d in slower)
         if slower:
             yield f"Layers with the largest differences, per step: {', '.join(names)}."
@@ -58,8 +57,8 @@ def _operators(slow: Drilldown, fast: Drilldown) -> Iterator[str]:
     yield f"Operators: {largest.category} {largest.direction} contributes most, {sides}{share}."
 
 
-def _hottest_line(slow: Subject, data: Mapping[str, Any]) -> str:
-    (function, line), *_ = line_times.top(line_times.from_json(data), 1)
-    ms = theme.milliseconds(line.seconds / int(data["steps"]))
+def _hottest_line(slow: Subject, times: LineTimes) -> str:
+    (function, line), *_ = times.slowest(1)
+    ms = theme.milliseconds(line.seconds / times.steps)
     place = f"{function.file}:{line.number}"
     return f"Slowest line of {slow.title}: {place}, {ms} per step: {line.source.strip()}"

@@ -1,9 +1,6 @@
 """Sampled stacks and timed lines, for the terminal."""
 
-from collections.abc import Sequence
-
-from epoch_gap.profiler.drilldown import lines
-from epoch_gap.profiler.drilldown.lines import Function
+from epoch_gap.profiler.drilldown.lines import LineTimes
 from epoch_gap.profiler.drilldown.stacks import Stacks
 from epoch_gap.profiler.storage.run import Run
 from epoch_gap.reports import theme
@@ -29,13 +26,13 @@ def phase_shares(run: Run, stacks: Stacks) -> str:
     return f"{align(rows)}\noutside the training loop: {stacks.outside} samples"
 
 
-def top_lines(functions: Sequence[Function], steps: int, slowdown: float, most: int = 20) -> str:
+def slowest_lines(times: LineTimes, most: int = 20) -> str:
     """The slowest lines, per step; a line's time includes its callees."""
-    whole = {function.name: function.seconds for function in functions}
+    whole = {function.name: function.seconds for function in times.functions}
     rows = [["line", "ms per step", "of its function", "hits per step", "source"]]
-    for function, line in lines.top(functions, most):
+    for function, line in times.slowest(most):
         place = f"{function.file}:{line.number} {function.name}"
         share = theme.percent(line.seconds / whole[function.name]) if whole[function.name] else ""
-        hits = f"{line.hits / steps:.0f}"
-        rows.append([place, f"{1000 * line.seconds / steps:.2f}", share, hits, line.source[:MOST_SOURCE]])
-    return f"{align(rows)}\nwatching made a step {theme.times(slowdown)} times as long"
+        hits = f"{line.hits / times.steps:.0f}"
+        rows.append([place, f"{1000 * line.seconds / times.steps:.2f}", share, hits, line.source[:MOST_SOURCE]])
+    return f"{align(rows)}\nwatching made a step {theme.times(times.slowdown)} times as long"

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from epoch_gap.profiler.drilldown.layers import Drilldown, category_differences, differences
+from epoch_gap.profiler.drilldown.layers import Drilldown, category_differences, layer_differences
 from epoch_gap.profiler.drilldown.roofline import Layer, flops, least_seconds, share_of_peak
 from epoch_gap.profiler.drilldown.spans import Direction, OperatorCategory
 from epoch_gap.reports import theme
@@ -47,7 +47,7 @@ def _closure(d: Drilldown, direction: Direction) -> str:
 
 def epoch_floor(d: Drilldown, peak_rates: Mapping[str, float], images: int = 50_000) -> str:
     """The training time of an epoch at the peak rates, in words."""
-    size = int(d.conditions["batch_size"])
+    size = d.batch_size
     seconds = sum(
         least_seconds(layer, direction, size, peak_rates) for layer in d.architecture for direction in Direction
     )
@@ -61,7 +61,7 @@ def _cells(d: Drilldown, layer: Layer | None, seconds: float | None, direction: 
         return ["n/a", "", ""]
     if layer is None or not seconds:
         return [theme.milliseconds(seconds), "", ""]
-    images = int(d.conditions["batch_size"])
+    images = d.batch_size
     rate = f"{flops(layer, direction, images) / seconds / 1e9:.1f}"
     share = share_of_peak(layer, direction, images, d.peak_rates, seconds)
     return [theme.milliseconds(seconds), rate, "" if share is None else theme.percent(share)]
@@ -72,7 +72,7 @@ def layer_difference_rows(slow: Drilldown, fast: Drilldown, peak_rates: Mapping[
 
     If `peak_rates` are known, the seconds are followed by their share of the peak.
     """
-    largest = differences(slow, fast)
+    largest = layer_differences(slow, fast)
     total = sum(d.seconds for d in largest)
     rows: list[list[str]] = []
     for d in largest[:MOST]:
@@ -92,7 +92,7 @@ def _with_share(
     layer = next((layer for layer in d.architecture if layer.name == name), None)
     if seconds is None or layer is None or not seconds:
         return theme.milliseconds(seconds)
-    share = share_of_peak(layer, direction, int(d.conditions["batch_size"]), peak_rates, seconds)
+    share = share_of_peak(layer, direction, d.batch_size, peak_rates, seconds)
     return theme.milliseconds(seconds) + ("" if share is None else f", {theme.percent(share)} of peak")
 
 

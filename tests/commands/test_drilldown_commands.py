@@ -128,8 +128,8 @@ def test_lines_of_a_named_function_are_timed_and_shown(runs: Path, capsys: pytes
     printed = capsys.readouterr().out
     assert "F.conv2d" in printed
     assert "watching made a step" in printed
-    stored = read_json_artifact(find_artifacts(runs, lines.FILE, "lines-torch-")[0])
-    (function,) = lines.from_json(stored)
+    stored = read_json_artifact(find_artifacts(runs, lines.LINES, "lines-torch-")[0])
+    (function,) = lines.lines_from_json(stored).functions
     assert (function.file, function.name) == ("torch/nn/modules/conv.py", "Conv2d._conv_forward")
     assert sum(line.hits for line in function.lines) >= 20 * 2
     assert function.seconds > 0

@@ -10,7 +10,12 @@ import numpy as np
 import pytest
 
 from epoch_gap.profiler.drilldown import roofline
-from epoch_gap.profiler.drilldown.layers import category_differences, differences, from_json, to_json
+from epoch_gap.profiler.drilldown.layers import (
+    category_differences,
+    layer_differences,
+    layers_from_json,
+    layers_to_json,
+)
 from epoch_gap.profiler.drilldown.roofline import Layer, least_seconds, numpy_peak_rates, peak_rate
 from epoch_gap.profiler.drilldown.spans import Direction, Key, Spans
 from epoch_gap.profiler.drilldown.spans import OperatorCategory as Category
@@ -259,20 +264,20 @@ def test_a_drilldown_gives_the_share_of_the_phase_and_the_slowdown() -> None:
 
 def test_a_stored_drilldown_reads_back_the_same() -> None:
     d = drilldown({"fc": 2.0}, {"fc": 4.0})
-    stored = to_json(d)
-    assert from_json(json.loads(json.dumps(stored))) == d
+    stored = layers_to_json(d)
+    assert layers_from_json(json.loads(json.dumps(stored))) == d
     assert stored["layers"][0]["family"] == stored["architecture"][-2]["family"] == "linear"
     assert stored["ceilings"] == d.peak_rates, "the stored names of an older version"
     broken: Any
     for broken in ({}, {"layers": []}, [], {**stored, "layers": [{"direction": "sideways"}]}):
         with pytest.raises(UserError):
-            from_json(broken)
+            layers_from_json(broken)
 
 
 def test_differences_start_with_the_largest_and_end_with_one_sided_layers() -> None:
     slow = drilldown({"fc": 2.0, "pool": 0.5, "extra": 9.0}, {"fc": 1.0})
     fast = drilldown({"fc": 1.5, "pool": 0.4}, {"fc": 0.2})
-    found = [(d.direction, d.layer, d.seconds) for d in differences(slow, fast)]
+    found = [(d.direction, d.layer, d.seconds) for d in layer_differences(slow, fast)]
     assert found == [
         ("backward", "fc", pytest.approx(0.8)),
         ("forward", "fc", pytest.approx(0.5)),

@@ -5,18 +5,26 @@ from dataclasses import replace
 import pytest
 from matplotlib.colors import to_rgb
 
-from epoch_gap.profiler.drilldown.stacks import Frame, boxes, counts, from_text, hottest, parse, to_text
+from epoch_gap.profiler.drilldown.stacks import (
+    Frame,
+    boxes,
+    counts_to_json,
+    hottest_functions,
+    parse_raw,
+    stacks_from_text,
+    stacks_to_text,
+)
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.reports import theme
 from epoch_gap.reports.charts import flame
 from epoch_gap.reports.export.speedscope import stacks_to_speedscope
 from epoch_gap.workloads.loop_lines import PHASES, phase_of
-from tests.helpers.drilldowns import line_of, raw_stacks
+from tests.helpers.drilldowns import CONDITIONS, line_of, raw_stacks
 
 
 def test_a_sample_belongs_to_the_phase_of_its_line_in_the_loop() -> None:
-    found = parse(raw_stacks(), phase_of, 50)
+    found = parse_raw(raw_stacks(), phase_of, 50)
     assert found.by_phase() == {"forward": 50, "backward": 100, "fetch": 3, "collate": 5}
     assert found.outside == 7
 
@@ -29,8 +37,8 @@ def test_every_phase_of_a_step_has_lines_in_the_loop() -> None:
 
 
 def test_the_hottest_functions_have_most_samples_as_the_innermost_one() -> None:
-    found = parse(raw_stacks(), phase_of, 50)
-    assert hottest(found, "lucid/", 3) == [
+    found = parse_raw(raw_stacks(), phase_of, 50)
+    assert hottest_functions(found, "lucid/", 3) == [
         ("lucid/tensor.py", "backward", 100),
         ("lucid/ops.py", "einsum", 40),
         ("lucid/conv.py", "forward", 10),
@@ -38,7 +46,7 @@ def test_the_hottest_functions_have_most_samples_as_the_innermost_one() -> None:
 
 
 def test_a_flame_graph_is_as_wide_as_its_samples_with_callees_above_callers() -> None:
-    found = parse(raw_stacks(), phase_of, 50)
+    found = parse_raw(raw_stacks(), phase_of, 50)
     rows = boxes(found, list(Phase))
     phases = [(box.frame.function, box.start, box.samples) for box in rows if box.depth == 0]
     assert phases == [("fetch", 0, 3), ("collate", 3, 5), ("forward", 8, 50), ("backward", 58, 100)]
@@ -53,7 +61,7 @@ def test_a_flame_graph_is_as_wide_as_its_samples_with_callees_above_callers() ->
 
 
 def test_seconds_per_step_by_path_ignore_lines() -> None:
-    found = parse(raw_stacks(), phase_of, rate=50, steps=2)
+    found = parse_raw(raw_stacks(), phase_of, rate=50, steps=2)
     seconds = found.seconds_by_path()
     assert seconds[("forward", ""),] == pytest.approx(50 / 50 / 2)
     assert seconds[("forward", ""), ("forward", "lucid/conv.py")] == pytest.approx(50 / 50 / 2)
@@ -61,8 +69,8 @@ def test_seconds_per_step_by_path_ignore_lines() -> None:
 
 
 def test_a_difference_is_red_if_the_fast_side_has_less_and_pale_if_equal() -> None:
-    slow = parse(raw_stacks(), phase_of, rate=50)
-    half = parse(raw_stacks().replace(" 100\n", " 50\n"), phase_of, rate=50)
+    slow = parse_raw(raw_stacks(), phase_of, rate=50)
+    half = parse_raw(raw_stacks().replace(" 100\n", " 50\n"), phase_of, rate=50)
     figure = flame.static(flame.difference(slow, half, "difference"))
     red = to_rgb(theme.MORE)
     strength = {  # of red on white
@@ -74,7 +82,7 @@ def test_a_difference_is_red_if_the_fast_side_has_less_and_pale_if_equal() -> No
 
 def test_the_speedscope_file_follows_its_format() -> None:
     """The required keys and the invariants of https://www.speedscope.app/file-format-schema.json."""
-    data = stacks_to_speedscope(parse(raw_stacks(), phase_of, 50), "a run")
+    data = stacks_to_speedscope(parse_raw(raw_stacks(), phase_of, 50), "a run")
     profile = data["profiles"][0]
     assert {"type", "name", "unit", "startValue", "endValue", "samples", "weights"} <= profile.keys()
     assert (profile["type"], profile["unit"]) == ("sampled", "seconds")
@@ -87,17 +95,17 @@ def test_the_speedscope_file_follows_its_format() -> None:
 @pytest.mark.parametrize("text", ["no count at the end\n", "a (b.py:1);c\n"])
 def test_text_in_another_format_is_refused_in_one_line(text: str) -> None:
     with pytest.raises(UserError, match="raw format"):
-        parse(text, phase_of, 50)
+        parse_raw(text, phase_of, 50)
 
 
 def test_stored_stacks_read_back_the_same_even_if_the_loop_has_changed() -> None:
-    found = parse(raw_stacks(), phase_of, rate=50, steps=2)
-    stored = to_text(found)
+    found = parse_raw(raw_stacks(), phase_of, rate=50, steps=2)
+    stored = stacks_to_text(found)
     assert "workloads/loop.py" not in stored
-    assert from_text(stored, counts(found)) == found
-    conditions = {"framework": {"name": "fake", "version": "1", "device": "cpu"}, "batch_size": 10}
-    assert from_text(stored, counts(replace(found, conditions=conditions))).conditions == conditions
+    assert stacks_from_text(stored, counts_to_json(found)) == found
+    known = replace(found, conditions=CONDITIONS)
+    assert stacks_from_text(stored, counts_to_json(known)) == known
     older = {"outside": 7, "rate": 50, "steps": 2}
-    assert from_text(stored, older) == found, "stored without conditions"
+    assert stacks_from_text(stored, older) == found, "stored without conditions"
     with pytest.raises(UserError, match="outside"):
-        from_text(stored, {"rate": 50, "steps": 2})
+        stacks_from_text(stored, {"rate": 50, "steps": 2})

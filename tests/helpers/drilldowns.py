@@ -1,12 +1,12 @@
 """Drill-downs with known layers and stacks."""
 
-from typing import Any
-
+from epoch_gap.profiler.drilldown.conditions import DrilldownConditions, DrilldownData, DrilldownFramework
 from epoch_gap.profiler.drilldown.layers import Drilldown
 from epoch_gap.profiler.drilldown.spans import Direction, Key, OperatorCategory, Spans
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.recording.fencing import TimingMode
 from epoch_gap.profiler.recording.records import Step
+from epoch_gap.profiler.storage.manifest import DataKind
 from epoch_gap.workloads import resnet18
 from epoch_gap.workloads.loop_lines import PHASES
 
@@ -16,12 +16,20 @@ def step(forward: float, backward: float) -> Step:
     return Step("train", TimingMode.FENCED, 0, 0, 2, 1.0, 1, 0, sum(durations.values()), durations)
 
 
-def drilldown(forward: dict[str, float], backward: dict[str, float], **conditions: Any) -> Drilldown:
+CONDITIONS = DrilldownConditions(
+    framework=DrilldownFramework(name="fake", version="1", device="cpu"),
+    batch_size=2,
+    data=DrilldownData(kind=DataKind.CIFAR10),
+)
+
+
+def drilldown(
+    forward: dict[str, float], backward: dict[str, float], conditions: DrilldownConditions = CONDITIONS
+) -> Drilldown:
     """A run of two steps whose layers take these seconds."""
     sides = {Direction.FORWARD: forward, Direction.BACKWARD: backward}
     spans = Spans()
     spans.steps = [{Key(d, name, ""): round(s * 1e9) for d, side in sides.items() for name, s in side.items()}] * 2
-    conditions = {"framework": {"name": "fake"}, "batch_size": 2, "data": {"kind": "cifar10"}, **conditions}
     plain, watched = step(2.0, 3.0), step(2.5, 4.0)
     peak_rates = {"NumPy GFLOP/s": 100.0, "torch GFLOP/s": 150.0, "NumPy GB/s": 10.0}
     return Drilldown.from_steps(

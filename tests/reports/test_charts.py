@@ -15,7 +15,8 @@ from matplotlib.text import Text
 
 from epoch_gap.profiler.comparison.history import build_histories
 from epoch_gap.profiler.comparison.subject import shorten_versions
-from epoch_gap.profiler.drilldown.matching import Drilldowns, drilldown_conditions
+from epoch_gap.profiler.drilldown.conditions import DrilldownConditions
+from epoch_gap.profiler.drilldown.matching import Drilldowns
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.storage.run import Run
 from epoch_gap.reports import theme
@@ -339,7 +340,7 @@ def watched(make_run: MakeRun, slow: dict[str, float], fast: dict[str, float] | 
     sides = [("slow", 2.0, slow), *([("fast", 1.0, fast)] if fast is not None else [])]
     runs = [make_run([s] * 6, config={"label": name}, framework={"name": name}) for name, s, _ in sides]
     drilldowns = [
-        drilldown(seconds, {}, **drilldown_conditions(run.manifest))
+        drilldown(seconds, {}, conditions=DrilldownConditions.from_manifest(run.manifest))
         for run, (_, _, seconds) in zip(runs, sides, strict=True)
     ]
     return build_view(runs, drilldowns=Drilldowns(layers=drilldowns))
@@ -500,7 +501,9 @@ def test_the_pages_colour_shows_through_an_svg(make_run: MakeRun) -> None:
 
 def test_the_rooflines_axes_have_plain_numbers(make_run: MakeRun) -> None:
     run = make_run([1.0] * 6)
-    watched = [drilldown({"fc": 0.5, "stem.conv": 1.0}, {}, **drilldown_conditions(run.manifest))]
+    watched = [
+        drilldown({"fc": 0.5, "stem.conv": 1.0}, {}, conditions=DrilldownConditions.from_manifest(run.manifest))
+    ]
     figure = CHARTS["roofline"].static(build_view([run], drilldowns=Drilldowns(layers=watched)))
     canvas.png(figure)
     ticks = [

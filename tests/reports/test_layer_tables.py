@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from matplotlib.figure import Figure
 
-from epoch_gap.profiler.drilldown.matching import Drilldowns, drilldown_conditions
+from epoch_gap.profiler.drilldown.conditions import DrilldownConditions
+from epoch_gap.profiler.drilldown.matching import Drilldowns
 from epoch_gap.profiler.drilldown.roofline import least_seconds
 from epoch_gap.profiler.drilldown.spans import Direction
 from epoch_gap.reports import theme
@@ -70,7 +71,7 @@ def test_a_layer_that_only_one_side_has_has_no_difference() -> None:
 def test_a_framework_whose_layers_were_not_watched_reads_na(make_run: MakeRun) -> None:
     assert notes(None, {"NumPy GFLOP/s": 100.0}) == ["n/a"]
     runs = [make_run([s] * 6, framework={"name": name, "title": name}) for name, s in (("torch", 2.0), ("jax", 1.0))]
-    watched = drilldown({"fc": 0.2}, {}, **drilldown_conditions(runs[0].manifest))
+    watched = drilldown({"fc": 0.2}, {}, conditions=DrilldownConditions.from_manifest(runs[0].manifest))
     view = build_view(runs, drilldowns=Drilldowns(layers=[watched]))
     html = render_page(view, {name: Figure(figsize=(1, 1)) for name, chart in CHARTS.items() if chart.shown(view)})
     assert "jax 1 (cpu): n/a." in html

@@ -10,7 +10,8 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
-from epoch_gap.profiler.drilldown.matching import Drilldowns, drilldown_conditions
+from epoch_gap.profiler.drilldown.conditions import DrilldownConditions
+from epoch_gap.profiler.drilldown.matching import Drilldowns
 from epoch_gap.profiler.drilldown.stacks import Frame, Stacks
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.reports import theme
@@ -43,7 +44,10 @@ def view(make_run: MakeRun) -> View:
     ]
     for run in runs:
         run.train.fenced[10:15] = True
-    watched = [drilldown({"fc": 0.5, "pool": 0.1}, {"fc": 1.0}, **drilldown_conditions(run.manifest)) for run in runs]
+    watched = [
+        drilldown({"fc": 0.5, "pool": 0.1}, {"fc": 1.0}, conditions=DrilldownConditions.from_manifest(run.manifest))
+        for run in runs
+    ]
     return build_view(runs, drilldowns=Drilldowns(watched, watched, {}, {"fake-cpu": STACKS, "other-cpu": STACKS}))
 
 
@@ -234,7 +238,9 @@ def watched_pair(make_run: MakeRun, *ceilings: dict[str, float]) -> View:
     frameworks = [{"name": name, "title": name} for name in ("torch", "lucid")]
     runs = [make_run([s] * 6, framework=f) for s, f in zip((2.0, 1.0), frameworks, strict=True)]
     watched = [
-        replace(drilldown({CONV: s}, {}, **drilldown_conditions(run.manifest)), peak_rates=found)
+        replace(
+            drilldown({CONV: s}, {}, conditions=DrilldownConditions.from_manifest(run.manifest)), peak_rates=found
+        )
         for s, run, found in zip((0.2, 0.1), runs, ceilings, strict=True)
     ]
     return build_view(runs, drilldowns=Drilldowns(layers=watched))

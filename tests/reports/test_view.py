@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 
 from epoch_gap.profiler.comparison.history import build_histories
-from epoch_gap.profiler.drilldown.matching import Drilldowns, drilldown_conditions
+from epoch_gap.profiler.drilldown.conditions import DrilldownConditions, DrilldownData, DrilldownFramework
+from epoch_gap.profiler.drilldown.lines import Function, Line, LineTimes
+from epoch_gap.profiler.drilldown.matching import Drilldowns
 from epoch_gap.profiler.drilldown.stacks import Stacks
 from epoch_gap.profiler.phases import Phase
+from epoch_gap.profiler.storage.manifest import DataKind
 from epoch_gap.profiler.storage.run import Run
 from epoch_gap.reports.charts import layers
 from epoch_gap.reports.terminal.history import describe_series
@@ -19,6 +22,8 @@ from tests.helpers.runs import MakeRun
 
 SLOW, FAST = {"label": "Slow"}, {"label": "Fast"}
 SYNTHETIC = {"kind": "synthetic"}
+CONV = Function("conv.py", "conv", [Line(7, hits=2, seconds=3.0, source="  a @ b")])
+LINES = LineTimes([CONV], steps=2, slowdown=1.0)
 
 
 def noisy(mean: float, seed: int, n: int = 20) -> list[float]:
@@ -138,7 +143,7 @@ def test_the_next_step_goes_from_drill_downs_to_more_processes_to_more_epochs(ma
     whole = {"full_epoch": {"train_images": 1000}, "evaluation": [0.1, 0.1]}
     two = [make_run(noisy(1.0, 1), **torch, **whole), other]
     found = Drilldowns(
-        layers=[drilldown({"fc": 2.0}, {}, **drilldown_conditions(other.manifest))],
+        layers=[drilldown({"fc": 2.0}, {}, conditions=DrilldownConditions.from_manifest(other.manifest))],
         stacks={"fake-cpu": Stacks({}, 0, 50)},
     )
     assert 'make layers FRAMEWORKS="torch fake" BATCH=10' in build_view(two).next_step
@@ -155,7 +160,7 @@ def test_the_next_step_goes_from_drill_downs_to_more_processes_to_more_epochs(ma
 
 def test_two_settings_of_one_framework_have_no_drill_down(make_run: MakeRun) -> None:
     one, other = pair(make_run)
-    watched = [drilldown({"fc": 2.0}, {}, **drilldown_conditions(one.manifest))]
+    watched = [drilldown({"fc": 2.0}, {}, conditions=DrilldownConditions.from_manifest(one.manifest))]
     found = Drilldowns(watched, watched, {}, {"fake-cpu": Stacks({}, 0, 50)})
     view = build_view([one, other], drilldowns=found)
     assert (view.drilldowns.layers, view.drilldowns.operators, view.drilldowns.stacks) == ({}, {}, {})
@@ -185,20 +190,14 @@ def test_drill_downs_of_both_sides_give_the_largest_contributions(make_run: Make
     fast, slow = pair(make_run)
     torch = {"name": "torch", "title": "PyTorch"}
     fast = make_run(noisy(1.0, 1), framework=torch, full_epoch={"train_images": 1000}, evaluation=[0.1, 0.1])
-    conditions = [drilldown_conditions(run.manifest) for run in (slow, fast)]
+    conditions = [DrilldownConditions.from_manifest(run.manifest) for run in (slow, fast)]
     seconds = ({"fc": 2.0, "pool": 0.3}, {"fc": 0.5, "pool": 0.25})
-    found = [drilldown(s, {}, **shared) for s, shared in zip(seconds, conditions, strict=True)]
-    lines = {"functions": [{"file": "conv.py", "name": "conv", "lines": [
-        {"number": 7, "hits": 2, "seconds": 3.0, "source": "  a @ b"}]}], "steps": 2, "slowdown": 1.0}  # fmt: skip
-    view = build_view([fast, slow], drilldowns=Drilldowns(found, found, {"fake-cpu": lines}))
+    found = [drilldown(s, {}, shared) for s, shared in zip(seconds, conditions, strict=True)]
+    view = build_view([fast, slow], drilldowns=Drilldowns(found, found, {"fake-cpu": LINES}))
     assert "Operators: linear forward contributes most, 2300 ms against 750 ms per step" in view.findings[0]
     assert "fc forward (1500 ms more), pool forward (50.0 ms more)" in view.findings[1]
     assert view.findings[2].endswith("conv.py:7, 1500 ms per step: a @ b")
     assert build_view([fast, slow]).findings == ()
-
-
-LINES: dict[str, Any] = {"functions": [{"file": "conv.py", "name": "conv", "lines": [
-    {"number": 7, "hits": 2, "seconds": 3.0, "source": "a @ b"}]}], "steps": 2, "slowdown": 1.0}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -206,8 +205,8 @@ LINES: dict[str, Any] = {"functions": [{"file": "conv.py", "name": "conv", "line
     [
         ({}, True),
         ({"batch_size": 8}, False),
-        ({"data": {"kind": "synthetic"}}, False),
-        ({"framework": {"name": "fake", "version": "2", "device": "cpu"}}, False),
+        ({"data": DrilldownData(kind=DataKind.SYNTHETIC)}, False),
+        ({"framework": DrilldownFramework(name="fake", version="2", device="cpu")}, False),
     ],
     ids=["alike", "batch size", "data", "version"],
 )
@@ -215,10 +214,9 @@ def test_stacks_and_lines_are_shown_only_for_runs_under_the_same_conditions(
     make_run: MakeRun, changed: dict[str, Any], shown: bool
 ) -> None:
     run = make_run([1.0] * 6)
-    of = {**drilldown_conditions(run.manifest), **changed}
-    view = build_view(
-        [run], drilldowns=Drilldowns((), (), {"fake-cpu": {**LINES, **of}}, {"fake-cpu": Stacks({}, 0, 50, 2, of)})
-    )
+    conditions = replace(DrilldownConditions.from_manifest(run.manifest), **changed)
+    lines, stacks = replace(LINES, conditions=conditions), Stacks({}, 0, 50, 2, conditions)
+    view = build_view([run], drilldowns=Drilldowns((), (), {"fake-cpu": lines}, {"fake-cpu": stacks}))
     assert (bool(view.drilldowns.lines), bool(view.drilldowns.stacks)) == (shown, shown)
 
 
@@ -263,7 +261,8 @@ def test_findings_omit_layers_watched_on_one_side_or_faster_on_the_slower_side(
     fast = make_run(noisy(1.0, 1), framework=torch, full_epoch={"train_images": 1000}, evaluation=[0.1, 0.1])
     sides = (({"fc": 0.5}, {"fc": 1.0}), ({"fc": 2.0}, {}))
     found = [
-        drilldown(*side, **drilldown_conditions(run.manifest)) for side, run in zip(sides, (slow, fast), strict=True)
+        drilldown(*side, DrilldownConditions.from_manifest(run.manifest))
+        for side, run in zip(sides, (slow, fast), strict=True)
     ]
     view = build_view([fast, slow], drilldowns=Drilldowns(layers=found))
     assert view.findings == ()

@@ -1,0 +1,75 @@
+"""The conditions of a drill-down, typed: the framework, the batch size and the data that it used."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+import msgspec
+
+from epoch_gap.profiler.errors import UserError
+from epoch_gap.profiler.machine.environment import Environment
+from epoch_gap.profiler.storage.manifest import DataKind, Manifest, environment_to_json
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrilldownFramework:
+    """The framework and device of a drill-down."""
+
+    name: str
+    """the registry's name"""
+    title: str | None = None
+    """the display name; None in sampled stacks, which take it from their run"""
+    version: str
+    device: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrilldownData:
+    """The images of a drill-down."""
+
+    kind: DataKind
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrilldownConditions:
+    """The conditions of a drill-down; `matching.explains` compares them with those of a run."""
+
+    framework: DrilldownFramework
+    batch_size: int
+    data: DrilldownData
+    environment: Environment | None = None
+    """None in sampled stacks"""
+
+    @classmethod
+    def from_manifest(cls, manifest: Manifest) -> Self:
+        """The conditions that a run and its drill-down must share."""
+        framework = manifest.framework
+        return cls(
+            framework=DrilldownFramework(name=framework.name, version=framework.version, device=framework.device),
+            batch_size=manifest.config.batch_size,
+            data=DrilldownData(kind=manifest.data.kind),
+        )
+
+
+def conditions_to_json(conditions: DrilldownConditions) -> dict[str, Any]:
+    """The conditions as JSON values, without unknown ones."""
+    environment = conditions.environment
+    return {
+        "framework": _without_none(asdict(conditions.framework)),
+        "batch_size": conditions.batch_size,
+        "data": _without_none(asdict(conditions.data)),
+        **({} if environment is None else {"environment": environment_to_json(environment)}),
+    }
+
+
+def conditions_from_json(data: Mapping[str, Any]) -> DrilldownConditions:
+    """Read the output of `conditions_to_json`. Raises UserError with the name of the field that is wrong."""
+    try:
+        return msgspec.convert(dict(data), DrilldownConditions)
+    except msgspec.ValidationError as error:
+        raise UserError(f"conditions: {str(error).replace('$.', '').replace(' - at ', ' in ')}") from None
+
+
+def _without_none(section: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in section.items() if value is not None}
