@@ -1,5 +1,6 @@
 """The analysis of one run, computed once for all reports, comparisons and exports."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from epoch_gap.profiler.analysis.epoch import NS, EpochEstimate, count_required_steps, estimate_epoch, whole_epochs
@@ -8,6 +9,7 @@ from epoch_gap.profiler.analysis.stats import Estimate, Spread, inflation, mean,
 from epoch_gap.profiler.analysis.step_selection import StepSelection, select_steps
 from epoch_gap.profiler.analysis.warm_up import StartKind
 from epoch_gap.profiler.errors import UserError
+from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.recording.fencing import TimingMode
 from epoch_gap.profiler.recording.records import Epoch
 from epoch_gap.profiler.storage.run import Run, StepTable
@@ -19,6 +21,10 @@ class ModeAnalysis:
 
     steady: StepTable
     """the steady steps, at least one"""
+    step: Estimate
+    """mean seconds of a steady step"""
+    phases: Mapping[Phase, Estimate]
+    """mean seconds per steady step, by phase"""
     own_epoch: EpochEstimate
     """of this process's own epoch; a point if all of it was run"""
     any_epoch: EpochEstimate
@@ -39,6 +45,17 @@ class WarmUp:
 
 
 @dataclass(frozen=True)
+class StepCounts:
+    """The training steps of a run. Last partial batches, and the first step after each switch of modes, count too."""
+
+    warm_up: int
+    asrun: int
+    """after the warm-up"""
+    fenced: int
+    """after the warm-up"""
+
+
+@dataclass(frozen=True)
 class RunAnalysis:
     """A run with its steady steps, its epoch estimate, and all derived values that reports show."""
 
@@ -48,6 +65,7 @@ class RunAnalysis:
     fenced: ModeAnalysis | None
     """None: the run has no steady fenced steps"""
     warm_up: WarmUp
+    steps: StepCounts
     spread: Spread
     """seconds of the steady as-run steps"""
     independent_steps: int
@@ -90,7 +108,8 @@ def analyse_run(run: Run) -> RunAnalysis:
         selection=selection,
         asrun=asrun,
         fenced=_analyse_mode(run, selection, TimingMode.FENCED),
-        warm_up=_measure_warm_up(selection, mean(steady_ns * NS)),
+        warm_up=_measure_warm_up(selection, asrun.step),
+        steps=_count_steps(run.train, selection.start.steps),
         spread=spread(steady_ns * NS),
         independent_steps=round(len(steady_ns) / inflation(steady_ns)),
         more_steps=count_required_steps(run, selection),
@@ -108,7 +127,13 @@ def _analyse_mode(run: Run, selection: StepSelection, mode: TimingMode) -> ModeA
     if not len(steady):
         return None
     own, general = (estimate_epoch(run, steady, mode, is_finite=is_finite) for is_finite in (True, False))
-    return ModeAnalysis(steady, own, general)
+    phases = {phase: mean(ns * NS) for phase, ns in steady.phase_ns.items()}
+    return ModeAnalysis(steady, mean(steady.wall_ns * NS), phases, own, general)
+
+
+def _count_steps(train: StepTable, start: int) -> StepCounts:
+    fenced = int(train.fenced[start:].sum())
+    return StepCounts(start, len(train) - start - fenced, fenced)
 
 
 def _measure_warm_up(selection: StepSelection, steady: Estimate) -> WarmUp:

@@ -3,14 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from epoch_gap.profiler.analysis.epoch import NS
 from epoch_gap.profiler.analysis.run_analysis import ModeAnalysis, RunAnalysis
 from epoch_gap.profiler.analysis.stats import (
     Estimate,
     Interval,
     difference,
     log_ratio,
-    mean,
     mean_of_processes,
     ratio,
 )
@@ -54,24 +52,19 @@ def measure_fence_effect(analyses: Sequence[RunAnalysis]) -> FenceEffect | None:
     pairs = [(a.asrun, a.fenced) for a in analyses if a.fenced is not None]
     if len(pairs) < len(analyses):
         return None
-    logs = [_log_ratio(asrun, fenced) for asrun, fenced in pairs]
+    logs = [log_ratio(fenced.step, asrun.step) for asrun, fenced in pairs]
     perturbation = ratio(logs[0] if len(logs) == 1 else mean_of_processes(log.value for log in logs))
     per_run = [_differences(asrun, fenced) for asrun, fenced in pairs]
     by_phase = {
         phase: first if len(per_run) == 1 else mean_of_processes(run[phase].value for run in per_run)
         for phase, first in per_run[0].items()
     }
-    step_s = float(analyses[0].asrun.steady.wall_ns.mean()) * NS
-    return FenceEffect(perturbation, by_phase, tuple(_shifted_work(by_phase, step_s)))
-
-
-def _log_ratio(asrun: ModeAnalysis, fenced: ModeAnalysis) -> Estimate:
-    return log_ratio(mean(fenced.steady.wall_ns * NS), mean(asrun.steady.wall_ns * NS))
+    shifted_work = tuple(_shifted_work(by_phase, analyses[0].asrun.step.value))
+    return FenceEffect(perturbation, by_phase, shifted_work)
 
 
 def _differences(asrun: ModeAnalysis, fenced: ModeAnalysis) -> dict[Phase, Estimate]:
-    before, after = asrun.steady.phase_ns, fenced.steady.phase_ns
-    return {phase: difference(mean(after[phase] * NS), mean(before[phase] * NS)) for phase in before}
+    return {phase: difference(fenced.phases[phase], step) for phase, step in asrun.phases.items()}
 
 
 def _shifted_work(by_phase: dict[Phase, Estimate], step_s: float) -> list[ShiftedWork]:

@@ -65,10 +65,12 @@ def _has_drifted(subject: Subject) -> bool | None:
 
 
 def _steps(subject: Subject) -> dict[str, int]:
-    starts = [a.selection.start.steps for a in subject.analyses]
-    fenced = sum(int(run.train.fenced[start:].sum()) for run, start in zip(subject.runs, starts, strict=True))
-    asrun = sum(len(run.train) for run in subject.runs) - sum(starts) - fenced
-    return {"warmup": sum(starts), "asrun": asrun, "fenced": fenced}
+    counts = [a.steps for a in subject.analyses]
+    return {
+        "warmup": sum(count.warm_up for count in counts),
+        "asrun": sum(count.asrun for count in counts),
+        "fenced": sum(count.fenced for count in counts),
+    }
 
 
 def _phases(epoch: EpochEstimate) -> dict[str, Any]:
