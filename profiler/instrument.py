@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from epoch_gap.profiler.errors import UserError
-from epoch_gap.profiler.machine.canary import peak_rss_bytes, read_machine, rss_bytes
+from epoch_gap.profiler.machine.canary import read_machine, rss_bytes
 from epoch_gap.profiler.machine.environment import read_environment
 from epoch_gap.profiler.machine.run_lock import hold_run_lock
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.recording.fencing import POLICIES
 from epoch_gap.profiler.recording.recorder import Clock, Recorder, mark_cost_ns
 from epoch_gap.profiler.recording.records import Reading
+from epoch_gap.profiler.storage.final_status import store_final_status
 from epoch_gap.profiler.storage.manifest import (
     Config,
     DataInfo,
@@ -22,9 +23,8 @@ from epoch_gap.profiler.storage.manifest import (
     EpochSize,
     FrameworkInfo,
     Manifest,
-    RunStatus,
 )
-from epoch_gap.profiler.storage.writer import RunWriter, create_run
+from epoch_gap.profiler.storage.writer import create_run
 
 READ_EVERY_NS = 1_000_000_000
 """The shortest time between two readings of the machine: each takes about 50 ms and would slow down short steps."""
@@ -92,7 +92,7 @@ def recording(
             read_machine=at_intervals(lambda: read_machine(lock.count_other_sessions)),
             rss_bytes=rss_bytes,
         )
-        with storing_the_end_of(writer):
+        with store_final_status(writer):
             try:
                 yield recorder
             finally:
@@ -108,24 +108,6 @@ def _whole(name: str, value: Any) -> int:
     except (TypeError, ValueError, OverflowError):
         pass
     raise UserError(f"recording(): {name} must be a whole number, not {value!r}")
-
-
-@contextmanager
-def storing_the_end_of(writer: RunWriter) -> Iterator[None]:
-    """On exit, store the run's final status (complete, interrupted by Ctrl-C, or failed) and close the run."""
-    status = RunStatus.FAILED
-    try:
-        yield
-        status = RunStatus.COMPLETE
-    except KeyboardInterrupt:
-        status = RunStatus.INTERRUPTED
-        raise
-    except Exception as error:
-        writer.event("error", f"{type(error).__name__}: {error}")
-        raise
-    finally:
-        writer.update({"peak_rss_bytes": peak_rss_bytes()})
-        writer.finish(status)
 
 
 def at_intervals(read: Callable[[], Reading], clock: Clock = time.perf_counter_ns) -> Callable[[], Reading | None]:

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 from epoch_gap.profiler.comparison.subject import Subject, group_runs
 from epoch_gap.profiler.drilldown.matching import Drilldowns
-from epoch_gap.profiler.storage.noise_floors import NoiseFloors
+from epoch_gap.profiler.storage.noise_floor_store import NoiseFloors
 from epoch_gap.profiler.storage.run import Run
-from epoch_gap.reports.charts import CHARTS, canvas
-from epoch_gap.reports.export.csv_text import phases_csv
+from epoch_gap.reports.charts import canvas
+from epoch_gap.reports.charts.registry import CHARTS
 from epoch_gap.reports.export.json_text import strict_json
+from epoch_gap.reports.export.report_csv import phases_csv
 from epoch_gap.reports.page.page import render_page
 from epoch_gap.reports.view import View, view_subjects
 

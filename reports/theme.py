@@ -1,8 +1,5 @@
-"""Colours and number formats that every picture, page and table shares."""
+"""The colours that every picture and the page share."""
 
-import math
-
-from epoch_gap.profiler.analysis.stats import Interval
 from epoch_gap.profiler.phases import Phase
 
 MORE, LESS = "#d7301f", "#2171b5"
@@ -41,71 +38,3 @@ def ink_on(colour: str) -> str:
     """Black or white, whichever reads better on `colour` (#rrggbb)."""
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     return ON_COLOUR if 0.299 * red + 0.587 * green + 0.114 * blue > 140 else PAPER
-
-
-def seconds(value: float | None) -> str:
-    """`4438 s`, `53.6 s`, `0.021 s`; `n/a` for None."""
-    if value is None:
-        return "n/a"
-    magnitude = abs(value)
-    digits = 0 if magnitude >= 100 else 1 if magnitude >= 10 else 2 if magnitude >= 1 else 3
-    return _minus(f"{value:.{digits}f} s")
-
-
-def milliseconds(value: float | None) -> str:
-    """`3412 ms`, `5.2 ms`, `0.031 ms`; `n/a` for None."""
-    return "n/a" if value is None else seconds(value * 1000).replace(" s", " ms")
-
-
-def within(low: float | None, high: float | None, form: str = "s") -> str:
-    """An interval as text: `4310 s to 4560 s`; `interval unknown` without one."""
-    if low is None or high is None:
-        return "interval unknown"
-    if form == "s":
-        return f"{seconds(low)} to {seconds(high)}"
-    return f"{times(low)} to {times(high)}"
-
-
-def times(value: float) -> str:
-    """A ratio: `6.23`, `0.998`, `12.4`."""
-    if value >= 100:
-        return f"{value:.0f}"
-    return f"{value:#.3g}" if value >= 1.1 or value < 0.9 else f"{value:.3f}"
-
-
-def interval(i: Interval) -> str:
-    """A value in seconds with its interval."""
-    return f"{seconds(i.value)} ({within(i.low, i.high)})"
-
-
-def interval_ms(i: Interval) -> str:
-    """A value in seconds, formatted in milliseconds with its interval."""
-    if i.low is None or i.high is None:
-        return f"{milliseconds(i.value)} (interval unknown)"
-    return f"{milliseconds(i.value)} ({milliseconds(i.low)} to {milliseconds(i.high)})"
-
-
-def percent(share: float | None) -> str:
-    """`61.2 %`; small shares as `< 0.1 %`; `n/a` for None."""
-    if share is None:
-        return "n/a"
-    if 0 < share < 0.001:
-        return "< 0.1 %"
-    return _minus(f"{share * 100:.1f} %")
-
-
-def percent_at_most(share: float) -> str:
-    """An upper bound, rounded up to a tenth of a percent, at least 0.1: `2.5 %` for 0.0241."""
-    tenths = math.ceil(round(share * 1000, 6))
-    return f"{max(tenths, 1) / 10:.1f} %"
-
-
-def signed(text: str) -> str:
-    """A formatted difference, with a plus sign if it is positive: `+5.2 %`."""
-    return f"+{text}" if text[0].isdigit() and float(text.split()[0]) > 0 else text
-
-
-def _minus(text: str) -> str:
-    """The number with a typographic minus sign, and with none before a zero."""
-    number = text.partition(" ")[0]
-    return text.removeprefix("-") if float(number) == 0 else text.replace("-", "\N{MINUS SIGN}")

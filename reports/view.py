@@ -6,17 +6,16 @@ from typing import Any
 
 from epoch_gap.profiler.comparison.fairness import Item, audit_fairness
 from epoch_gap.profiler.comparison.gap import Gap, measure_chain, measure_gaps
-from epoch_gap.profiler.comparison.identity import drilldown_key
+from epoch_gap.profiler.comparison.identity import drilldown_key, watched_key
 from epoch_gap.profiler.comparison.noise_floor import applicable_floor
-from epoch_gap.profiler.comparison.subject import Subject, group_runs, shorten_titles
+from epoch_gap.profiler.comparison.subject import Subject, shorten_titles
 from epoch_gap.profiler.drilldown.layers import Drilldown
 from epoch_gap.profiler.drilldown.lines import LineTimes
 from epoch_gap.profiler.drilldown.matching import Drilldowns, explains
 from epoch_gap.profiler.drilldown.roofline import highest_rates
 from epoch_gap.profiler.drilldown.stacks import Stacks
 from epoch_gap.profiler.phases import Phase
-from epoch_gap.profiler.storage.noise_floors import NoiseFloors
-from epoch_gap.profiler.storage.run import Run
+from epoch_gap.profiler.storage.noise_floor_store import NoiseFloors
 from epoch_gap.reports.article import ARTICLE, ArticleRun
 from epoch_gap.reports.export.summary import summarise
 from epoch_gap.reports.sentences.cautions import list_cautions
@@ -96,14 +95,6 @@ class View:
         return f"{manifests[0].data.title}, batch {batch} | {machines} | {days} | runs {ids}"
 
 
-def build_view(runs: Sequence[Run], floors: NoiseFloors | None = None, drilldowns: Drilldowns | None = None) -> View:
-    """Analyse runs, with the noise floors and the drill-downs (newest first) that are known.
-
-    Raises UserError if the runs cannot be compared or hold no full step.
-    """
-    return view_subjects(group_runs(runs), floors, drilldowns)
-
-
 def view_subjects(
     subjects: Sequence[Subject], floors: NoiseFloors | None = None, drilldowns: Drilldowns | None = None
 ) -> View:
@@ -142,8 +133,8 @@ def view_subjects(
 
 
 def _distinct_frameworks(subjects: Sequence[Subject]) -> list[Subject]:
-    """The subjects whose framework, version and device no other has: drill-downs have neither labels nor settings."""
-    keys = [(s.framework.name, s.framework.version, s.framework.device) for s in subjects]
+    """The subjects that no other subject could share a drill-down with."""
+    keys = [watched_key(s.manifest) for s in subjects]
     return [s for s, key in zip(subjects, keys, strict=True) if keys.count(key) == 1]
 
 

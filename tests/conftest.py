@@ -43,7 +43,7 @@ def one_native_thread_per_worker() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def lock_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where this test's timed runs meet: apart from other tests', and from real ones."""
+    """The lock folder of this test's timed runs, separate from those of other tests and of real runs."""
     folder = tmp_path_factory.mktemp("locks")
     monkeypatch.setenv("EPOCH_GAP_LOCKS", str(folder))
     return folder

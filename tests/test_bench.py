@@ -100,7 +100,7 @@ def test_the_estimate_of_an_epoch_from_a_fixed_sample(make_run: MakeRun, name: s
 
 @pytest.mark.parametrize("steps", [20, 60, 200, 300])
 def test_the_estimate_of_an_epoch_of_which_1_percent_takes_ten_times_as_long(make_run: MakeRun, steps: int) -> None:
-    """What a sample has not seen no interval can hold: see docs/measuring.md."""
+    """No interval can account for outliers that are absent from the sample: see docs/measuring.md."""
     found = simulation.simulate(simulation.base_run(make_run, steps), simulation.outliers, 1000)
     print(
         f"\n1 % outliers of 10x, {steps} of 390 steps: coverage {found.covered:.1%}, at most {found.reachable:.1%} "
@@ -130,7 +130,7 @@ def test_layers_sum_to_nearly_their_whole_phase(verb: str, name: str, batch: int
     words = [verb, "--framework", name, "--device", "cpu", "--data", "synthetic", "--quiet", "--steps", "3"]
     assert main([*words, "--batch-size", str(batch), "--runs-dir", str(tmp_path)]) == 0
     (data,) = map(read_json_artifact, find_artifacts(tmp_path, f"{verb}.json"))
-    found = layers.from_json(data)
+    found = layers.layers_from_json(data)
     for direction in Direction:
         covered = found.covered(direction)
         print(f"\n{name}, batch {batch}, {direction}: {verb} are {covered:.1%} of the phase")
@@ -164,10 +164,10 @@ def test_a_matrix_product_does_more_operations_per_second_than_a_copy_moves_byte
     assert found["NumPy GFLOP/s"] > found["NumPy GB/s"] > 0
 
 
-def phases_of_lucid(device: str, steps: int, ledger: str, folder: Path) -> dict[Phase, float]:
+def phases_of_lucid(device: str, steps: int, fence: str, folder: Path) -> dict[Phase, float]:
     """Mean seconds of each phase of training steps of 2 images."""
     words = ["run", "--framework", "lucid", "--device", device, "--data", "synthetic", "--batch-size", "2", "--quiet"]
-    words += ["--train-limit", str(2 * steps), "--test-limit", "2", "--steps", str(steps), "--fence", ledger]
+    words += ["--train-limit", str(2 * steps), "--test-limit", "2", "--steps", str(steps), "--fence", fence]
     assert main([*words, "--runs-dir", str(folder)]) == 0
     (path,) = find_runs(folder)
     return {phase: float(ns.mean()) * 1e-9 for phase, ns in read_run(path).train.phase_ns.items()}
@@ -191,7 +191,7 @@ def test_materialize_takes_no_time_on_a_numpy_device(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("device", ["cpu", "gpu"])
 def test_a_second_wait_takes_no_time(device: str) -> None:
-    """A leak would make each second wait as long as the work that the first left; the shorter of two is no hiccup."""
+    """A leak would make each second wait as long as the work that the first left (the shorter of two)."""
     framework = build("lucid", device)
     first: list[int] = []
     second: list[int] = []

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page
 
-from epoch_gap.reports import theme
+from epoch_gap.reports import formats
 from epoch_gap.reports.report import render_report
 from tests.helpers.browser import Open, drawn
 from tests.helpers.clocks import ScriptedClock
@@ -62,9 +62,7 @@ def test_the_controls_change_what_is_shown(opened: Open, report: Path) -> None:
     page = opened(report)
     drawn(page, "breakdown")
     subjects = summary(report)["subjects"]
-    backward = {
-        ledger: [s["phases"][ledger]["backward"]["seconds"] for s in subjects] for ledger in ("asrun", "fenced")
-    }
+    backward = {mode: [s["phases"][mode]["backward"]["seconds"] for s in subjects] for mode in ("asrun", "fenced")}
     assert visible(page, "breakdown")["backward"][::2] == pytest.approx(backward["asrun"])
     page.get_by_label("where the work was done").first.check()
     assert visible(page, "breakdown")["backward"] == pytest.approx(backward["fenced"])
@@ -101,7 +99,7 @@ def test_a_hover_label_has_the_number_of_the_summary(opened: Open, report: Path)
     label.wait_for()
     cell = summary(report)["subjects"][0]["phases"]["asrun"]["backward"]
     text = label.text_content() or ""
-    assert f"backward: {theme.seconds(cell['seconds'])} ({theme.within(cell['low'], cell['high'])})" in text
+    assert f"backward: {formats.seconds(cell['seconds'])} ({formats.within(cell['low'], cell['high'])})" in text
 
 
 def test_without_javascript_there_are_pictures_and_tables_but_no_controls(opened: Open, report: Path) -> None:

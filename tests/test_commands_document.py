@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from epoch_gap.profiler.commands import exit_status
 from epoch_gap.profiler.commands.main import main
+from epoch_gap.profiler.commands.shared import exit_status
 from tests.helpers.paths import ROOT
 
 DOCUMENT = (ROOT / "docs" / "commands.md").read_text()

@@ -1,4 +1,4 @@
-"""Runs of a loop of one's own: stored whatever ends them, under any name, with nothing said that is not known."""
+"""Runs of custom training loops: stored however they end, under any name, without unknown values."""
 
 from pathlib import Path
 from typing import Any

@@ -8,11 +8,11 @@ import pytest
 
 from epoch_gap.profiler.comparison.subject import Subject
 from epoch_gap.profiler.storage.reader import find_runs, read_run
-from epoch_gap.reports.export.csv_text import phases_csv
-from epoch_gap.reports.export.tables import WRITERS, epochs_table, phases_table, steps_table
-from epoch_gap.reports.view import build_view
+from epoch_gap.reports.export.report_csv import phases_csv
+from epoch_gap.reports.export.run_tables import WRITERS, epochs_table, phases_table, steps_table
 from tests.helpers.numbers import cells, differences, leaves
 from tests.helpers.paths import ROOT
+from tests.helpers.views import build_view
 
 OLDER_RUNS = sorted((ROOT / "tests" / "older_runs").iterdir())
 each_version = pytest.mark.parametrize("folder", OLDER_RUNS, ids=lambda path: path.name)

@@ -1,4 +1,4 @@
-"""What the glossary says of each clock, against what the loop does between its marks."""
+"""The glossary's text about each clock agrees with the calls of the loop between its marks."""
 
 import re
 from collections import defaultdict

@@ -5,12 +5,12 @@ import json
 
 import pytest
 
-from epoch_gap.profiler.commands.run_selection import add_latest_candidates, readable_noise_floors
+from epoch_gap.profiler.commands.shared.run_selection import add_latest_candidates, readable_noise_floors
 from epoch_gap.profiler.drilldown.loading import load_drilldowns
 from epoch_gap.profiler.storage.manifest import DataKind
-from epoch_gap.reports.view import build_view
 from tests.helpers.numbers import differences, leaves
 from tests.helpers.paths import ROOT
+from tests.helpers.views import build_view
 
 SAMPLE = ROOT / "docs" / "sample"
 

@@ -13,7 +13,7 @@ from epoch_gap.workloads.framework import Batch, Collate, Framework, WrapCollate
 from epoch_gap.workloads.progress import Progress
 
 
-class StoppingRule(Protocol):
+class ShouldStop(Protocol):
     """Decides after each training step whether to end the training of the epoch. Its time belongs to no phase."""
 
     def __call__(self, step: Step) -> bool:
@@ -43,7 +43,7 @@ def train(
     progress: Progress,
     *,
     epochs: int,
-    should_stop: StoppingRule,
+    should_stop: ShouldStop,
     checkpoint_folder: Path | None = None,
 ) -> None:
     """Train and evaluate for `epochs` epochs; `should_stop` may end the training of an epoch early."""
@@ -68,7 +68,7 @@ def _checkpoint(framework: Framework, folder: Path) -> None:
 
 
 def _train_epoch(
-    framework: Framework, loader: Iterable[Batch], recorder: Recorder, progress: Progress, should_stop: StoppingRule
+    framework: Framework, loader: Iterable[Batch], recorder: Recorder, progress: Progress, should_stop: ShouldStop
 ) -> tuple[float, float]:
     """The mean loss and the accuracy of the epoch's training."""
     framework.train()

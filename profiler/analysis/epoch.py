@@ -151,7 +151,7 @@ class _EpochTerms:
 def training_precision(selection: StepSelection, batch_size: int, train_images: int) -> float | None:
     """Half the 95 % interval of an epoch's training, as a share of it; None while there is no steady state."""
     steady = selection.steady(TimingMode.ASRUN)
-    if len(steady) < 2 or selection.start.kind is StartKind.NONE:
+    if len(steady) < 2 or selection.start.kind is StartKind.NO_STEADY_STATE:
         return None
     training = total(_scale_training(steady, None, batch_size, train_images, is_finite=True))
     interval = training.interval()
@@ -168,7 +168,7 @@ def count_required_steps(run: Run, selection: StepSelection, share: float = 0.01
     if complete_epochs(run, TimingMode.ASRUN):
         return 0
     steady = selection.steady(TimingMode.ASRUN)
-    if len(steady) < LEAST_FOR_A_FORECAST or selection.start.kind is StartKind.NONE:
+    if len(steady) < LEAST_FOR_A_FORECAST or selection.start.kind is StartKind.NO_STEADY_STATE:
         return None
     population = run.manifest.full_epoch.train_images // run.batch_size * _count_epochs(steady)
     return max(0, required_steps(steady.wall_ns * NS, population, share) - len(steady))

@@ -146,7 +146,7 @@ def _memory_trend(selection: StepSelection) -> Iterator[Flag]:
 
 
 def _steadiness(selection: StepSelection) -> Iterator[Flag]:
-    if selection.start.kind is StartKind.NONE:
+    if selection.start.kind is StartKind.NO_STEADY_STATE:
         yield Flag(
             FlagKind.NO_STEADY_STATE,
             "no steady state within the first 40 % of the steps: the estimate and its interval may be off",

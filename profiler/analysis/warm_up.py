@@ -25,7 +25,7 @@ class StartKind(StrEnum):
     FLAT = "flat"
     WARM_UP = "warm-up"
     SLOWDOWN = "slowdown"
-    NONE = "no steady state"
+    NO_STEADY_STATE = "no steady state"
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def detect_start(series: Series) -> Start:
     start = _last_change(clipped, latest)
     remainder = x[max(1, start) :]
     if start >= latest or _is_moving(remainder):
-        return Start(StartKind.NONE, max(1, min(start, latest)))
+        return Start(StartKind.NO_STEADY_STATE, max(1, min(start, latest)))
     if start == 0:
         return Start(StartKind.WARM_UP if x[0] > clipped[0] else StartKind.FLAT, 1)
     is_slower = np.median(x[:start]) > np.median(remainder)

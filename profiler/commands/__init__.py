@@ -1,1 +1,1 @@
-"""One file per verb. The top layer: the only package of `profiler` that imports workloads or reports."""
+"""One file per verb, and `main`. The only package of `profiler` that imports workloads or reports."""

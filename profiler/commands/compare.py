@@ -7,23 +7,24 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from epoch_gap.profiler.commands.exit_status import GATE_FAILED
-from epoch_gap.profiler.commands.options import add_runs_dir
-from epoch_gap.profiler.commands.output_folder import write_report
-from epoch_gap.profiler.commands.printing import tolerate_closed_pipe, warn
-from epoch_gap.profiler.commands.run_selection import readable_noise_floors
-from epoch_gap.profiler.comparison.gap import measure_gap
-from epoch_gap.profiler.comparison.gate import Decision, decide_gate
+from epoch_gap.profiler.commands.shared.exit_status import GATE_FAILED
+from epoch_gap.profiler.commands.shared.options import add_runs_dir
+from epoch_gap.profiler.commands.shared.output_folder import write_report
+from epoch_gap.profiler.commands.shared.printing import tolerate_closed_pipe, warn
+from epoch_gap.profiler.commands.shared.run_selection import readable_noise_floors
+from epoch_gap.profiler.comparison.gap import Gap, measure_gap
+from epoch_gap.profiler.comparison.gate import GateDecision, decide_gate
 from epoch_gap.profiler.comparison.identity import check_comparable, drilldown_key, subject_id
 from epoch_gap.profiler.comparison.noise_floor import applicable_floor
 from epoch_gap.profiler.comparison.subject import Subject, shorten_titles
 from epoch_gap.profiler.drilldown.loading import load_drilldowns
 from epoch_gap.profiler.drilldown.matching import Drilldowns
 from epoch_gap.profiler.errors import UserError
-from epoch_gap.profiler.storage.noise_floors import NoiseFloors
+from epoch_gap.profiler.storage.noise_floor_store import NoiseFloors
 from epoch_gap.profiler.storage.reader import locate_run, read_run
 from epoch_gap.profiler.storage.run import Run
 from epoch_gap.reports.report import render_subjects
+from epoch_gap.reports.sentences.gate import describe_decision
 from epoch_gap.reports.terminal.comparison import comparison_table
 
 
@@ -71,8 +72,8 @@ def execute(args: argparse.Namespace) -> int:
         if page:
             print(f"report: {page}")
         if decision is not None:
-            _print_decision(decision)
-    return GATE_FAILED if decision is not None and decision.failed else 0
+            _print_decision(decision, gap, args.fail_above / 100)
+    return GATE_FAILED if decision is GateDecision.FAILED else 0
 
 
 def _subject(side: Sequence[Run], name: str) -> Subject:
@@ -92,8 +93,9 @@ def _write_page(subjects: Sequence[Subject], floors: NoiseFloors, out: Path, run
     return write_report(render_subjects(subjects, floors, drilldowns), out)
 
 
-def _print_decision(decision: Decision) -> None:
-    if decision.known:
-        print(f"gate: {decision.text}")
+def _print_decision(decision: GateDecision, gap: Gap, allowed: float) -> None:
+    text = describe_decision(decision, gap, allowed)
+    if decision is GateDecision.UNKNOWN:
+        print(f"WARNING: gate: {text}", file=sys.stderr)
     else:
-        print(f"WARNING: gate: {decision.text}", file=sys.stderr)
+        print(f"gate: {text}")

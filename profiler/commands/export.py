@@ -3,15 +3,15 @@
 import argparse
 from pathlib import Path
 
-from epoch_gap.profiler.commands.options import add_runs_dir
-from epoch_gap.profiler.commands.output_folder import errors_as_one_line, prepare_folder
-from epoch_gap.profiler.commands.printing import warn
+from epoch_gap.profiler.commands.shared.options import add_runs_dir
+from epoch_gap.profiler.commands.shared.output_folder import errors_as_one_line, prepare_folder
+from epoch_gap.profiler.commands.shared.printing import warn
 from epoch_gap.profiler.comparison.subject import Subject
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.storage.atomic import open_atomically
 from epoch_gap.profiler.storage.reader import locate_run, read_run
 from epoch_gap.profiler.storage.run import Run
-from epoch_gap.reports.export.tables import WRITERS, epochs_table, phases_table, steps_table
+from epoch_gap.reports.export.run_tables import WRITERS, epochs_table, phases_table, steps_table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from epoch_gap.profiler.analysis.run_analysis import analyse_run
-from epoch_gap.profiler.commands.options import add_workload, positive, workload_arguments
+from epoch_gap.profiler.commands.shared.options import add_workload, positive, workload_arguments
 from epoch_gap.profiler.comparison.identity import drilldown_key, subject_id, why_incomparable
 from epoch_gap.profiler.drilldown import stacks
 from epoch_gap.profiler.drilldown.conditions import DrilldownConditions
@@ -19,7 +19,7 @@ from epoch_gap.profiler.storage.artifacts import DRILLDOWNS, store_artifacts
 from epoch_gap.profiler.storage.reader import find_runs, read_run
 from epoch_gap.profiler.storage.run import Run
 from epoch_gap.profiler.storage.schema import DATABASE
-from epoch_gap.reports import theme
+from epoch_gap.reports import formats
 from epoch_gap.reports.charts import canvas
 from epoch_gap.reports.charts import flame as flame_graph
 from epoch_gap.reports.export.json_text import strict_json
@@ -90,7 +90,7 @@ def _slowdown(run: Run, runs_dir: Path) -> str:
         with suppress(UserError):
             other = read_run(path)
             if subject_id(other.manifest) == subject_id(run.manifest) and why_incomparable(other, run) is None:
-                times = theme.times(sampled / _steady_step_ns(other))
+                times = formats.times(sampled / _steady_step_ns(other))
                 return f"a sampled step took {times} times as long as a step of run {other.short_id}"
     return unknown
 

@@ -5,17 +5,17 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from epoch_gap.profiler.commands.options import add_runs_dir
-from epoch_gap.profiler.commands.output_folder import HISTORIES, prepare_folder, write_files
-from epoch_gap.profiler.commands.run_selection import readable_noise_floors
+from epoch_gap.profiler.commands.shared.options import add_runs_dir
+from epoch_gap.profiler.commands.shared.output_folder import HISTORIES, prepare_folder, write_files
+from epoch_gap.profiler.commands.shared.run_selection import readable_noise_floors
 from epoch_gap.profiler.comparison.history import build_histories
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.storage.reader import find_runs, read_header, read_run
 from epoch_gap.profiler.storage.run import Run
 from epoch_gap.reports.charts import canvas
 from epoch_gap.reports.charts.history import history
-from epoch_gap.reports.export.csv_text import history_csv
-from epoch_gap.reports.terminal.history import HISTORY_CSV, history_tables
+from epoch_gap.reports.export.report_csv import HISTORY_CSV, history_csv
+from epoch_gap.reports.terminal.history import history_tables
 from epoch_gap.workloads.registry import FRAMEWORKS
 
 PICTURE = "history.png"
@@ -34,7 +34,7 @@ def execute(args: argparse.Namespace) -> int:
     runs = _read_runs(args.runs_dir, args.framework, skipped)
     histories = build_histories(runs, skipped, readable_noise_floors(args.runs_dir))
     for name, reason in skipped.items():
-        print(f"left out: {name}: {reason}", file=sys.stderr)
+        print(f"skipped: {name}: {reason}", file=sys.stderr)
     if not histories:
         framework = f" of {args.framework}" if args.framework else ""
         raise UserError(f"no run{framework} with a full training step in {args.runs_dir}; run `make profile`")

@@ -10,8 +10,8 @@ from types import FunctionType
 
 from line_profiler import LineProfiler
 
-from epoch_gap.profiler.commands import watched_training
-from epoch_gap.profiler.commands.watched_training import train_watched
+from epoch_gap.profiler.commands.shared import watched_training
+from epoch_gap.profiler.commands.shared.watched_training import train_watched
 from epoch_gap.profiler.drilldown import stacks
 from epoch_gap.profiler.drilldown.lines import LINES, Function, Line, LineTimes, lines_to_json
 from epoch_gap.profiler.errors import UserError

@@ -2,7 +2,7 @@
 
 import argparse
 
-from epoch_gap.profiler.commands.options import add_runs_dir
+from epoch_gap.profiler.commands.shared.options import add_runs_dir
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.storage.reader import RunHeader, find_runs, read_header
 

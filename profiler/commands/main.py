@@ -1,4 +1,4 @@
-"""The command line: select the verb, and map errors to exit statuses."""
+"""The command line: select the verb and execute it."""
 
 import argparse
 import sys
@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import NoReturn, Protocol, cast
 
-from epoch_gap.profiler.commands.exit_status import INTERRUPTED, USAGE_ERROR
-from epoch_gap.profiler.commands.printing import discard_output
-from epoch_gap.profiler.errors import UserError
+from epoch_gap.profiler.commands.shared.exit_status import USAGE_ERROR, exit_status_of
 
 
 class Verb(Protocol):
@@ -65,13 +63,5 @@ def main(argv: Sequence[str] | None = None) -> int:
         verb.add_arguments(parsers.choices[words[0]])
     args = parser.parse_args(words)
     assert verb is not None, "argparse refuses any other first word"
-    try:
-        return verb.execute(args)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return USAGE_ERROR
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    except BrokenPipeError:
-        discard_output()
-        return 0
+    chosen = verb
+    return exit_status_of(lambda: chosen.execute(args))

@@ -2,14 +2,14 @@
 
 import argparse
 
-from epoch_gap.profiler.commands.options import add_workload, positive, workload_arguments
-from epoch_gap.profiler.commands.printing import warn
-from epoch_gap.profiler.commands.sessions import alternating_order, run_session
+from epoch_gap.profiler.commands.shared.options import add_workload, positive, workload_arguments
+from epoch_gap.profiler.commands.shared.printing import warn
+from epoch_gap.profiler.commands.shared.sessions import alternating_order, run_session
 from epoch_gap.profiler.comparison.gap import measure_gaps
 from epoch_gap.profiler.comparison.identity import machine_key
 from epoch_gap.profiler.comparison.noise_floor import measure_noise_floor
 from epoch_gap.profiler.comparison.subject import group_runs
-from epoch_gap.profiler.storage.noise_floors import load_noise_floors, save_noise_floor
+from epoch_gap.profiler.storage.noise_floor_store import load_noise_floors, save_noise_floor
 from epoch_gap.profiler.storage.reader import read_run
 from epoch_gap.reports.terminal.noise import describe_self_comparison
 from epoch_gap.workloads.cifar10.load import resolve_source

@@ -2,8 +2,8 @@
 
 import argparse
 
-from epoch_gap.profiler.commands import watched_training
-from epoch_gap.profiler.commands.watched_training import (
+from epoch_gap.profiler.commands.shared import watched_training
+from epoch_gap.profiler.commands.shared.watched_training import (
     layer_drilldown,
     operators_watch,
     store_layers,

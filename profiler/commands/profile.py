@@ -3,12 +3,12 @@
 import argparse
 from pathlib import Path
 
-from epoch_gap.profiler.commands.options import add_workload, framework_names, positive, workload_arguments
-from epoch_gap.profiler.commands.output_folder import REPORTS, prepare_report_folder
-from epoch_gap.profiler.commands.printing import warn
-from epoch_gap.profiler.commands.reporting import report_runs
-from epoch_gap.profiler.commands.run_selection import add_latest_candidates
-from epoch_gap.profiler.commands.sessions import alternating_order, run_session
+from epoch_gap.profiler.commands.shared.options import add_workload, framework_names, positive, workload_arguments
+from epoch_gap.profiler.commands.shared.output_folder import REPORTS, prepare_report_folder
+from epoch_gap.profiler.commands.shared.printing import warn
+from epoch_gap.profiler.commands.shared.reporting import report_runs
+from epoch_gap.profiler.commands.shared.run_selection import add_latest_candidates
+from epoch_gap.profiler.commands.shared.sessions import alternating_order, run_session
 from epoch_gap.profiler.storage.reader import read_run
 from epoch_gap.workloads.cifar10.load import resolve_source
 

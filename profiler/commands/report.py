@@ -3,10 +3,10 @@
 import argparse
 from pathlib import Path
 
-from epoch_gap.profiler.commands.options import add_runs_dir
-from epoch_gap.profiler.commands.output_folder import REPORTS
-from epoch_gap.profiler.commands.reporting import report_runs
-from epoch_gap.profiler.commands.run_selection import add_latest_candidates
+from epoch_gap.profiler.commands.shared.options import add_runs_dir
+from epoch_gap.profiler.commands.shared.output_folder import REPORTS
+from epoch_gap.profiler.commands.shared.reporting import report_runs
+from epoch_gap.profiler.commands.shared.run_selection import add_latest_candidates
 from epoch_gap.profiler.storage.reader import locate_run, read_run
 
 

@@ -11,17 +11,17 @@ from functools import partial
 from typing import Any
 
 from epoch_gap.profiler.analysis.stopping import StoppingRule
-from epoch_gap.profiler.commands.exit_status import TERMINATED
-from epoch_gap.profiler.commands.options import add_workload
-from epoch_gap.profiler.commands.printing import warn
+from epoch_gap.profiler.commands.shared.exit_status import TERMINATED
+from epoch_gap.profiler.commands.shared.options import add_workload
+from epoch_gap.profiler.commands.shared.printing import warn
 from epoch_gap.profiler.errors import UserError
-from epoch_gap.profiler.instrument import storing_the_end_of
 from epoch_gap.profiler.machine.canary import read_machine, rss_bytes
 from epoch_gap.profiler.machine.environment import read_environment
 from epoch_gap.profiler.machine.run_lock import RunLock, hold_run_lock
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.recording.fencing import POLICIES, ends_asrun_block
 from epoch_gap.profiler.recording.recorder import Recorder, mark_cost_ns
+from epoch_gap.profiler.storage.final_status import store_final_status
 from epoch_gap.profiler.storage.manifest import Config, DataInfo, DataKind, EpochSize, FrameworkInfo, Manifest
 from epoch_gap.profiler.storage.writer import RunWriter, create_run
 from epoch_gap.workloads import loop, progress, registry, resnet18
@@ -86,7 +86,7 @@ def _store(args: argparse.Namespace, preset: Preset, framework: Framework, data:
     stream_name, stream = progress.stream(args.quiet)
     writer = create_run(args.runs_dir, _build_manifest(args, preset, framework, data, stream_name))
     try:
-        with storing_the_end_of(writer):
+        with store_final_status(writer):
             if data.warning:
                 warn(data.warning)
             if warning := data.warning or args.data_warning:

@@ -2,7 +2,7 @@
 
 import argparse
 
-from epoch_gap.profiler.commands.options import add_runs_dir
+from epoch_gap.profiler.commands.shared.options import add_runs_dir
 from epoch_gap.profiler.comparison.subject import Subject, shorten_titles
 from epoch_gap.profiler.storage.reader import locate_run, read_run
 from epoch_gap.reports.terminal.tables import list_conditions, phase_table

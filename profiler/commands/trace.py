@@ -4,7 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-from epoch_gap.profiler.commands.options import add_runs_dir
+from epoch_gap.profiler.commands.shared.options import add_runs_dir
 from epoch_gap.profiler.errors import os_errors_as_one_line
 from epoch_gap.profiler.storage.atomic import write_atomically
 from epoch_gap.profiler.storage.reader import locate_run, read_run

@@ -134,18 +134,6 @@ def audit_fairness(subjects: Sequence[Subject]) -> list[Item]:
     return sorted(items, key=lambda item: not item.differs)
 
 
-def describe_machines(subjects: Mapping[str, Subject]) -> str | None:
-    """A sentence about subjects, by display name, that ran on different machines; None for a single machine."""
-    machines = {
-        name: list(dict.fromkeys(run.manifest.environment.machine.description for run in subject.runs))
-        for name, subject in subjects.items()
-    }
-    if len({machine for used in machines.values() for machine in used}) == 1:
-        return None
-    places = "; ".join(f"{name} on {' and '.join(used)}" for name, used in machines.items())
-    return f"{' and '.join(machines)} ran on different machines: {places}; the difference may be due to the machines"
-
-
 def _custom_conditions(subjects: Sequence[Subject]) -> Iterator[Condition]:
     """The other conditions of custom training loops; their effect is unknown, so they count as both."""
     listed = {condition.framework_key for condition in CONDITIONS}

@@ -105,7 +105,7 @@ def measure_gap(
 ) -> Gap:
     """The gap between two subjects, paired by process if at least two processes of each alternated.
 
-    `excluded` phases are left out of both sums; None: those that one side has but did not measure.
+    `excluded` phases are excluded from both sums; None: those that one side has but did not measure.
     """
     excluded = _partly_measured_phases(slow, fast) if excluded is None else excluded
     is_paired = len(slow.runs) == len(fast.runs) >= 2 and _session(slow) == _session(fast) is not None

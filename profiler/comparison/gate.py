@@ -1,46 +1,34 @@
 """A regression gate: fail if B is shown to be slower than A by more than an allowance."""
 
-from dataclasses import dataclass
+from enum import Enum, auto
 
-from epoch_gap.profiler.analysis.stats import Interval
 from epoch_gap.profiler.comparison.gap import Gap
 
 
-@dataclass(frozen=True)
-class Decision:
-    """The gate's decision and its reason."""
+class GateDecision(Enum):
+    """The decision of the gate; `reports/sentences/gate.py` has its words."""
 
-    failed: bool
-    known: bool
-    """whether the interval was known"""
-    text: str
+    FAILED = auto()
+    NOT_SHOWN = auto()
+    """passed: B is not shown to be slower by more than the allowance"""
+    MAY_BE_ZERO = auto()
+    """passed: the ratio is above the allowance, but the interval of the difference includes 0"""
+    WITHIN_NOISE_FLOOR = auto()
+    """passed: the ratio is above the allowance, but not beyond the machine's noise floor"""
+    UNKNOWN = auto()
+    """passed: the interval of the ratio is unknown"""
 
 
-def decide_gate(gap: Gap, allowed: float) -> Decision:
+def decide_gate(gap: Gap, allowed: float) -> GateDecision:
     """Decide on B, the gap's `slow`, against A.
 
     B fails only if the whole interval of the ratio is above 1 + `allowed` (a share, >= 0), the interval of the
     difference excludes 0, and the ratio exceeds the machine's noise floor. An unknown interval never fails.
     """
-    low, high, limit = gap.ratio.low, gap.ratio.high, _percent(allowed)
-    if low is None or high is None:
-        text = f"the interval of B / A is unknown ({gap.scope}), so nothing is decided; take more steps, or repeats"
-        return Decision(False, False, text)
-    if low > 1 + allowed:
-        above = f"above the allowed {limit} ({_range(gap.ratio)}, {gap.scope})"
-        if not gap.seconds.interval().excludes(0):
-            return Decision(False, True, f"{above}, but the difference in seconds may be 0: passed")
-        if not gap.is_clear:
-            floor = _percent(gap.floor or 0.0)
-            return Decision(False, True, f"{above}, but within the noise floor of {floor}: passed")
-        return Decision(True, True, f"B is at least {_percent(low - 1)} slower, {above}: failed")
-    text = f"not shown to be more than {limit} slower ({_range(gap.ratio)}, {gap.scope}): passed"
-    return Decision(False, True, text)
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.4g} %"
-
-
-def _range(ratio: Interval) -> str:
-    return f"B / A {ratio.value:.3f}, 95 % {ratio.low:.3f} to {ratio.high:.3f}"
+    if gap.ratio.low is None or gap.ratio.high is None:
+        return GateDecision.UNKNOWN
+    if gap.ratio.low <= 1 + allowed:
+        return GateDecision.NOT_SHOWN
+    if not gap.seconds.interval().excludes(0):
+        return GateDecision.MAY_BE_ZERO
+    return GateDecision.FAILED if gap.is_clear else GateDecision.WITHIN_NOISE_FLOOR

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 
 from epoch_gap.profiler.analysis.epoch import EpochEstimate
 from epoch_gap.profiler.comparison.gap import Gap, measure_gap
-from epoch_gap.profiler.comparison.identity import data_key, lineage_id
+from epoch_gap.profiler.comparison.identity import series_key
 from epoch_gap.profiler.comparison.noise_floor import applicable_floor
 from epoch_gap.profiler.comparison.subject import Subject
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.phases import Phase
-from epoch_gap.profiler.storage.noise_floors import NoiseFloors
+from epoch_gap.profiler.storage.noise_floor_store import NoiseFloors
 from epoch_gap.profiler.storage.run import Run
 
 
@@ -72,17 +72,10 @@ def build_histories(runs: Iterable[Run], skipped: dict[str, str], floors: NoiseF
         except UserError as error:
             skipped[run.id] = str(error)
             continue
-        series = series_by_key.setdefault(_series_key(run), _OpenSeries(subject, subject))
+        series = series_by_key.setdefault(series_key(run.manifest), _OpenSeries(subject, subject))
         series.last = subject
         series.entries.append(_entry(subject))
     return [_close(series, floors or {}) for series in series_by_key.values()]
-
-
-def _series_key(run: Run) -> tuple[object, ...]:
-    """The properties that the runs of one series share: comparable, and repeats except for the version."""
-    manifest = run.manifest
-    machine = manifest.environment.machine.description
-    return lineage_id(manifest), run.batch_size, data_key(manifest), machine, manifest.full_epoch
 
 
 def _entry(subject: Subject) -> Entry:

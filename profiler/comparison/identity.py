@@ -4,18 +4,20 @@
 |---|---|---|
 | `subject_id` | they are repeats of one configuration | subjects |
 | `lineage_id` | they differ at most in the framework's version | histories |
+| `series_key` | they belong to one series of a history | histories |
 | `data_key` | they used the same data | comparability |
 | `machine_key` | they ran on equal machines | noise floors |
 | `comparison_key` | one noise floor applies to both | noise floors |
 | `candidate_key` | a report shows only the newest of them | run selection |
-| `drilldown_key` | one drill-down may explain both | drill-downs |
+| `drilldown_key` | their drill-downs have the same name | drill-downs |
+| `watched_key` | one drill-down would explain both | drill-downs |
 """
 
 from collections.abc import Sequence
 
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.storage.manifest import Manifest
-from epoch_gap.profiler.storage.noise_floors import noise_floor_key
+from epoch_gap.profiler.storage.noise_floor_store import noise_floor_key
 from epoch_gap.profiler.storage.run import Run
 
 SETTINGS = ("checkpoint", "mmap", "compile")
@@ -69,6 +71,18 @@ def candidate_key(manifest: Manifest) -> tuple[str, str]:
 def drilldown_key(manifest: Manifest) -> str:
     """Framework and device."""
     return f"{manifest.config.framework}-{manifest.framework.device}"
+
+
+def watched_key(manifest: Manifest) -> tuple[str, str, str]:
+    """Framework, version and device: drill-downs have neither labels nor settings."""
+    framework = manifest.framework
+    return framework.name, framework.version, framework.device
+
+
+def series_key(manifest: Manifest) -> tuple[object, ...]:
+    """Lineage, batch size, data, machine and size of the epoch: comparable, and repeats except for the version."""
+    machine = manifest.environment.machine.description
+    return lineage_id(manifest), manifest.config.batch_size, data_key(manifest), machine, manifest.full_epoch
 
 
 def check_comparable(runs: Sequence[Run]) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from epoch_gap.profiler.comparison.gap import Gap
 from epoch_gap.profiler.comparison.identity import comparison_key, machine_key
 from epoch_gap.profiler.errors import UserError
-from epoch_gap.profiler.storage.noise_floors import NoiseFloor, NoiseFloors
+from epoch_gap.profiler.storage.noise_floor_store import NoiseFloor, NoiseFloors
 from epoch_gap.profiler.storage.run import Run
 
 

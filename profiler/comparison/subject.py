@@ -1,4 +1,7 @@
-"""A subject: one configuration, with the runs (processes) that repeated it."""
+"""A subject: one configuration, with the runs (processes) that repeated it.
+
+`identity.subject_id` decides which runs repeat one configuration.
+"""
 
 from collections import Counter
 from collections.abc import Sequence, Set

@@ -124,7 +124,7 @@ class Environment:
 def read_environment() -> Environment:
     """The conditions of this process and its machine. Call it after the framework has been imported."""
     return Environment(
-        machine=_read_machine(),
+        machine=_read_hardware(),
         python=f"{platform.python_implementation()} {platform.python_version()}",
         packages={name: _version(name) for name in PACKAGES},
         thread_pools=_read_thread_pools(),
@@ -134,7 +134,7 @@ def read_environment() -> Environment:
     )
 
 
-def _read_machine() -> Machine:
+def _read_hardware() -> Machine:
     import psutil  # imported late: only recording needs it, and commands that read runs start faster without it
 
     return Machine(

@@ -105,9 +105,18 @@ class Recorder:
         start, durations, wall = self._close()
         e = self._epoch
         step = Step(
-            e.stage, self._mode, e.index, e.steps, int(images), float(loss), int(correct),
-            start, wall, durations, self._rss_bytes(),
-        )  # fmt: skip
+            stage=e.stage,
+            mode=self._mode,
+            epoch=e.index,
+            index=e.steps,
+            images=int(images),
+            loss=float(loss),
+            correct=int(correct),
+            start_ns=start,
+            wall_ns=wall,
+            durations=durations,
+            rss_bytes=self._rss_bytes(),
+        )
         self._steps.append(step)
         e.steps += 1
         e.wall_ns += wall

@@ -139,7 +139,7 @@ _FRAMEWORK_FIELDS = {f.name for f in fields(FrameworkInfo)} - {"conditions"}
 def manifest_to_json(manifest: Manifest) -> dict[str, Any]:
     """The manifest as JSON values. Raises UserError with the name of a field that JSON or its type does not allow."""
     # A condition may be any object: convert it to JSON directly, because `asdict` would copy it first.
-    conditions = _to_json_values(dict(manifest.framework.conditions))
+    conditions = {key: _to_json_values({key: v})[key] for key, v in manifest.framework.conditions.items()}
     plain = replace(manifest, as_stored={}, framework=replace(manifest.framework, conditions={}))
     data = _to_json_values(asdict(plain))
     del data["as_stored"]
@@ -147,6 +147,9 @@ def manifest_to_json(manifest: Manifest) -> dict[str, Any]:
     del framework["conditions"]
     data["framework"] = framework | {key: v for key, v in conditions.items() if key not in _FRAMEWORK_FIELDS}
     data["environment"] = _without_unknown_pool_keys(data["environment"])
+    if manifest.data.kind is DataKind.CUSTOM:  # it has neither the other settings nor an order of runs
+        data["config"] = {key: value for key, value in data["config"].items() if value is not None}
+        del data["order"], data["turn"]
     stored = {key: value for key, value in data.items() if value is not None}
     manifest_from_json(stored)  # refuse a run that could not be read back, before it starts
     return stored
@@ -166,7 +169,7 @@ def _to_json_values(section: Mapping[str, Any]) -> dict[str, Any]:
     try:
         data: dict[str, Any] = json.loads(json.dumps(section))
     except (TypeError, ValueError, RecursionError) as error:
-        raise UserError(f"a condition of the run is not JSON: {error}") from None
+        raise UserError(f"a condition of the run is not JSON: {', '.join(map(str, section))}: {error}") from None
     return data
 
 

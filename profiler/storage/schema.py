@@ -15,12 +15,12 @@ SCHEMA_VERSION = 2
 DATABASE = "run.sqlite"
 HISTORY_JSON = "history.json"
 
-PHASE_COLUMNS = [f"{phase}_ns" for phase in Phase]
+PHASE_NS_COLUMNS = [f"{phase}_ns" for phase in Phase]
 STEP_COLUMNS = ["stage", "epoch", "step", "ledger", "images", "loss", "correct", "start_ns", "wall_ns", "rss_bytes"]
 EPOCH_COLUMNS = ["epoch", "wall_ns", "paused_ns", "lr", "train_loss", "train_acc", "test_loss", "test_acc"]
 READING_COLUMNS = [field.name for field in fields(Reading)]
 
-_PHASES = ", ".join(f"{column} INTEGER" for column in PHASE_COLUMNS)
+_PHASES = ", ".join(f"{column} INTEGER" for column in PHASE_NS_COLUMNS)
 STATEMENTS = (
     "CREATE TABLE manifest (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     f"""CREATE TABLE steps (

@@ -26,7 +26,7 @@ from epoch_gap.profiler.storage.schema import (
     DATABASE,
     EPOCH_COLUMNS,
     HISTORY_JSON,
-    PHASE_COLUMNS,
+    PHASE_NS_COLUMNS,
     READING_COLUMNS,
     STATEMENTS,
     STEP_COLUMNS,
@@ -58,12 +58,12 @@ class RunWriter:
             )
             for s in steps
         ]
-        self._insert("steps", [*STEP_COLUMNS, *PHASE_COLUMNS], rows)
+        self._insert("steps", [*STEP_COLUMNS, *PHASE_NS_COLUMNS], rows)
 
     def epoch(self, epoch: Epoch) -> None:
         """Append a finished epoch and update history.json."""
         row = [getattr(epoch, name) for name in EPOCH_COLUMNS]
-        self._insert("epochs", [*EPOCH_COLUMNS, *PHASE_COLUMNS], [(*row, *_phase_values(epoch.durations))])
+        self._insert("epochs", [*EPOCH_COLUMNS, *PHASE_NS_COLUMNS], [(*row, *_phase_values(epoch.durations))])
         self._write_history()
 
     def reading(self, epoch: int, step: int, reading: Reading) -> None:

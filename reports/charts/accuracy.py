@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from epoch_gap.profiler.storage.run import Run
-from epoch_gap.reports import theme
+from epoch_gap.reports import formats, theme
 from epoch_gap.reports.charts import canvas, thinning
 from epoch_gap.reports.charts.live import Control, Live, Spec, axis, escaped, layout
 from epoch_gap.reports.view import View
@@ -41,7 +41,7 @@ def finding(view: View) -> str:
         return f"Loss of the runs that were timed: {NOT_ENOUGH}"
     last = [(s, s.first.epochs[-1].test_acc) for s in view.subjects if s.first.epochs]
     ranked = sorted(last, key=lambda item: -(item[1] or 0))
-    accuracies = [f"{s.title} {theme.percent(accuracy)}" for s, accuracy in ranked if accuracy]
+    accuracies = [f"{s.title} {formats.percent(accuracy)}" for s, accuracy in ranked if accuracy]
     which = "the first run of each" if any(len(s.runs) > 1 for s in view.subjects) else "the runs that were timed"
     return f"Test accuracy of {which}: {', '.join(accuracies)}" if accuracies else f"Loss of {which}"
 

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 
 from epoch_gap.profiler.analysis.stats import Interval
 from epoch_gap.profiler.comparison.gap import Gap
-from epoch_gap.reports import article, theme
+from epoch_gap.reports import article, formats, theme
 from epoch_gap.reports.article import ARTICLE, ArticleRun
 from epoch_gap.reports.charts import canvas
 from epoch_gap.reports.charts.live import MUTED, Spec, note
@@ -47,7 +47,7 @@ class ArticlePanel:
     def comparison(self) -> str:
         """Both ratios, the measured ones with their intervals."""
         measured = " and ".join(
-            f"{theme.times(ratio.value)}x ({theme.within(ratio.low, ratio.high, 'x')})" for ratio in self.ratios
+            f"{formats.times(ratio.value)}x ({formats.within(ratio.low, ratio.high, 'x')})" for ratio in self.ratios
         )
         return f"this machine {measured}, article {article.epoch_ratio():.2g}x"
 
@@ -103,7 +103,7 @@ def draw(axes: Axes, panel: ArticlePanel) -> None:
 
 
 def _label(run: ArticleRun) -> str:
-    return f"{run.title}: {theme.seconds(run.epoch_seconds)}"
+    return f"{run.title}: {formats.seconds(run.epoch_seconds)}"
 
 
 def add_to_layout(layout: Spec, panel: ArticlePanel) -> None:

@@ -6,8 +6,9 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from epoch_gap.profiler.comparison.gap import Verdict
 from epoch_gap.profiler.phases import Phase
-from epoch_gap.reports import theme
+from epoch_gap.reports import formats, theme
 from epoch_gap.reports.charts import article_panel, canvas
 from epoch_gap.reports.charts.breakdown_bars import (
     CHARGED,
@@ -55,11 +56,11 @@ PIXELS, LIVE_THICKNESS = 110, 0.42
 
 def finding(view: View) -> str:
     """The headline ratio, if one side is slower."""
-    if not view.gaps or view.gaps[0].verdict != "slower":
+    if not view.gaps or view.gaps[0].verdict is not Verdict.SLOWER:
         return "Time per epoch by phase"
     headline = view.gaps[0]
     slow, fast = headline.slow.title, headline.fast.title
-    return f"{slow}: {theme.times(headline.ratio.value)} times the epoch of {fast}"
+    return f"{slow}: {formats.times(headline.ratio.value)} times the epoch of {fast}"
 
 
 def shown(view: View) -> bool:
@@ -138,11 +139,11 @@ def _draw_bar(
 def _segment_label(bar: Bar, phase: Phase, in_seconds: bool) -> str:
     """The share of the epoch, or the seconds if a panel of shares is drawn too."""
     part = bar.subject.epoch.phases[phase]
-    return f"{phase}\n{theme.seconds(part.value if part else None) if in_seconds else _percent(bar, phase)}"
+    return f"{phase}\n{formats.seconds(part.value if part else None) if in_seconds else _percent(bar, phase)}"
 
 
 def _percent(bar: Bar, phase: Phase) -> str:
-    return theme.percent(bar.share(phase))
+    return formats.percent(bar.share(phase))
 
 
 def _write_inside(axes: Axes, x: float, row: int, label: str, colour: str) -> None:
@@ -254,7 +255,7 @@ def _hover(bar: Bar, phase: Phase) -> str:
     interval = bar.subject.epoch.interval(phase)
     if interval is None:
         return ""
-    return f"<b>{phase}</b>: {theme.interval(interval)}<br>{_percent(bar, phase)} of {escaped(bar.label)}"
+    return f"<b>{phase}</b>: {formats.interval(interval)}<br>{_percent(bar, phase)} of {escaped(bar.label)}"
 
 
 def _totals(rows: Sequence[Bar]) -> list[Spec]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from epoch_gap.profiler.comparison.subject import Subject
 from epoch_gap.profiler.phases import Phase
-from epoch_gap.reports import theme
+from epoch_gap.reports import formats
 from epoch_gap.reports.charts import canvas
 from epoch_gap.reports.sentences.verdict import how_known
 from epoch_gap.reports.view import View
@@ -49,7 +49,7 @@ class Bar:
     @property
     def total(self) -> str:
         """The epoch with its interval, as text."""
-        known = f"{theme.interval(self.subject.epoch.seconds)}, {how_known(self.subject)}"
+        known = f"{formats.interval(self.subject.epoch.seconds)}, {how_known(self.subject)}"
         return f"{known}; {self.note}" if self.note else known
 
     @property
@@ -87,7 +87,7 @@ def _both_modes(subject: Subject) -> list[Bar]:
 
 
 def _single(subject: Subject) -> Bar:
-    agreement = f"fenced: same within {theme.percent_at_most(largest_deviation(subject))}"
+    agreement = f"fenced: same within {formats.percent_at_most(largest_deviation(subject))}"
     return Bar(subject.title, "", subject, False, tuple(subject.flag_titles), agreement)
 
 

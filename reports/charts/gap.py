@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from epoch_gap.profiler.analysis.stats import Estimate, Interval
-from epoch_gap.profiler.comparison.gap import Gap
+from epoch_gap.profiler.comparison.gap import Gap, Verdict
 from epoch_gap.profiler.phases import Phase
-from epoch_gap.reports import theme
+from epoch_gap.reports import formats, theme
 from epoch_gap.reports.charts import canvas
 from epoch_gap.reports.charts.breakdown_bars import CHARGED, DONE
 from epoch_gap.reports.charts.live import (
@@ -110,8 +110,8 @@ def _names(view: View) -> tuple[str, str]:
 
 
 def _finding(gap: Gap, verb: str, names: tuple[str, str]) -> str:
-    (fast, slow), seconds = names, theme.seconds(gap.seconds.value)
-    if gap.verdict != "slower":
+    (fast, slow), seconds = names, formats.seconds(gap.seconds.value)
+    if gap.verdict is not Verdict.SLOWER:
         return f"{slow} minus {fast}: {seconds} per epoch"
     phase, part = largest_phases(gap)[0]
     share = f"{part.value / gap.seconds.value:.0%}".replace("%", " %")
@@ -159,13 +159,13 @@ def _draw_column(axes: Axes, x: int, step: Column, share: float | None, highest:
     if (whisker := canvas.whisker(step.interval)) is not None:
         axes.errorbar(x, step.end, yerr=whisker, color=theme.INK, capsize=3, lw=1)
         top = max(top, step.end + whisker[1][0])
-    label = _signed(step.interval.value) + ("" if share is None else f"\n{theme.percent(share)}")
+    label = _signed(step.interval.value) + ("" if share is None else f"\n{formats.percent(share)}")
     _write_above(axes, x, min(top, highest * 1.05), label)
 
 
 def _draw_epoch(axes: Axes, x: int, seconds: float) -> None:
     axes.bar(x, seconds, 0.7, color=theme.GRID, edgecolor=theme.MUTED)
-    _write_above(axes, x, seconds, theme.seconds(seconds), weight="bold")
+    _write_above(axes, x, seconds, formats.seconds(seconds), weight="bold")
 
 
 def _write_above(axes: Axes, x: int, y: float, text: str, weight: str = "normal") -> None:
@@ -182,13 +182,13 @@ def _write_above(axes: Axes, x: int, y: float, text: str, weight: str = "normal"
 
 
 def _signed(seconds: float) -> str:
-    return theme.signed(theme.seconds(seconds))
+    return formats.signed(formats.seconds(seconds))
 
 
 def live(view: View) -> Live:
     """The waterfall by Plotly: in either timing mode, in seconds or as shares of the gap if there is one."""
     waterfalls = _waterfalls(view)
-    is_gap = any(waterfall.gap.verdict == "slower" for waterfall in waterfalls.values())
+    is_gap = any(waterfall.gap.verdict is Verdict.SLOWER for waterfall in waterfalls.values())
     controls = (
         Control("timing mode", tuple(waterfalls)),
         *([Control("unit", (SECONDS, SHARE))] if is_gap else []),
@@ -218,7 +218,7 @@ def _spec(waterfall: Waterfall, relative: bool) -> Spec:
     gap, notes = waterfall.gap, list(waterfall.notes)
     steps = columns(gap)
     names = [step.name for step in steps]
-    if relative and gap.verdict != "slower":
+    if relative and gap.verdict is not Verdict.SLOWER:
         notes.append(f"{gap.verdict} in this timing mode: there is no gap to divide into shares")
         relative = False
     if relative:
@@ -246,7 +246,7 @@ def _epochs(gap: Gap, names: Sequence[str]) -> list[Spec]:
     """The two epochs, at the left and the right end."""
     seconds = [gap.fast_seconds, gap.fast_seconds + gap.seconds.value]
     hover = [
-        f"<b>{escaped(name)}</b>: {theme.seconds(value)} per epoch"
+        f"<b>{escaped(name)}</b>: {formats.seconds(value)} per epoch"
         for name, value in zip((names[0], names[-1]), seconds, strict=True)
     ]
     return [
@@ -256,7 +256,7 @@ def _epochs(gap: Gap, names: Sequence[str]) -> list[Spec]:
             "y": seconds,
             "width": 0.7,
             "marker": {"color": LINE, "line": {"color": MUTED, "width": 1}},
-            "text": [theme.seconds(value) for value in seconds],
+            "text": [formats.seconds(value) for value in seconds],
             "textposition": "outside",
             "constraintext": "none",
             "cliponaxis": False,
@@ -280,7 +280,7 @@ def _columns(waterfall: Waterfall, steps: Sequence[Column], scale: float, from_z
     shares = [waterfall.gap.share(step.interval.value) for step in steps]
     share_texts = ["" if share is None else f"{100 * share:.1f} %" for share in shares]
     hover = [
-        f"<b>{escaped(step.name)}</b>: {theme.interval(step.interval)}{f'<br>{share} of the gap' if share else ''}"
+        f"<b>{escaped(step.name)}</b>: {formats.interval(step.interval)}{f'<br>{share} of the gap' if share else ''}"
         for step, share in zip(steps, share_texts, strict=True)
     ]
     bars = {

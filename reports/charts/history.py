@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 from epoch_gap.profiler.comparison.history import Entry, Series
 from epoch_gap.profiler.comparison.subject import shorten_versions
 from epoch_gap.profiler.phases import Phase
-from epoch_gap.reports import theme
+from epoch_gap.reports import formats, theme
 from epoch_gap.reports.charts import canvas
 from epoch_gap.reports.charts.breakdown_bars import REACH
-from epoch_gap.reports.terminal.history import describe_change, describe_series, has_evaluate
+from epoch_gap.reports.sentences.history import describe_change, describe_series, has_evaluate
 
 PANEL, FEW_PANEL = 3.3, 2.6
 """inches of a series, and of one with few runs"""
@@ -56,7 +56,7 @@ def _panel(axes: Axes, series: Series, letters: int) -> None:
                 bottom += part.value
         top = _draw_whisker(axes, x, entry, longest)
         if len(entries) <= MOST_LABELS:
-            _write_above(axes, x, top, theme.seconds(bottom))
+            _write_above(axes, x, top, formats.seconds(bottom))
         highest = max(highest, top)
     axes.set_ylim(0, 1.12 * highest)
     axes.set_xlim(-0.6, len(entries) - 0.4)

@@ -12,7 +12,7 @@ from epoch_gap.profiler.comparison.subject import Subject
 from epoch_gap.profiler.drilldown.layers import Drilldown, layer_differences
 from epoch_gap.profiler.drilldown.roofline import flops, share_of_peak
 from epoch_gap.profiler.drilldown.spans import Direction
-from epoch_gap.reports import theme
+from epoch_gap.reports import formats, theme
 from epoch_gap.reports.charts import canvas
 from epoch_gap.reports.charts.layer_ranking import Ranked, ranking, watched_pair
 from epoch_gap.reports.charts.live import Live, Spec, axis, escaped, layout
@@ -63,7 +63,7 @@ def finding(view: View) -> str:
             (d for d in layer_differences(*(view.drilldowns.layers[s.id] for s in pair)) if d.seconds > 0), None
         )
         if largest is not None:
-            slow, more = pair[0].title, theme.milliseconds(largest.seconds)
+            slow, more = pair[0].title, formats.milliseconds(largest.seconds)
             return f"{slow} loses most time in {largest.layer}, {largest.direction}: {more} per step"
     return "Time of forward and backward by layer"
 
@@ -114,9 +114,9 @@ def _draw_ranked(axes: Axes, layers: Sequence[Ranked], colours: Sequence[str]) -
 
 def ranked_label(layer: Ranked) -> str:
     """`+990 ms, 8.9 %` for a pair, `1100 ms, 8.4 %` for one framework."""
-    time = theme.milliseconds(layer.difference)
-    share = "" if layer.share is None else f", {theme.percent(layer.share)}"
-    return f"{time if layer.fast is None else theme.signed(time)}{share}"
+    time = formats.milliseconds(layer.difference)
+    share = "" if layer.share is None else f", {formats.percent(layer.share)}"
+    return f"{time if layer.fast is None else formats.signed(time)}{share}"
 
 
 def live(view: View) -> Live:
@@ -156,11 +156,11 @@ def _hover(row: Row, name: str, peak_rates: Mapping[str, float]) -> str:
     seconds = row.seconds().get(name)
     if seconds is None:
         return f"{name}: not watched"
-    time = f"<b>{name}</b>, {escaped(row.label)}<br>{theme.milliseconds(seconds)} per step"
+    time = f"<b>{name}</b>, {escaped(row.label)}<br>{formats.milliseconds(seconds)} per step"
     layer = next(layer for layer in row.drilldown.architecture if layer.name == name)
     images = row.drilldown.batch_size
     if not seconds or not flops(layer, row.direction, images):
         return time
     rate = flops(layer, row.direction, images) / seconds / 1e9
     share = share_of_peak(layer, row.direction, images, peak_rates, seconds)
-    return f"{time}<br>{rate:.1f} GFLOP/s{f', {theme.percent(share)} of the roofline' if share is not None else ''}"
+    return f"{time}<br>{rate:.1f} GFLOP/s{f', {formats.percent(share)} of the roofline' if share is not None else ''}"

@@ -10,7 +10,7 @@ from matplotlib.ticker import FuncFormatter
 from epoch_gap.profiler.drilldown.layers import Drilldown
 from epoch_gap.profiler.drilldown.roofline import flops, least_bytes, peak_rate
 from epoch_gap.profiler.drilldown.spans import Direction, OperatorCategory
-from epoch_gap.reports import theme
+from epoch_gap.reports import formats, theme
 from epoch_gap.reports.charts import canvas
 from epoch_gap.reports.charts.live import MUTED, Control, Live, Spec, axis, escaped, layout
 from epoch_gap.reports.view import View
@@ -83,7 +83,7 @@ def finding(view: View) -> str:
         convolutions = points(drilldown, OperatorCategory.CONVOLUTION)
         if convolutions:
             rate = sum(p.work for p in convolutions) / sum(p.seconds for p in convolutions) / 1e9
-            shares.append(f"{title} {theme.percent(rate / top)}")
+            shares.append(f"{title} {formats.percent(rate / top)}")
     return f"Convolutions reach, of this machine's peak: {'; '.join(shares)}"
 
 

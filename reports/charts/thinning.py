@@ -15,7 +15,7 @@ def drawn_indices(values: Series, most: int = MOST) -> NDArray[np.int64]:
     """Indices of the values to draw, ascending, at most `most` of n.
 
     All of them up to `most`; beyond that the minimum and the maximum of each of `most` / 2 equal stretches, so that
-    no peak is lost (after M4, Jugel et al. 2014). Values that are not finite are drawn only if nothing is left out.
+    no peak is lost (after M4, Jugel et al. 2014). Values that are not finite are drawn only if no value is omitted.
     """
     n = len(values)
     if n <= most:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from epoch_gap.profiler.phases import Phase
+from epoch_gap.profiler.recording.fencing import TimingMode
 from epoch_gap.profiler.recording.records import Epoch, Reading
 from epoch_gap.profiler.storage.run import Run, StepTable
 
@@ -63,7 +64,7 @@ def _event(name: str, mode: str, start_ns: int, ns: int, thread: int, **args: An
 def _steps(table: StepTable, stage: str) -> Iterator[dict[str, Any]]:
     columns = [(phase, table.phase_ns[phase]) for phase in ORDER if phase in table.phase_ns]
     for i in range(len(table)):
-        mode = "fenced" if table.fenced[i] else "asrun"
+        mode = TimingMode.FENCED if table.fenced[i] else TimingMode.ASRUN
         start = int(table.start_ns[i])
         name = f"{stage} {table.epoch[i]}:{table.index[i]} ({mode})"
         counts = {"images": int(table.images[i]), "correct": int(table.correct[i])}
@@ -80,12 +81,12 @@ def _outside(run: Run, epoch: Epoch) -> Iterator[dict[str, Any]]:
     if not len(train):
         return
     if ns := epoch.durations.get(Phase.EPOCH_START):
-        yield _event(Phase.EPOCH_START, "asrun", int(train.start_ns[0]) - ns, ns, OUTSIDE, epoch=epoch.epoch)
+        yield _event(Phase.EPOCH_START, TimingMode.ASRUN, int(train.start_ns[0]) - ns, ns, OUTSIDE, epoch=epoch.epoch)
     ends = {Phase.FLUSH: train, Phase.CHECKPOINT: evaluate if len(evaluate) else train}
     for phase, before in ends.items():
         if ns := epoch.durations.get(phase):
             end = int(before.start_ns[-1] + before.wall_ns[-1])
-            yield _event(phase, "asrun", end, ns, OUTSIDE, epoch=epoch.epoch)
+            yield _event(phase, TimingMode.ASRUN, end, ns, OUTSIDE, epoch=epoch.epoch)
 
 
 def _counters(reading: Reading) -> Iterator[dict[str, Any]]:

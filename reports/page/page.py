@@ -14,12 +14,13 @@ from plotly.offline import get_plotlyjs
 
 from epoch_gap.profiler.comparison.fairness import Affects, Item
 from epoch_gap.profiler.phases import MEANING
-from epoch_gap.reports import article, theme
-from epoch_gap.reports.charts import CHARTS, canvas, flame
+from epoch_gap.reports import article, formats, theme
+from epoch_gap.reports.charts import canvas, flame
 from epoch_gap.reports.charts.live import Live
+from epoch_gap.reports.charts.registry import CHARTS
 from epoch_gap.reports.page import rows
+from epoch_gap.reports.sentences.layers import describe_layers
 from epoch_gap.reports.sentences.verdict import how_known
-from epoch_gap.reports.terminal import layers as layer_tables
 from epoch_gap.reports.terminal.drilldowns import slowest_lines
 from epoch_gap.reports.terminal.tables import list_conditions
 from epoch_gap.reports.view import View
@@ -73,7 +74,7 @@ def render_page(view: View, figures: Mapping[str, Figure]) -> str:
             if (times := view.drilldowns.lines.get(s.id)) is not None
         ],
         layer_notes=[
-            (s.title, layer_tables.notes(view.drilldowns.layers.get(s.id), view.peak_rates))
+            (s.title, describe_layers(view.drilldowns.layers.get(s.id), view.peak_rates))
             for s in view.subjects
             if view.drilldowns.layers
         ],
@@ -83,7 +84,7 @@ def render_page(view: View, figures: Mapping[str, Figure]) -> str:
         meaning=MEANING,
         how_known=how_known,
         colours=theme.PHASE_COLOURS,
-        theme=theme,
+        formats=formats,
     )
 
 

@@ -7,8 +7,8 @@ from epoch_gap.profiler.analysis.stats import unseen_share
 from epoch_gap.profiler.comparison.gap import Gap
 from epoch_gap.profiler.comparison.subject import Subject
 from epoch_gap.profiler.phases import CLOCK, MEANING, Phase
-from epoch_gap.reports import article, theme
-from epoch_gap.reports.terminal import layers as layer_tables
+from epoch_gap.reports import article, formats
+from epoch_gap.reports.page.layer_rows import layer_difference_rows, operator_difference_rows
 from epoch_gap.reports.view import View
 
 
@@ -27,8 +27,8 @@ def _cell(subject: Subject, phase: Phase) -> dict[str, str]:
         has = phase in subject.framework.phases
         unknown = "unknown" if phase is Phase.FLUSH else "not done"
         return {"seconds": unknown if has else "n/a", "range": "", "share": ""}
-    share = theme.percent(i.value / subject.epoch.total.value)
-    return {"seconds": theme.seconds(i.value), "range": theme.within(i.low, i.high), "share": share}
+    share = formats.percent(i.value / subject.epoch.total.value)
+    return {"seconds": formats.seconds(i.value), "range": formats.within(i.low, i.high), "share": share}
 
 
 def glossary(view: View) -> list[dict[str, Any]]:
@@ -59,24 +59,24 @@ def chain_rows(view: View) -> list[list[str]]:
         parts = [g.by_phase.get(phase) for g in view.chain]
         known = [part for part in parts if part is not None]
         if known:
-            cells = [theme.interval(part.interval()) if part else "n/a" for part in parts]
-            rows.append([str(phase), theme.seconds(sum(part.value for part in known)), *cells])
+            cells = [formats.interval(part.interval()) if part else "n/a" for part in parts]
+            rows.append([str(phase), formats.seconds(sum(part.value for part in known)), *cells])
     if view.chain:
-        whole = theme.seconds(sum(g.seconds.value for g in view.chain))
-        rows.append(["epoch", whole, *(theme.interval(g.seconds.interval()) for g in view.chain)])
+        whole = formats.seconds(sum(g.seconds.value for g in view.chain))
+        rows.append(["epoch", whole, *(formats.interval(g.seconds.interval()) for g in view.chain)])
     return rows
 
 
 def layer_rows(view: View) -> list[list[str]]:
     """The headline pair's layers by their contribution to the gap; none without both drill-downs."""
     both = view.for_headline(view.drilldowns.layers)
-    return layer_tables.layer_difference_rows(*both, view.peak_rates) if both else []
+    return layer_difference_rows(*both, view.peak_rates) if both else []
 
 
 def category_rows(view: View) -> list[list[str]]:
     """The headline pair's operator categories; none without both drill-downs."""
     both = view.for_headline(view.drilldowns.operators)
-    return layer_tables.operator_difference_rows(*both) if both else []
+    return operator_difference_rows(*both) if both else []
 
 
 def run_row(subject: Subject, analysis: RunAnalysis) -> dict[str, Any]:
@@ -99,8 +99,8 @@ def run_row(subject: Subject, analysis: RunAnalysis) -> dict[str, Any]:
 def _describe_outliers(analysis: RunAnalysis) -> str:
     """The mean without outliers; if there are none, the upper bound on their share."""
     if analysis.spread.outliers:
-        return f"mean without {theme.seconds(analysis.spread.mean_without)}"
-    return f"fewer than {theme.percent(unseen_share(analysis.independent_steps))}"
+        return f"mean without {formats.seconds(analysis.spread.mean_without)}"
+    return f"fewer than {formats.percent(unseen_share(analysis.independent_steps))}"
 
 
 def _describe_machine(analysis: RunAnalysis) -> str:
@@ -114,7 +114,7 @@ def _describe_machine(analysis: RunAnalysis) -> str:
         (
             f"load {min(loads):.1f} to {max(loads):.1f}",
             "cores busy: " + ("unknown" if cores is None else f"{cores:.2f}"),
-            "stolen: " + ("unknown" if stolen is None else theme.percent(stolen)),
+            "stolen: " + ("unknown" if stolen is None else formats.percent(stolen)),
         )
     )
 
@@ -124,7 +124,7 @@ def timing_modes(subject: Subject) -> dict[str, Any]:
     assert subject.fenced is not None
     assert subject.fence_effect is not None
     rows = [
-        (phase, _cell(subject, phase), _cell(subject.fenced, phase), theme.interval_ms(difference.interval()))
+        (phase, _cell(subject, phase), _cell(subject.fenced, phase), formats.interval_ms(difference.interval()))
         for phase, difference in subject.fence_effect.by_phase.items()
     ]
     return {"title": subject.title, "rows": rows}
@@ -136,8 +136,8 @@ def _gap_cell(gap: Gap, phase: Phase) -> dict[str, str]:
         return {"seconds": "not compared", "range": "", "share": ""}
     i = part.interval()
     share = gap.share(i.value)
-    text = "" if share is None else theme.percent(share)
-    return {"seconds": theme.seconds(i.value), "range": theme.within(i.low, i.high), "share": text}
+    text = "" if share is None else formats.percent(share)
+    return {"seconds": formats.seconds(i.value), "range": formats.within(i.low, i.high), "share": text}
 
 
 def accuracy_rows(view: View) -> list[tuple[str, list[str]]]:
@@ -162,12 +162,12 @@ def _measured(subject: Subject) -> dict[str, str]:
     return {
         "first_batch_loss": f"{run.train.loss[0]:.3f}",
         **{name: _number(getattr(last, name, None)) for name in names},
-        "epoch_time": theme.seconds(subject.epoch.total.value),
+        "epoch_time": formats.seconds(subject.epoch.total.value),
     }
 
 
 def _article(column: article.ArticleRun) -> dict[str, str]:
-    return {**column._asdict(), "epoch_time": theme.seconds(column.epoch_seconds)}
+    return {**column._asdict(), "epoch_time": formats.seconds(column.epoch_seconds)}
 
 
 def _number(value: float | None) -> str:

@@ -1,14 +1,17 @@
-"""Cautions: everything that limits the conclusions of a report."""
+"""Cautions: everything that limits the conclusions of a report.
 
-from collections.abc import Iterator, Sequence
+The titles and texts of flags are in `profiler/analysis/flags.py`, because summary.json has them too.
+"""
 
-from epoch_gap.profiler.analysis.flags import Flag
-from epoch_gap.profiler.comparison.fairness import Affects, Item, describe_machines
+from collections.abc import Iterator, Mapping, Sequence
+
+from epoch_gap.profiler.analysis.flags import Flag, FlagKind
+from epoch_gap.profiler.comparison.fairness import Affects, Item
 from epoch_gap.profiler.comparison.gap import Gap, IntervalScope
 from epoch_gap.profiler.comparison.subject import Subject
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.storage.manifest import RunStatus
-from epoch_gap.reports import theme
+from epoch_gap.reports import formats
 
 OTHER_LIMIT = 0.02
 """a larger share of `other` means that marks are missing"""
@@ -45,27 +48,40 @@ def _of_subject(subject: Subject) -> Iterator[str]:
 
 
 def _describe_flag(flag: Flag) -> str:
-    return flag.text if flag.text.startswith(flag.kind) else f"{flag.kind}: {flag.text}"
+    """The flag's text after its title, which the text of `NO_STEADY_STATE` already starts with."""
+    return flag.text if flag.kind is FlagKind.NO_STEADY_STATE else f"{flag.kind}: {flag.text}"
 
 
 def _time_in_no_phase(subject: Subject) -> Iterator[str]:
     other = subject.epoch.phases[Phase.OTHER]
     share = other.value / subject.epoch.total.value if other else 0.0
     if share > OTHER_LIMIT:
-        yield f"{theme.percent(share)} of the time is not part of any phase."
+        yield f"{formats.percent(share)} of the time is not part of any phase."
 
 
 def _harmful_fences(subject: Subject) -> Iterator[str]:
     effect = subject.fence_effect
     if effect is not None and not effect.is_harmless:
         shift = effect.perturbation
-        factor = f"{theme.times(shift.value)} ({theme.within(shift.low, shift.high, 'x')})"
+        factor = f"{formats.times(shift.value)} ({formats.within(shift.low, shift.high, 'x')})"
         yield f"fences change its steps by a factor of {factor}: its hatched bar shows fenced steps only."
 
 
 def _machines(subjects: Sequence[Subject]) -> Iterator[str]:
     if text := describe_machines({s.title: s for s in subjects}):
         yield f"{text}."
+
+
+def describe_machines(subjects: Mapping[str, Subject]) -> str | None:
+    """A sentence about subjects, by display name, that ran on different machines; None for a single machine."""
+    machines = {
+        name: list(dict.fromkeys(run.manifest.environment.machine.description for run in subject.runs))
+        for name, subject in subjects.items()
+    }
+    if len({machine for used in machines.values() for machine in used}) == 1:
+        return None
+    places = "; ".join(f"{name} on {' and '.join(used)}" for name, used in machines.items())
+    return f"{' and '.join(machines)} ran on different machines: {places}; the difference may be due to the machines"
 
 
 def _headline_gap(headline: Sequence[Gap]) -> Iterator[str]:

@@ -6,7 +6,7 @@ from epoch_gap.profiler.comparison.gap import Gap, Verdict
 from epoch_gap.profiler.comparison.subject import Subject
 from epoch_gap.profiler.drilldown.layers import Drilldown, category_differences, layer_differences
 from epoch_gap.profiler.drilldown.lines import LineTimes
-from epoch_gap.reports import theme
+from epoch_gap.reports import formats
 from epoch_gap.reports.sentences.verdict import TOP, largest_phases
 
 
@@ -25,7 +25,7 @@ def list_findings(
         yield from _operators(operators[slow.id], operators[fast.id])
     if slow.id in layers and fast.id in layers:
         slower = [d for d in layer_differences(layers[slow.id], layers[fast.id]) if d.seconds > 0][:TOP]
-        names = (f"{d.layer} {d.direction} ({theme.milliseconds(d.seconds)} more)" for d in slower)
+        names = (f"{d.layer} {d.direction} ({formats.milliseconds(d.seconds)} more)" for d in slower)
         if slower:
             yield f"Layers with the largest differences, per step: {', '.join(names)}."
     if slow.id in lines:
@@ -40,7 +40,7 @@ def _phases_of_the_work(headline: Gap) -> Iterator[str]:
     if largest_phases(fenced)[0][0] is largest_phases(headline)[0][0]:
         return
     parts = (
-        f"{phase} {theme.seconds(part.value)} ({theme.percent(fenced.share(part.value))})"
+        f"{phase} {formats.seconds(part.value)} ({formats.percent(fenced.share(part.value))})"
         for phase, part in largest_phases(fenced)
     )
     yield f"The work behind the gap is done in other phases (fenced steps, per epoch): {', '.join(parts)}."
@@ -52,13 +52,13 @@ def _operators(slow: Drilldown, fast: Drilldown) -> Iterator[str]:
     if largest is None:
         return
     whole = sum(d.seconds for d in by_category)
-    share = f", {theme.percent(largest.seconds / whole)} of the difference of all operators" if whole > 0 else ""
-    sides = f"{theme.milliseconds(largest.slow)} against {theme.milliseconds(largest.fast)} per step"
+    share = f", {formats.percent(largest.seconds / whole)} of the difference of all operators" if whole > 0 else ""
+    sides = f"{formats.milliseconds(largest.slow)} against {formats.milliseconds(largest.fast)} per step"
     yield f"Operators: {largest.category} {largest.direction} contributes most, {sides}{share}."
 
 
 def _hottest_line(slow: Subject, times: LineTimes) -> str:
     (function, line), *_ = times.slowest(1)
-    ms = theme.milliseconds(line.seconds / times.steps)
+    ms = formats.milliseconds(line.seconds / times.steps)
     place = f"{function.file}:{line.number}"
     return f"Slowest line of {slow.title}: {place}, {ms} per step: {line.source.strip()}"

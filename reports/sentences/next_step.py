@@ -21,11 +21,11 @@ def suggest_next_step(subjects: Sequence[Subject], gaps: Sequence[Gap], has_laye
     if advice := _most_harmful(ADVICE, subjects):
         return advice
     gap = gaps[0]
-    both = " ".join(s.first.config.framework for s in (gap.fast, gap.slow))
+    both = " ".join(s.config.framework for s in (gap.fast, gap.slow))
     if gap.verdict is Verdict.SLOWER and not has_layers:
         return f'make layers FRAMEWORKS="{both}"{settings}, for the layers and operators behind the gap.'
     if gap.verdict is Verdict.SLOWER and not has_stacks:
-        slow = gap.slow.first.config.framework
+        slow = gap.slow.config.framework
         return f"make flame-{slow} lines-{slow}{settings}, for the stacks and lines of the slower side."
     if gap.scope is not IntervalScope.BETWEEN_PROCESSES:
         return "run the same again with REPEATS=3, for an interval between processes."

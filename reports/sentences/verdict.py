@@ -6,8 +6,8 @@ from epoch_gap.profiler.analysis.stats import Estimate, Interval
 from epoch_gap.profiler.comparison.gap import EQUAL_WITHIN, Gap, IntervalScope, Verdict
 from epoch_gap.profiler.comparison.subject import Subject
 from epoch_gap.profiler.phases import Phase
-from epoch_gap.profiler.storage.noise_floors import NoiseFloor
-from epoch_gap.reports import theme
+from epoch_gap.profiler.storage.noise_floor_store import NoiseFloor
+from epoch_gap.reports import formats
 
 TOP = 3
 SCOPES = {
@@ -22,13 +22,15 @@ def describe_verdict(subjects: Sequence[Subject], gaps: Sequence[Gap]) -> str:
     """One sentence: the seconds per epoch of each side and their ratio, with its interval."""
     if not gaps:
         only = subjects[0]
-        seconds = theme.interval(only.epoch.seconds)
+        seconds = formats.interval(only.epoch.seconds)
         return f"{only.title} takes {seconds} per epoch, {how_known(only)}{_on_data(only)}."
     gap = gaps[0]
-    slow, fast = theme.seconds(gap.fast_seconds + gap.seconds.value), theme.seconds(gap.fast_seconds)
+    slow, fast = formats.seconds(gap.fast_seconds + gap.seconds.value), formats.seconds(gap.fast_seconds)
     scope = f"per epoch{_without_evaluate((gap.slow, gap.fast))}"
     sides = f"{gap.slow.title} takes {slow} {scope}{_on_data(gap.slow)}, {gap.fast.title} {fast}"
-    ratio = f"{theme.times(gap.ratio.value)} times as long, 95 % {theme.within(gap.ratio.low, gap.ratio.high, 'x')}"
+    ratio = (
+        f"{formats.times(gap.ratio.value)} times as long, 95 % {formats.within(gap.ratio.low, gap.ratio.high, 'x')}"
+    )
     known = f"{SCOPES[gap.scope]}; {_how_steps_are_known((gap.slow, gap.fast))}"
     sentences = {
         Verdict.SLOWER: f"{sides}: {ratio} ({known}).",
@@ -39,7 +41,7 @@ def describe_verdict(subjects: Sequence[Subject], gaps: Sequence[Gap]) -> str:
 
 
 def _below_floor(gap: Gap) -> str:
-    return f", less than this machine's noise floor of {theme.percent(gap.floor)}" if gap.is_below_floor else ""
+    return f", less than this machine's noise floor of {formats.percent(gap.floor)}" if gap.is_below_floor else ""
 
 
 def _how_steps_are_known(subjects: Sequence[Subject]) -> str:
@@ -66,7 +68,7 @@ def _on_data(subject: Subject) -> str:
 def describe_largest_phases(gaps: Sequence[Gap]) -> tuple[str, ...]:
     """The phases with the largest parts of the headline gap, a line each."""
     return tuple(
-        f"{phase}: {theme.interval(part.interval())}{_of_the_gap(gap, part.value)}"
+        f"{phase}: {formats.interval(part.interval())}{_of_the_gap(gap, part.value)}"
         for gap in gaps[:1]
         for phase, part in largest_phases(gap)
     )
@@ -79,7 +81,7 @@ def largest_phases(gap: Gap) -> list[tuple[Phase, Estimate]]:
 
 def _of_the_gap(gap: Gap, seconds: float) -> str:
     share = gap.share(seconds)
-    return "" if share is None else f", {theme.percent(share)} of the gap"
+    return "" if share is None else f", {formats.percent(share)} of the gap"
 
 
 def describe_shifted_work(subject: Subject) -> list[str]:
@@ -91,7 +93,7 @@ def describe_shifted_work(subject: Subject) -> list[str]:
     if not effect.shifted_work:
         return [f"{subject.title}: work is done where it is charged; {cost}."]
     shifts = "; ".join(
-        f"{shift.worker} \N{RIGHTWARDS ARROW} {shift.payer}: {theme.seconds(shift.seconds)} per step"
+        f"{shift.worker} \N{RIGHTWARDS ARROW} {shift.payer}: {formats.seconds(shift.seconds)} per step"
         for shift in effect.shifted_work
     )
     return [f"{subject.title}: work of one phase is charged to another: {shifts}; {cost}."]
@@ -99,8 +101,8 @@ def describe_shifted_work(subject: Subject) -> list[str]:
 
 def describe_fence_cost(perturbation: Interval) -> str:
     """The effect of fences on the step time."""
-    within = theme.within(perturbation.low, perturbation.high, "x")
-    return f"fences make a step {theme.times(perturbation.value)} times as long ({within})"
+    within = formats.within(perturbation.low, perturbation.high, "x")
+    return f"fences make a step {formats.times(perturbation.value)} times as long ({within})"
 
 
 def describe_noise_floor(floor: NoiseFloor | None) -> str:
@@ -108,7 +110,7 @@ def describe_noise_floor(floor: NoiseFloor | None) -> str:
     if floor is None:
         return "This machine's noise floor is not known; `make noise` measures it."
     return (
-        f"This machine's noise floor is \N{PLUS-MINUS SIGN}{theme.percent(floor.share)}: {floor.framework} "
+        f"This machine's noise floor is \N{PLUS-MINUS SIGN}{formats.percent(floor.share)}: {floor.framework} "
         f"({floor.device}) against itself, {floor.processes} processes, {floor.day}, ratio "
-        f"{theme.times(floor.ratio)}, {floor.verdict}. Smaller effects are not claimed."
+        f"{formats.times(floor.ratio)}, {floor.verdict}. Smaller effects are not claimed."
     )

@@ -4,11 +4,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from epoch_gap.profiler.analysis.stats import Estimate, Interval, mean_of_processes
-from epoch_gap.profiler.comparison.fairness import audit_fairness, describe_machines
+from epoch_gap.profiler.comparison.fairness import Affects, audit_fairness
 from epoch_gap.profiler.comparison.gap import EQUAL_WITHIN, Gap, Verdict
 from epoch_gap.profiler.comparison.subject import Subject
-from epoch_gap.profiler.storage.noise_floors import NoiseFloor
-from epoch_gap.reports import theme
+from epoch_gap.profiler.storage.noise_floor_store import NoiseFloor
+from epoch_gap.reports import formats
+from epoch_gap.reports.sentences.cautions import describe_machines
 from epoch_gap.reports.sentences.verdict import SCOPES, describe_noise_floor
 from epoch_gap.reports.terminal.tables import align
 
@@ -19,6 +20,7 @@ LEGEND = (
     f"{UNDECIDED} undecided: the difference's interval includes 0, or is unknown; "
     "for the epoch also if the ratio's interval includes 1, or the ratio is within the noise floor"
 )
+AFFECTED = {Affects.TIME: "time", Affects.ACCURACY: "accuracy", Affects.BOTH: "time and accuracy"}
 
 
 def comparison_table(a: Subject, b: Subject, gap: Gap, floor: NoiseFloor | None) -> str:
@@ -54,7 +56,7 @@ def _differences(a: Subject, b: Subject) -> Iterator[str]:
     for item in audit_fairness([a, b]):
         if item.differs:
             sides = "; ".join(f"{name} {item.values[s.id]}" for name, s in _sides(a, b))
-            yield f"differs, can change {item.affects}: {item.name}: {sides}"
+            yield f"differs, can change {AFFECTED[item.affects]}: {item.name}: {sides}"
 
 
 def _rows(a: Subject, b: Subject, gap: Gap) -> list[Sequence[str]]:
@@ -76,26 +78,26 @@ def _total(subject: Subject, gap: Gap) -> Estimate:
 
 
 def _cells(sides: Sequence[Interval | None]) -> list[str]:
-    return [cell for i in sides for cell in (theme.seconds(i.value if i else None), _half_width(i))]
+    return [cell for i in sides for cell in (formats.seconds(i.value if i else None), _half_width(i))]
 
 
 def _half_width(i: Interval | None) -> str:
     """Half the interval as a share of the value; `?` if it is unknown."""
     if i is None or i.value <= 0:
         return ""
-    return "?" if i.low is None or i.high is None else theme.percent((i.high - i.low) / 2 / i.value)
+    return "?" if i.low is None or i.high is None else formats.percent((i.high - i.low) / 2 / i.value)
 
 
 def _difference(part: Estimate) -> list[str]:
     i = part.interval()
-    return [theme.signed(theme.seconds(i.value)), theme.within(i.low, i.high)]
+    return [formats.signed(formats.seconds(i.value)), formats.within(i.low, i.high)]
 
 
 def _change(share: float | None, is_clear: bool) -> str:
     """B over A minus 1; empty if one side has no such phase."""
     if share is None:
         return ""
-    return theme.signed(theme.percent(share)) if is_clear else UNDECIDED
+    return formats.signed(formats.percent(share)) if is_clear else UNDECIDED
 
 
 def _describe_side(name: str, subject: Subject) -> str:
@@ -113,6 +115,6 @@ def _describe_verdict(gap: Gap) -> str:
     is_faster = gap.is_clear and gap.ratio.value < 1 and gap.verdict is not Verdict.EQUAL
     verdict = f"equal within {EQUAL_WITHIN:.0%}" if gap.verdict is Verdict.EQUAL else str(gap.verdict)
     without = f"; without {', '.join(gap.excluded)}, not measured on every side" if gap.excluded else ""
-    within = theme.within(gap.ratio.low, gap.ratio.high, "x")
-    times = f"{theme.times(gap.ratio.value)} times A's epoch, 95 % {within}, {SCOPES[gap.scope]}{without}"
+    within = formats.within(gap.ratio.low, gap.ratio.high, "x")
+    times = f"{formats.times(gap.ratio.value)} times A's epoch, 95 % {within}, {SCOPES[gap.scope]}{without}"
     return f"B: {'faster' if is_faster else verdict}: {times}"

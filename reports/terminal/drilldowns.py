@@ -3,7 +3,7 @@
 from epoch_gap.profiler.drilldown.lines import LineTimes
 from epoch_gap.profiler.drilldown.stacks import Stacks
 from epoch_gap.profiler.storage.run import Run
-from epoch_gap.reports import theme
+from epoch_gap.reports import formats
 from epoch_gap.reports.terminal.tables import align
 
 LEAST_SHARE = 0.001
@@ -22,7 +22,7 @@ def phase_shares(run: Run, stacks: Stacks) -> str:
         share, marked = samples.get(phase, 0) / max(1, sampled), ns / whole
         if max(share, marked) >= LEAST_SHARE:
             points = f"{100 * (share - marked):+.1f}"
-            rows.append([phase, str(samples.get(phase, 0)), theme.percent(share), theme.percent(marked), points])
+            rows.append([phase, str(samples.get(phase, 0)), formats.percent(share), formats.percent(marked), points])
     return f"{align(rows)}\noutside the training loop: {stacks.outside} samples"
 
 
@@ -32,7 +32,7 @@ def slowest_lines(times: LineTimes, most: int = 20) -> str:
     rows = [["line", "ms per step", "of its function", "hits per step", "source"]]
     for function, line in times.slowest(most):
         place = f"{function.file}:{line.number} {function.name}"
-        share = theme.percent(line.seconds / whole[function.name]) if whole[function.name] else ""
+        share = formats.percent(line.seconds / whole[function.name]) if whole[function.name] else ""
         hits = f"{line.hits / times.steps:.0f}"
         rows.append([place, f"{1000 * line.seconds / times.steps:.2f}", share, hits, line.source[:MOST_SOURCE]])
-    return f"{align(rows)}\nwatching made a step {theme.times(times.slowdown)} times as long"
+    return f"{align(rows)}\nwatching made a step {formats.times(times.slowdown)} times as long"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from epoch_gap.profiler.comparison.subject import Subject
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.storage.run import Run
-from epoch_gap.reports import theme
+from epoch_gap.reports import formats
 from epoch_gap.reports.sentences.verdict import how_known
 
 
@@ -27,14 +27,14 @@ def phase_table(subjects: Sequence[Subject]) -> str:
         parts = [(s, s.epoch.phases[phase]) for s in subjects]
         if any(part is not None for _, part in parts):
             rows.append([phase, *(_cell(s, part.interval().value if part else None) for s, part in parts)])
-    rows.append(["epoch", *(f"{theme.interval(s.epoch.seconds)}, {how_known(s)}" for s in subjects)])
+    rows.append(["epoch", *(f"{formats.interval(s.epoch.seconds)}, {how_known(s)}" for s in subjects)])
     return align(rows)
 
 
 def _cell(subject: Subject, value: float | None) -> str:
     if value is None:
         return "n/a"
-    return f"{theme.seconds(value):>10}  {theme.percent(value / subject.epoch.total.value):>7}"
+    return f"{formats.seconds(value):>10}  {formats.percent(value / subject.epoch.total.value):>7}"
 
 
 def list_conditions(run: Run) -> str:

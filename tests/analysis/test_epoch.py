@@ -155,8 +155,8 @@ def test_parts_of_many_epochs_are_still_a_sample(make_run: MakeRun) -> None:
     forward = epoch.phases[Phase.FORWARD]
     assert forward is not None
     spread_of_24_from_40 = np.var(steady_steps(run).phase_ns[Phase.FORWARD] * 1e-9, ddof=1) / 23 * (1 - 23 / 40)
-    ragged = (0.6 * 0.25) ** 2 / 3
-    assert forward.variance == pytest.approx(spread_of_24_from_40 * 10.4**2 + ragged, rel=0.01)
+    partial = (0.6 * 0.25) ** 2 / 3
+    assert forward.variance == pytest.approx(spread_of_24_from_40 * 10.4**2 + partial, rel=0.01)
 
 
 def test_the_last_partial_batch_is_not_averaged_with_full_ones(make_run: MakeRun) -> None:

@@ -17,7 +17,7 @@ def a_step(index: int, seconds: float = 1.0, fence: str = "none") -> Step:
 
 
 def taken(rule: StoppingRule, steps: list[Step]) -> int:
-    """How many of `steps` the sample takes."""
+    """The number of `steps` that the sample takes."""
     return next((n for n, step in enumerate(steps, start=1) if rule(step)), len(steps))
 
 

@@ -38,11 +38,11 @@ def test_a_fast_start_is_a_slowdown() -> None:
 def test_a_change_after_40_percent_of_the_steps_means_no_steady_state() -> None:
     series = noisy(60)
     series[int(LATEST * 60) + 10 :] *= 1.1
-    assert detect_start(series).kind is StartKind.NONE
+    assert detect_start(series).kind is StartKind.NO_STEADY_STATE
 
 
 def test_a_warm_up_that_does_not_end_means_no_steady_state() -> None:
-    assert detect_start(noisy(60) + np.linspace(3, 0, 60)).kind is StartKind.NONE
+    assert detect_start(noisy(60) + np.linspace(3, 0, 60)).kind is StartKind.NO_STEADY_STATE
 
 
 def test_a_constant_series_is_flat() -> None:

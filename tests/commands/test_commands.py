@@ -15,8 +15,8 @@ import pytest
 from epoch_gap.profiler.analysis.flags import FlagKind
 from epoch_gap.profiler.analysis.run_analysis import analyse_run
 from epoch_gap.profiler.commands.main import main
-from epoch_gap.profiler.commands.run_selection import add_latest_candidates
-from epoch_gap.profiler.commands.sessions import alternating_order
+from epoch_gap.profiler.commands.shared.run_selection import add_latest_candidates
+from epoch_gap.profiler.commands.shared.sessions import alternating_order
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.storage.reader import find_runs, read_run
 from epoch_gap.profiler.storage.schema import DATABASE
@@ -121,7 +121,7 @@ def test_an_invalid_command_line_is_refused_in_one_line(words: list[str], capsys
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("words", "text"),
     [
         (["run", "--framework", "fake", "--data", "nowhere.npz"], "nowhere.npz"),
         (["run", "--framework", "fake", "--data", "synthetic", "--device", "tpu"], "no device 'tpu'"),
@@ -136,14 +136,14 @@ def test_an_invalid_command_line_is_refused_in_one_line(words: list[str], capsys
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
 def test_bad_input_gives_one_line_with_status_2_and_touches_no_file(
-    words: list[str], says: str, runs: Path, capsys: pytest.CaptureFixture[str]
+    words: list[str], text: str, runs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([*words, "--runs-dir", str(runs)]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.startswith("error: ")
     assert captured.err.count("\n") == 1
-    assert says in captured.err
+    assert text in captured.err
     assert not runs.exists()
 
 
@@ -175,7 +175,7 @@ def test_a_newest_run_that_matches_no_other_is_reported_alone_with_a_warning(
     first_a, newest = find_runs(runs)
     assert chosen([], runs) == [newest]
     errors = capsys.readouterr().err
-    assert f"left out: {first_a.name} (batch size 5 and 10)" in errors
+    assert f"skipped: {first_a.name} (batch size 5 and 10)" in errors
 
 
 def test_a_report_that_cannot_be_written_is_refused_before_the_first_run(
@@ -268,7 +268,7 @@ def test_noise_compares_a_framework_with_itself_and_later_reports_show_it(
     words = ["noise", "--framework", "fake", "--repeats", "2", *SMALL, "--quiet", "--runs-dir", str(runs)]
     assert main(words) == 0
     assert capsys.readouterr().out.startswith("A against A: ")
-    assert find_runs(runs) == [], "these runs are no contenders"
+    assert find_runs(runs) == [], "these runs are not candidates"
     stored = [read_run(path) for path in find_runs(runs / "noise")]
     assert [run.config.label for run in stored] == ["A", "A again", "A again", "A"]
     assert [run.manifest.turn for run in stored] == [1, 2, 3, 4]
@@ -397,4 +397,4 @@ def test_a_report_names_the_run_that_it_could_not_read(runs: Path, capsys: pytes
     broken.write_bytes(b"no database at all" * 100)
     capsys.readouterr()
     assert main(["report", "--runs-dir", str(runs), "--out", str(runs.parent / "out")]) == 0
-    assert f"left out: {broken}" in capsys.readouterr().err
+    assert f"skipped: {broken}" in capsys.readouterr().err

@@ -31,8 +31,10 @@ def test_compare_puts_two_runs_side_by_side(runs: Path, capsys: pytest.CaptureFi
     assert first[-6:] in lines[0]
     assert second[-6:] in lines[1]
     assert [line.split()[0] for line in lines if line.startswith(("forward", "backward", "epoch "))] == [
-        "forward", "backward", "epoch",
-    ]  # fmt: skip
+        "forward",
+        "backward",
+        "epoch",
+    ]
     assert any(line.startswith("B: ") and "times A's epoch" in line for line in lines)
     assert any("noise floor" in line for line in lines)
 
@@ -72,18 +74,17 @@ def compare(a: Run, b: Run, *more: str) -> int:
 
 
 @pytest.mark.parametrize(
-    ("slower_by", "allowed", "status", "says"),
-    [(0.5, "2", 1, ": failed"), (0.5, "60", 0, "not shown"), (0.0, "0", 0, "not shown"),
-     (-0.5, "0", 0, "not shown")],
-)  # fmt: skip
+    ("slower_by", "allowed", "status", "text"),
+    [(0.5, "2", 1, ": failed"), (0.5, "60", 0, "not shown"), (0.0, "0", 0, "not shown"), (-0.5, "0", 0, "not shown")],
+)
 def test_the_gate_fails_if_b_is_shown_to_be_too_slow(
-    make_run: MakeRun, capsys: pytest.CaptureFixture[str], slower_by: float, allowed: str, status: int, says: str
+    make_run: MakeRun, capsys: pytest.CaptureFixture[str], slower_by: float, allowed: str, status: int, text: str
 ) -> None:
     a, b = make_run(STEADY), make_run([s * (1 + slower_by) for s in STEADY])
     assert compare(a, b, "--fail-above", allowed) == status
     gate = [line for line in capsys.readouterr().out.splitlines() if line.startswith("gate: ")]
     assert len(gate) == 1
-    assert says in gate[0]
+    assert text in gate[0]
 
 
 def test_without_an_interval_the_gate_passes_loudly(make_run: MakeRun, capsys: pytest.CaptureFixture[str]) -> None:
@@ -112,8 +113,9 @@ def test_the_page_distinguishes_two_runs_of_the_same_framework_and_version(
     assert str(out / "index.html") in capsys.readouterr().out
     summary = json.loads((out / "summary.json").read_text())
     assert {s["id"]: s["runs"] for s in summary["subjects"]} == {
-        "fake-1-cpu (A)": [a.id], "fake-1-cpu (B)": [b.id],
-    }  # fmt: skip
+        "fake-1-cpu (A)": [a.id],
+        "fake-1-cpu (B)": [b.id],
+    }
     assert (summary["gaps"][0]["slow"], summary["gaps"][0]["fast"]) == ("fake-1-cpu (B)", "fake-1-cpu (A)")
     page = (out / "index.html").read_text()
     assert "Fake 1 (cpu) [A]" in page

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from epoch_gap.profiler.commands.main import main
-from epoch_gap.profiler.commands.options import add_workload, workload_arguments
+from epoch_gap.profiler.commands.shared.options import add_workload, workload_arguments
 from epoch_gap.profiler.drilldown import layers, lines, roofline, stacks
 from epoch_gap.profiler.machine.run_lock import hold_run_lock
 from epoch_gap.profiler.storage.artifacts import DRILLDOWNS, find_artifacts, read_json_artifact, store_artifacts
@@ -73,7 +73,7 @@ def test_layers_and_operators_are_stored_printed_and_shown_in_the_report_of_a_co
     assert (out / "layers.png").is_file()
     assert "Layers" in (out / "index.html").read_text()
     for data in map(read_json_artifact, find_artifacts(runs, layers.LAYERS)):
-        found = layers.from_json(data)
+        found = layers.layers_from_json(data)
         for direction in layers.Direction:
             assert 0 < found.covered(direction) <= 1 + 1e-6, "layers are part of their phase"
 

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from epoch_gap.profiler.commands.output_folder import prepare_folder, prepare_report_folder
+from epoch_gap.profiler.commands.shared.output_folder import prepare_folder, prepare_report_folder
 from epoch_gap.profiler.storage.atomic import replace_atomically
 
 

@@ -79,8 +79,8 @@ def test_totals_are_of_as_run_steps_and_the_split_of_fenced_ones(tmp_path: Path)
     by_id = {s["id"]: s for s in summarise(group_runs([lazy, plain]), [], [])["subjects"]}
     alternated, asrun = (by_id[f"fake-lazy {fence}-1-cpu"] for fence in ("alternate", "none"))
     assert alternated["epoch_seconds"]["value"] == pytest.approx(asrun["epoch_seconds"]["value"], rel=1e-3)
-    for ledger in ("asrun", "fenced"):
-        parts = [part["seconds"] for part in alternated["phases"][ledger].values() if part]
+    for mode in ("asrun", "fenced"):
+        parts = [part["seconds"] for part in alternated["phases"][mode].values() if part]
         assert sum(parts) == pytest.approx(alternated["epoch_seconds"]["value"], rel=0.01)
     assert asrun["phases"]["fenced"] is asrun["perturbation"] is None
     assert asrun["steps"]["fenced"] == 0 < alternated["steps"]["fenced"]

@@ -7,12 +7,13 @@ from epoch_gap.profiler.commands.main import main
 from epoch_gap.profiler.comparison.history import build_histories
 from epoch_gap.profiler.comparison.identity import machine_key
 from epoch_gap.profiler.phases import Phase
-from epoch_gap.profiler.storage.noise_floors import NoiseFloor
+from epoch_gap.profiler.storage.noise_floor_store import NoiseFloor
 from epoch_gap.profiler.storage.run import Run
 from epoch_gap.reports.charts import history
 from epoch_gap.reports.charts.canvas import png
-from epoch_gap.reports.export.csv_text import history_csv
-from epoch_gap.reports.terminal import history as history_text
+from epoch_gap.reports.export.report_csv import history_csv
+from epoch_gap.reports.sentences.history import describe_change, describe_series
+from epoch_gap.reports.terminal.history import history_tables
 from tests.helpers.runs import MakeRun
 
 STEADY = [1.0, 1.01, 0.99, 1.0, 1.01, 0.99, 1.0, 1.01, 0.99, 1.0]
@@ -29,9 +30,9 @@ def test_versions_follow_each_other_in_one_series_with_the_change_from_first_to_
     assert series.change is not None
     assert series.change.seconds.value == pytest.approx(10.4)
     assert series.change.is_clear
-    assert "(1 to 3): 95.4 % slower, ratio 1.95" in history_text.describe_change(series)
+    assert "(1 to 3): 95.4 % slower, ratio 1.95" in describe_change(series)
     (back,) = build_histories(runs[::-1], {})
-    assert "faster, ratio 0.512" in history_text.describe_change(back)
+    assert "faster, ratio 0.512" in describe_change(back)
 
 
 def test_runs_that_are_not_comparable_are_never_in_one_series(make_run: MakeRun) -> None:
@@ -57,7 +58,7 @@ def test_data_sets_of_custom_loops_are_distinguished_by_name(make_run: MakeRun) 
     digits, letters = build_histories(runs, {})
     assert [e.run for e in digits.entries] == [runs[0].id, runs[2].id]
     assert [e.run for e in letters.entries] == [runs[1].id]
-    assert history_text.describe_series(digits).startswith("Fake (cpu) | digits, batch 10")
+    assert describe_series(digits).startswith("Fake (cpu) | digits, batch 10")
     rows = list(csv.DictReader(history_csv([digits, letters]).splitlines()))
     assert [row["data"] for row in rows] == ["digits", "digits", "letters"]
 
@@ -66,7 +67,7 @@ def test_a_change_below_the_noise_floor_is_undecided(make_run: MakeRun) -> None:
     runs = [of_version(make_run, "1"), of_version(make_run, "2", 1.5)]
     floor = NoiseFloor("fake", "cpu", 10, "cifar10", 0.6, 1.0, "equal", 4, "2026-11-24")
     (series,) = build_histories(runs, {}, {machine_key(runs[0].manifest): {"fake-cpu-batch-10-cifar10": floor}})
-    assert "undecided" in history_text.describe_change(series)
+    assert "undecided" in describe_change(series)
 
 
 def test_a_run_without_a_full_step_is_left_out_with_the_reason(make_run: MakeRun) -> None:
@@ -83,7 +84,7 @@ def test_the_table_has_version_interval_flags_and_commit(make_run: MakeRun) -> N
         "git": {"commit": "0123456789abcdef", "dirty": True},
         "variables": {"OPENBLAS_CORETYPE": "Haswell"},
     }
-    lines = history_text.history_tables(build_histories([make_run(STEADY, environment=environment)], {})).splitlines()
+    lines = history_tables(build_histories([make_run(STEADY, environment=environment)], {})).splitlines()
     assert lines[0] == "Fake (cpu) | CIFAR-10, batch 10 | test CPU, 2 cores, Test"
     assert "backward 7.80 s, forward 2.60 s, epoch_start 0.500 s" in lines[2]
     assert "kernels forced" in lines[2]
@@ -154,7 +155,7 @@ def test_the_command_skips_unreadable_runs_and_writes_the_rest(
     (broken / "run.sqlite").write_text("no database")
     assert main(words(run, out)) == 0
     printed = capsys.readouterr()
-    assert printed.err.startswith(f"left out: {broken.name}: ")
+    assert printed.err.startswith(f"skipped: {broken.name}: ")
     assert printed.err.count("\n") == 1
     assert run.id[-6:] in printed.out
     assert {path.name for path in out.iterdir()} == {"history.png", "history.csv"}

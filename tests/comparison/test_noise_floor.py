@@ -8,10 +8,10 @@ from epoch_gap.profiler.comparison.identity import machine_key
 from epoch_gap.profiler.comparison.noise_floor import applicable_floor, measure_noise_floor
 from epoch_gap.profiler.comparison.subject import group_runs
 from epoch_gap.profiler.errors import UserError
-from epoch_gap.profiler.storage.noise_floors import NoiseFloor
+from epoch_gap.profiler.storage.noise_floor_store import NoiseFloor
 from epoch_gap.profiler.storage.run import Run
-from epoch_gap.reports.view import build_view
 from tests.helpers.runs import MakeRun
+from tests.helpers.views import build_view
 
 FAKE = NoiseFloor("fake", "cpu", 10, "cifar10", 0.03, 1.01, "equal", 6, "2026-11-24")
 NAME = FAKE.key

@@ -1,4 +1,4 @@
-"""Clocks that move only when a test says so."""
+"""Clocks that move only when a test moves them."""
 
 
 class ScriptedClock:

@@ -1,4 +1,4 @@
-"""What marking costs end to end: the training loop in alternating blocks, with its marks and without."""
+"""The end-to-end cost of marking: the training loop in alternating blocks, with and without its marks."""
 
 import io
 import time

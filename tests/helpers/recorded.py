@@ -1,4 +1,4 @@
-"""What a recorder hands on: a sink that keeps it, steps and readings from known numbers."""
+"""A sink that keeps what a recorder passes on, and steps and readings with known numbers."""
 
 from collections.abc import Mapping
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Step times with known truth: whole epochs of 390 full steps and a ragged one, of which a run sees a sample."""
+"""Step times with known truth: whole epochs of 390 full steps and a partial batch, of which a run has a sample."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -17,11 +17,11 @@ from epoch_gap.profiler.storage.run import Run
 from tests.helpers.runs import MakeRun, retimed
 from tests.helpers.series import autoregression
 
-STEPS, BATCH, RAGGED = 390, 8, 5
+STEPS, BATCH, PARTIAL = 390, 8, 5
 SPREAD = 0.02
-"""standard deviation of a step over its mean, where the series says nothing else"""
+"""standard deviation of a step over its mean, unless the series states another"""
 SAMPLE = 60
-RAGGED_SECONDS = 0.8
+PARTIAL_SECONDS = 0.8
 """of a full step's: its share of the images is 0.625, the rest does not shrink with the batch"""
 EPOCH_START = 0.5
 OUTLIER = 5.0
@@ -66,8 +66,10 @@ def warming(random: np.random.Generator) -> Series:
 
 
 STATIONARY: dict[str, Callable[[np.random.Generator], Series]] = {
-    "independent": independent, "AR(1), rho 0.5": autoregressive, "bimodal": bimodal,
-}  # fmt: skip
+    "independent": independent,
+    "AR(1), rho 0.5": autoregressive,
+    "bimodal": bimodal,
+}
 MOVING = {"5 % drift": drifting, "no steady state": shifting}
 
 
@@ -76,7 +78,7 @@ class Found:
     """Shares of the trials."""
 
     covered: float
-    """95 % intervals of the epoch that hold its seconds; the warm-up's excess is no part of these"""
+    """95 % intervals of the epoch that contain its seconds, without the excess of the warm-up"""
     flagged: float
     """runs said to drift or to have no steady state"""
     alarms: float
@@ -100,13 +102,13 @@ def base_run(make_run: MakeRun, steps: int = SAMPLE) -> Run:
         [1.0] * steps,
         images=[BATCH] * steps,
         config={"batch_size": BATCH},
-        full_epoch={"train_images": STEPS * BATCH + RAGGED},
+        full_epoch={"train_images": STEPS * BATCH + PARTIAL},
     )
 
 
 def precise(base: Run, epoch: Series, share: float) -> int:
-    """How many steps a sample takes that ends when its epoch's training is known within `share`."""
-    rule = StoppingRule(BATCH, STEPS * BATCH + RAGGED, share=share)
+    """The number of steps of a sample that ends once its epoch's training is known within `share`."""
+    rule = StoppingRule(BATCH, STEPS * BATCH + PARTIAL, share=share)
     for index, seconds in enumerate(epoch):
         ns = round(seconds * 1e9)
         if rule(Step("train", TimingMode.ASRUN, 0, index, BATCH, 1.0, 1, index, ns, {Phase.FORWARD: ns})):
@@ -133,7 +135,7 @@ def simulate(
     for _ in range(trials):
         epochs = [series(random), series(random)]
         runs = [sampled(base, epoch, n if share is None else precise(base, epoch, share)) for epoch in epochs]
-        truth = epochs[0].sum() - (0 if excess is None else excess.sum()) + RAGGED_SECONDS + EPOCH_START
+        truth = epochs[0].sum() - (0 if excess is None else excess.sum()) + PARTIAL_SECONDS + EPOCH_START
         a, b = (Subject.from_runs([run], id=name) for name, run in zip("ab", runs, strict=True))
         analysis = a.analyses[0]
         interval = analysis.asrun.own_epoch.total.interval()

@@ -7,8 +7,8 @@ from tests.helpers.recorded import RecordingSink
 
 
 def test_alternating_gives_blocks_of_both_modes_starting_as_run() -> None:
-    ledgers = [POLICIES["alternate"](step) for step in range(2 * (ASRUN_BLOCK + FENCED_BLOCK))]
-    assert ledgers == 2 * ([TimingMode.ASRUN] * ASRUN_BLOCK + [TimingMode.FENCED] * FENCED_BLOCK)
+    modes = [POLICIES["alternate"](step) for step in range(2 * (ASRUN_BLOCK + FENCED_BLOCK))]
+    assert modes == 2 * ([TimingMode.ASRUN] * ASRUN_BLOCK + [TimingMode.FENCED] * FENCED_BLOCK)
 
 
 def test_a_fenced_mark_waits_before_it_reads_the_clock_and_an_as_run_one_does_not(clock: ScriptedClock) -> None:

@@ -19,10 +19,9 @@ from epoch_gap.profiler.drilldown.conditions import DrilldownConditions
 from epoch_gap.profiler.drilldown.matching import Drilldowns
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.storage.run import Run
-from epoch_gap.reports import theme
+from epoch_gap.reports import formats, theme
 from epoch_gap.reports.article import ARTICLE
 from epoch_gap.reports.charts import (
-    CHARTS,
     accuracy,
     article_panel,
     breakdown,
@@ -35,10 +34,12 @@ from epoch_gap.reports.charts import (
     thinning,
     timeline,
 )
+from epoch_gap.reports.charts.registry import CHARTS
 from epoch_gap.reports.terminal.tables import list_conditions
-from epoch_gap.reports.view import View, build_view
+from epoch_gap.reports.view import View
 from tests.helpers.drilldowns import drilldown
 from tests.helpers.runs import MakeRun
+from tests.helpers.views import build_view
 
 LUCID = {"config": {"framework": "lucid"}, "framework": {"name": "lucid", "title": "Lucid"}}
 TORCH = {"config": {"framework": "torch"}, "framework": {"name": "torch", "title": "PyTorch"}}
@@ -80,7 +81,7 @@ def test_the_articles_epochs_are_drawn_as_a_ratio_beside_this_machines(make_run:
     assert panel is not None
     measured = view.gaps[0].ratio
     assert panel.ratios == (measured,)
-    assert panel.heading.startswith(f"Lucid / PyTorch: this machine {theme.times(measured.value)}x (")
+    assert panel.heading.startswith(f"Lucid / PyTorch: this machine {formats.times(measured.value)}x (")
     assert panel.heading.endswith(f", article {ARTICLE['lucid'].epoch_seconds / ARTICLE['torch'].epoch_seconds:.2g}x")
     *_, axes = breakdown.static(view).axes
     assert [bar.get_width() for bar in bars(axes)] == [136.0, 54.0]
@@ -132,7 +133,7 @@ def test_timing_modes_that_agree_are_one_bar_with_their_largest_deviation(make_r
     assert deviation == pytest.approx(subject.fenced.epoch.total.value / subject.epoch.total.value - 1)
     assert 0.01 < deviation < 0.03
     assert bar.mode == ""
-    assert bar.note == f"fenced: same within {theme.percent_at_most(deviation)}"
+    assert bar.note == f"fenced: same within {formats.percent_at_most(deviation)}"
     assert any(bar.note in text for text in texts(breakdown.static(view)))
     assert [b.mode for b in breakdown_bars.bars(view)] == [breakdown_bars.CHARGED, breakdown_bars.DONE]
 
@@ -155,7 +156,7 @@ def test_timing_modes_that_differ_are_two_bars(make_run: MakeRun) -> None:
     ("share", "text"), [(0.0241, "2.5 %"), (0.02, "2.0 %"), (0.0, "0.1 %"), (1e-6, "0.1 %"), (0.0999, "10.0 %")]
 )
 def test_an_upper_bound_is_never_rounded_down(share: float, text: str) -> None:
-    assert theme.percent_at_most(share) == text
+    assert formats.percent_at_most(share) == text
 
 
 @pytest.mark.parametrize(("slow", "with_shares"), [(4.0, False), (53.0, True)])
@@ -361,7 +362,7 @@ def test_the_layers_are_ranked_by_their_share_of_the_gap_and_the_rest_is_one_bar
     assert others.difference == pytest.approx(sum(gaps[12:])), "a layer of one side alone is in no sum"
     assert every.difference == pytest.approx(sum(gaps))
     assert sum(layer.share or 0 for layer in (*ranked.top, others)) == pytest.approx(1)
-    assert layers.ranked_label(ranked.top[0]) == f"+450 ms, {theme.percent(0.45 / sum(gaps))}"
+    assert layers.ranked_label(ranked.top[0]) == f"+450 ms, {formats.percent(0.45 / sum(gaps))}"
     figure = layers.static(view)
     assert [text.get_text() for text in figure.findobj(Legend)[0].get_texts()] == ["slow 1 (cpu)", "fast 1 (cpu)"]
     assert [round(bar.get_width()) for bar in bars(figure.axes[0])[:2]] == [500, 50]
@@ -373,7 +374,7 @@ def test_the_layers_of_one_framework_are_ranked_by_their_time(make_run: MakeRun)
         ranked = layer_ranking.ranking(view)
         assert [subject.title for subject in ranked.subjects] == ["slow 1 (cpu)"]
         assert [layer.slow for layer in ranked.top] == pytest.approx(sorted(LAYERS.values(), reverse=True)[:12])
-        assert layers.ranked_label(ranked.top[0]) == f"500 ms, {theme.percent(0.5 / sum(LAYERS.values()))}"
+        assert layers.ranked_label(ranked.top[0]) == f"500 ms, {formats.percent(0.5 / sum(LAYERS.values()))}"
         assert len(bars(layers.static(view).axes[0])) == 12
 
 

@@ -6,9 +6,9 @@ from epoch_gap.profiler.analysis.stats import Estimate, mean_of_processes
 from epoch_gap.profiler.comparison.gap import measure_gap
 from epoch_gap.profiler.comparison.subject import Subject
 from epoch_gap.profiler.phases import Phase
-from epoch_gap.profiler.storage.noise_floors import NoiseFloor
+from epoch_gap.profiler.storage.noise_floor_store import NoiseFloor
 from epoch_gap.profiler.storage.run import Run
-from epoch_gap.reports import theme
+from epoch_gap.reports import formats
 from epoch_gap.reports.terminal.comparison import comparison_table
 from tests.helpers.runs import MakeRun, with_materialize
 
@@ -32,7 +32,7 @@ def test_phases_that_one_side_did_not_measure_are_excluded_and_the_rest_sums_to_
     epoch = row(lines, "epoch")
     assert "21.3 s" in epoch
     assert "10.9 s" in epoch
-    assert f"{theme.seconds(10.9 - 21.3)} " in epoch
+    assert f"{formats.seconds(10.9 - 21.3)} " in epoch
     assert any("without evaluate, not measured on every side" in line for line in lines)
     assert any(line.startswith("B: faster") for line in lines)
 
@@ -52,7 +52,7 @@ def test_a_difference_that_may_be_0_is_not_called_faster_either(make_run: MakeRu
 def test_a_clear_difference_reads_as_percent_and_an_undecided_one_as_a_tilde(make_run: MakeRun) -> None:
     a, b = make_run(STEADY), make_run([1.5 * s for s in STEADY])
     assert row(shown(a, b), "forward").endswith("+50.0 %")
-    assert row(shown(b, a), "backward").endswith(f"{theme.percent(1 / 1.5 - 1)}")
+    assert row(shown(b, a), "backward").endswith(f"{formats.percent(1 / 1.5 - 1)}")
     alike = shown(a, make_run(STEADY[::-1]))
     assert [row(alike, name).split()[-1] for name in ("forward", "backward", "epoch")] == ["~", "~", "~"]
     assert any(line.startswith("~ undecided") for line in alike)
@@ -77,12 +77,12 @@ def test_a_half_width_is_half_of_a_skewed_interval(make_run: MakeRun) -> None:
     assert i.high is not None
     assert i.high - i.value > 1.05 * (i.value - i.low)
     cells = row(shown(side.first, side.first), "backward")
-    assert theme.percent((i.high - i.low) / 2 / i.value) in cells
-    assert theme.percent((i.high - i.value) / i.value) not in cells
+    assert formats.percent((i.high - i.low) / 2 / i.value) in cells
+    assert formats.percent((i.high - i.value) / i.value) not in cells
 
 
 def test_repeats_without_a_phase_have_the_interval_of_their_own_epochs_without_it(make_run: MakeRun) -> None:
-    """A slow process is slow in all phases: its evaluation says nothing that its training does not."""
+    """A slow process is slow in all phases: its evaluation adds no information to its training."""
     factors = (1.0, 1.1, 0.95, 1.05)
     a = [make_run([f * s for s in STEADY], evaluation=[30 * f, 30 * f]) for f in factors]
     b = [make_run([2 * f * s for s in STEADY], config={"label": "b"}, status="interrupted") for f in factors]
@@ -93,7 +93,7 @@ def test_repeats_without_a_phase_have_the_interval_of_their_own_epochs_without_i
     assert i.low is not None
     assert i.high is not None
     epoch = row(comparison_table(*sides, found, None).splitlines(), "epoch")
-    assert theme.percent((i.high - i.low) / 2 / i.value) in epoch
+    assert formats.percent((i.high - i.low) / 2 / i.value) in epoch
 
 
 def test_the_columns_are_aligned_and_each_side_shows_its_n(make_run: MakeRun) -> None:

@@ -7,8 +7,8 @@ import pytest
 
 from epoch_gap.profiler.comparison.subject import Subject
 from epoch_gap.profiler.phases import MEANING, Phase
-from epoch_gap.reports.export.csv_text import HISTORY_COLUMNS, PHASES_COLUMNS
-from epoch_gap.reports.export.tables import epochs_table, phases_table, steps_table
+from epoch_gap.reports.export.report_csv import HISTORY_CSV_COLUMNS, PHASES_CSV_COLUMNS
+from epoch_gap.reports.export.run_tables import epochs_table, phases_table, steps_table
 from tests.helpers.runs import MakeRun
 
 TEXT = (Path(__file__).parents[2] / "docs" / "data-dictionary.md").read_text()
@@ -35,8 +35,8 @@ def test_every_written_column_is_in_the_dictionary_and_no_other(make_run: MakeRu
         "steps": steps_table(run).column_names,
         "epochs": epochs_table(run).column_names,
         "phases": phases_table(Subject.from_runs([run])).column_names,
-        "phases.csv": list(PHASES_COLUMNS),
-        "history.csv": list(HISTORY_COLUMNS),
+        "phases.csv": list(PHASES_CSV_COLUMNS),
+        "history.csv": list(HISTORY_CSV_COLUMNS),
     }
     assert columns(title) == written[title]
 

@@ -62,8 +62,11 @@ def test_unknown_values_are_empty_and_never_0(make_run: MakeRun, form: str) -> N
     assert export(run, form) == 0
     found = tables(run, form)
     for name, column in (
-        ("steps", "materialize_ns"), ("steps", "rss_bytes"), ("epochs", "test_loss"), ("epochs", "forward_ns"),
-    ):  # fmt: skip
+        ("steps", "materialize_ns"),
+        ("steps", "rss_bytes"),
+        ("epochs", "test_loss"),
+        ("epochs", "forward_ns"),
+    ):
         assert found[name][column].isna().all(), column
     assert found["steps"]["loss"].isna().tolist()[:2] == [False, True]
     phases = found["phases"].set_index("phase")

@@ -14,7 +14,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from epoch_gap.profiler.drilldown.stacks import parse
+from epoch_gap.profiler.drilldown.stacks import parse_raw
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.reports.export.perfetto import run_to_trace
 from epoch_gap.reports.export.speedscope import stacks_to_speedscope
@@ -34,7 +34,7 @@ HOW = "is not there: npm install --prefix .ci --no-package-lock --ignore-scripts
 @pytest.mark.skipif(not SCHEMA.is_file(), reason=f"speedscope's schema {HOW}")
 def test_stacks_are_valid_by_speedscopes_own_schema() -> None:
     schema = json.loads(SCHEMA.read_text())
-    data = json.loads(json.dumps(stacks_to_speedscope(parse(raw_stacks(), phase_of, 50), "a run")))
+    data = json.loads(json.dumps(stacks_to_speedscope(parse_raw(raw_stacks(), phase_of, 50), "a run")))
     jsonschema.validate(data, schema, jsonschema.Draft7Validator)
     del data["profiles"][0]["samples"]
     with pytest.raises(jsonschema.ValidationError):
@@ -42,7 +42,7 @@ def test_stacks_are_valid_by_speedscopes_own_schema() -> None:
 
 
 def read(made: dict[str, Any]) -> dict[str, Any]:
-    """What TracerBench's model makes of a trace."""
+    """A trace as read by TracerBench's model."""
     command = ["node", str(ROOT / "tests" / "helpers" / "read_trace.js"), str(PACKAGES)]
     result = subprocess.run(command, input=json.dumps(made), capture_output=True, text=True, check=True)
     found: dict[str, Any] = json.loads(result.stdout)

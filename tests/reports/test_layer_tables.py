@@ -8,19 +8,15 @@ from epoch_gap.profiler.drilldown.conditions import DrilldownConditions
 from epoch_gap.profiler.drilldown.matching import Drilldowns
 from epoch_gap.profiler.drilldown.roofline import least_seconds
 from epoch_gap.profiler.drilldown.spans import Direction
-from epoch_gap.reports import theme
-from epoch_gap.reports.charts import CHARTS
+from epoch_gap.reports import formats
+from epoch_gap.reports.charts.registry import CHARTS
+from epoch_gap.reports.page.layer_rows import layer_difference_rows, operator_difference_rows
 from epoch_gap.reports.page.page import render_page
-from epoch_gap.reports.terminal.layers import (
-    layer_difference_rows,
-    layer_table,
-    notes,
-    operator_difference_rows,
-    operator_table,
-)
-from epoch_gap.reports.view import build_view
+from epoch_gap.reports.sentences.layers import describe_layers
+from epoch_gap.reports.terminal.layers import layer_table, operator_table
 from tests.helpers.drilldowns import drilldown
 from tests.helpers.runs import MakeRun
+from tests.helpers.views import build_view
 
 SLOW, FAST = drilldown({"fc": 2.0}, {"fc": 3.0}), drilldown({"fc": 0.5}, {"fc": 1.0})
 FC = next(layer for layer in SLOW.architecture if layer.name == "fc")
@@ -34,7 +30,7 @@ def test_a_layer_has_its_time_its_rate_and_its_share_of_the_peak_in_each_directi
     table = layer_table(SLOW)
     header = "layer forward GFLOP/s % of peak backward GFLOP/s % of peak"
     assert " ".join(cells(table, "layer ")) == header
-    share = theme.percent(least_seconds(FC, Direction.FORWARD, 2, SLOW.peak_rates) / 2.0)
+    share = formats.percent(least_seconds(FC, Direction.FORWARD, 2, SLOW.peak_rates) / 2.0)
     assert " ".join(cells(table, "fc ")).startswith(f"fc 2000 ms 0.0 {share} 3000 ms 0.0 ")
     assert cells(table, "stem.conv ")[1:] == ["n/a", "n/a"], "not watched"
     assert "peak rates: NumPy GFLOP/s 100, torch GFLOP/s 150, NumPy GB/s 10" in table
@@ -57,8 +53,8 @@ def test_operator_categories_sum_to_the_phase_and_separate_phases_follow() -> No
 def test_differences_of_layers_and_operators_are_rows_of_the_page() -> None:
     rows = layer_difference_rows(SLOW, FAST, {})
     assert rows == [
-        ["fc", "backward", "3000 ms", "1000 ms", "2000 ms", theme.percent(2 / 3.5)],
-        ["fc", "forward", "2000 ms", "500 ms", "1500 ms", theme.percent(1.5 / 3.5)],
+        ["fc", "backward", "3000 ms", "1000 ms", "2000 ms", formats.percent(2 / 3.5)],
+        ["fc", "forward", "2000 ms", "500 ms", "1500 ms", formats.percent(1.5 / 3.5)],
     ]
     assert operator_difference_rows(SLOW, FAST)[0] == ["linear", "backward", "3000 ms", "1000 ms", "2000 ms"]
 
@@ -69,7 +65,7 @@ def test_a_layer_that_only_one_side_has_has_no_difference() -> None:
 
 
 def test_a_framework_whose_layers_were_not_watched_reads_na(make_run: MakeRun) -> None:
-    assert notes(None, {"NumPy GFLOP/s": 100.0}) == ["n/a"]
+    assert describe_layers(None, {"NumPy GFLOP/s": 100.0}) == ["n/a"]
     runs = [make_run([s] * 6, framework={"name": name, "title": name}) for name, s in (("torch", 2.0), ("jax", 1.0))]
     watched = drilldown({"fc": 0.2}, {}, conditions=DrilldownConditions.from_manifest(runs[0].manifest))
     view = build_view(runs, drilldowns=Drilldowns(layers=[watched]))

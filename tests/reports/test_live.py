@@ -14,14 +14,17 @@ from epoch_gap.profiler.drilldown.conditions import DrilldownConditions
 from epoch_gap.profiler.drilldown.matching import Drilldowns
 from epoch_gap.profiler.drilldown.stacks import Frame, Stacks
 from epoch_gap.profiler.phases import Phase
-from epoch_gap.reports import theme
-from epoch_gap.reports.charts import CHARTS, breakdown, flame, gap, layers, roofline, timeline
+from epoch_gap.reports import formats
+from epoch_gap.reports.charts import breakdown, flame, gap, layers, roofline, timeline
 from epoch_gap.reports.charts.live import Live, escaped
+from epoch_gap.reports.charts.registry import CHARTS
 from epoch_gap.reports.page import rows as page_rows
-from epoch_gap.reports.terminal import layers as layer_tables
-from epoch_gap.reports.view import View, build_view
+from epoch_gap.reports.sentences.layers import describe_layers
+from epoch_gap.reports.terminal.layers import layer_table
+from epoch_gap.reports.view import View
 from tests.helpers.drilldowns import drilldown
 from tests.helpers.runs import MakeRun, with_materialize
+from tests.helpers.views import build_view
 
 STACKS = Stacks(
     {
@@ -96,9 +99,9 @@ def test_the_bars_are_the_summarys_seconds_and_shares(view: View) -> None:
 def test_a_hover_label_of_a_bar_has_seconds_interval_and_share(view: View) -> None:
     (trace,) = (t for t in breakdown.live(view).variants["both|seconds"]["data"] if t["name"] == "backward")
     cell = view.summary["subjects"][0]["phases"]["asrun"]["backward"]
-    assert theme.seconds(cell["seconds"]) in trace["hovertext"][0]
-    assert theme.within(cell["low"], cell["high"]) in trace["hovertext"][0]
-    assert theme.percent(cell["share"]) in trace["hovertext"][0]
+    assert formats.seconds(cell["seconds"]) in trace["hovertext"][0]
+    assert formats.within(cell["low"], cell["high"]) in trace["hovertext"][0]
+    assert formats.percent(cell["share"]) in trace["hovertext"][0]
 
 
 def test_the_articles_ratio_is_beside_seconds_and_not_beside_shares(make_run: MakeRun) -> None:
@@ -137,13 +140,13 @@ def test_an_unknown_interval_has_no_whisker(make_run: MakeRun) -> None:
 
 def test_the_waterfalls_columns_sum_to_the_gap_in_either_timing_mode(view: View) -> None:
     live = gap.live(view)
-    for ledger, whole in (("as charged", view.gaps[0]), ("where the work was done", view.gaps[0].fenced)):
+    for mode, whole in (("as charged", view.gaps[0]), ("where the work was done", view.gaps[0].fenced)):
         assert whole is not None
-        ends, steps, *_ = live.variants[f"{ledger}|seconds"]["data"]
+        ends, steps, *_ = live.variants[f"{mode}|seconds"]["data"]
         assert sum(steps["y"]) == pytest.approx(whole.seconds.value)
         assert ends["y"][1] - ends["y"][0] == pytest.approx(whole.seconds.value)
         assert steps["base"] == pytest.approx([ends["y"][0], *(np.cumsum(steps["y"])[:-1] + ends["y"][0])])
-        relative, *_ = live.variants[f"{ledger}|share of the gap"]["data"]
+        relative, *_ = live.variants[f"{mode}|share of the gap"]["data"]
         assert sum(relative["y"]) == pytest.approx(100)
 
 
@@ -165,7 +168,7 @@ def test_fenced_columns_are_hatched_if_fences_changed_the_step_and_carry_the_cos
     view = fenced_pair(make_run, 2.0, factor)
     live = gap.live(view)
     for unit, place in (("seconds", 1), ("share of the gap", 0)):
-        done, charged = (live.variants[f"{ledger}|{unit}"] for ledger in ("where the work was done", "as charged"))
+        done, charged = (live.variants[f"{mode}|{unit}"] for mode in ("where the work was done", "as charged"))
         assert set(done["data"][place]["marker"]["pattern"]["shape"]) == {pattern}
         assert set(charged["data"][place]["marker"]["pattern"]["shape"]) == {""}
         (note,) = done["layout"]["annotations"]
@@ -174,7 +177,7 @@ def test_fenced_columns_are_hatched_if_fences_changed_the_step_and_carry_the_cos
         for subject, line in zip(view.subjects, costs, strict=True):
             effect = subject.fence_effect
             assert effect is not None
-            times = theme.times(effect.perturbation.value)
+            times = formats.times(effect.perturbation.value)
             assert line.startswith(f"{subject.title}: fences make a step {times} times as long")
         assert charged["layout"]["annotations"] == []
 
@@ -186,7 +189,7 @@ def test_shares_of_the_gap_need_a_gap_in_that_timing_mode(make_run: MakeRun) -> 
     assert headline.fenced is not None
     assert (headline.verdict, headline.fenced.verdict) == ("undecided", "slower")
     live = gap.live(view)
-    close, slower = (live.variants[f"{ledger}|share of the gap"] for ledger in live.controls[0].options)
+    close, slower = (live.variants[f"{mode}|share of the gap"] for mode in live.controls[0].options)
     assert "% of the gap" not in json.dumps(close)
     assert "of the gap" not in json.dumps(live.variants["as charged|seconds"])
     assert (
@@ -233,21 +236,21 @@ OPERATIONS = 2 * 64 * 64 * 3 * 3 * 32 * 32
 """of one image going forward: multiplications and additions of 64 by 64 kernels of 3 by 3 at 32 by 32 places"""
 
 
-def watched_pair(make_run: MakeRun, *ceilings: dict[str, float]) -> View:
-    """Two frameworks of which one layer was watched, 0.2 s and 0.1 s a step of 10 images, beside these ceilings."""
+def watched_pair(make_run: MakeRun, *peak_rates: dict[str, float]) -> View:
+    """Two frameworks of which one layer was watched, 0.2 s and 0.1 s a step of 10 images, and these peak rates."""
     frameworks = [{"name": name, "title": name} for name in ("torch", "lucid")]
     runs = [make_run([s] * 6, framework=f) for s, f in zip((2.0, 1.0), frameworks, strict=True)]
     watched = [
         replace(
             drilldown({CONV: s}, {}, conditions=DrilldownConditions.from_manifest(run.manifest)), peak_rates=found
         )
-        for s, run, found in zip((0.2, 0.1), runs, ceilings, strict=True)
+        for s, run, found in zip((0.2, 0.1), runs, peak_rates, strict=True)
     ]
     return build_view(runs, drilldowns=Drilldowns(layers=watched))
 
 
 @pytest.mark.parametrize(
-    "ceilings",
+    "peak_rates",
     [
         ({"NumPy GFLOP/s": 50.0, "NumPy GB/s": 20.0}, {"NumPy GFLOP/s": 100.0, "NumPy GB/s": 10.0}),
         ({}, {"NumPy GFLOP/s": 100.0, "NumPy GB/s": 20.0}),
@@ -255,10 +258,10 @@ def watched_pair(make_run: MakeRun, *ceilings: dict[str, float]) -> View:
     ids=["each the best of one", "one side's alone"],
 )
 def test_all_layers_share_one_roofline_of_the_best_measured_rates(
-    make_run: MakeRun, ceilings: tuple[dict[str, float], ...]
+    make_run: MakeRun, peak_rates: tuple[dict[str, float], ...]
 ) -> None:
-    view = watched_pair(make_run, *ceilings)
-    slow, fast = (theme.percent(10 * OPERATIONS / s / 100e9) for s in (0.2, 0.1))
+    view = watched_pair(make_run, *peak_rates)
+    slow, fast = (formats.percent(10 * OPERATIONS / s / 100e9) for s in (0.2, 0.1))
     (heat,) = layers.live(view).variants[""]["data"]
     place = heat["x"].index(CONV)
     assert [row[place].rpartition(", ")[2] for row in heat["text"]] == [
@@ -278,8 +281,8 @@ def test_without_peak_rates_there_is_no_roofline_and_the_rest_is_shown(make_run:
     assert "roof" not in json.dumps(layers.live(view).as_json())
     assert page_rows.layer_rows(view)[0][2:4] == ["200 ms", "100 ms"]
     d = next(iter(view.drilldowns.layers.values()))
-    assert not any("peak" in note or "rates" in note for note in layer_tables.notes(d, view.peak_rates))
-    assert "GFLOP/s" in layer_tables.layer_table(d)
+    assert not any("peak" in note or "rates" in note for note in describe_layers(d, view.peak_rates))
+    assert "GFLOP/s" in layer_table(d)
 
 
 def test_labels_are_text_not_markup(view: View) -> None:

@@ -9,10 +9,12 @@ from matplotlib.figure import Figure
 from epoch_gap.profiler.analysis.run_analysis import analyse_run
 from epoch_gap.profiler.phases import CLOCK, MEANING, Phase
 from epoch_gap.profiler.storage.run import Run
-from epoch_gap.reports.charts import CHARTS, breakdown
+from epoch_gap.reports.charts import breakdown
+from epoch_gap.reports.charts.registry import CHARTS
 from epoch_gap.reports.page.page import render_page
-from epoch_gap.reports.view import View, build_view
+from epoch_gap.reports.view import View
 from tests.helpers.runs import MakeRun, with_materialize
+from tests.helpers.views import build_view
 
 HOSTILE = "</script><img src=x onerror=alert(1)>\"'&{{ 7 * 7 }}"
 
@@ -143,9 +145,7 @@ def test_the_accuracy_of_a_short_run_is_marked_as_not_comparable(make_run: MakeR
 
 def test_differing_conditions_come_first_in_the_fairness_list_and_are_marked(make_run: MakeRun) -> None:
     pools = {"variables": {"OPENBLAS_CORETYPE": "Haswell"}}
-    slow, fast = (
-        make_run([s] * 6, config={"label": f"{s}"}, environment=e) for s, e in ((2.0, pools), (1.0, {}))
-    )  # fmt: skip
+    slow, fast = (make_run([s] * 6, config={"label": f"{s}"}, environment=e) for s, e in ((2.0, pools), (1.0, {})))
     html = parsed(slow, fast)
     beside_the_gap, whole = (i for i, row in enumerate(html.rows) if row and row[0] == "condition")
     assert [html.rows[beside_the_gap + 1], html.rows[whole + 1]] == 2 * [

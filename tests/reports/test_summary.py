@@ -16,10 +16,26 @@ from epoch_gap.reports.export.summary import summarise
 from tests.helpers.runs import MakeRun
 
 SUBJECT = {
-    "id", "framework", "framework_version", "device", "data", "batch_size", "runs", "status", "steps",
-    "epoch_seconds", "phases", "perturbation", "marks_share", "peak_rss_bytes", "drifted", "flags",
-    "beginning", "more_steps", "accuracy",
-}  # fmt: skip
+    "id",
+    "framework",
+    "framework_version",
+    "device",
+    "data",
+    "batch_size",
+    "runs",
+    "status",
+    "steps",
+    "epoch_seconds",
+    "phases",
+    "perturbation",
+    "marks_share",
+    "peak_rss_bytes",
+    "drifted",
+    "flags",
+    "beginning",
+    "more_steps",
+    "accuracy",
+}
 GAP = {"slow", "fast", "seconds", "ratio", "verdict", "noise_floor", "interval", "left_out", "by_phase"}
 INTERVAL = {"value", "low", "high"}
 
@@ -52,8 +68,14 @@ def test_the_keys_are_those_of_the_contract(make_run: MakeRun) -> None:
         assert set(subject["phases"]["asrun"]["forward"]) == {"seconds", "low", "high", "share"}
         assert set(subject["accuracy"]) == {"first_batch_loss", "epochs"}
         assert set(subject["accuracy"]["epochs"][0]) == {
-            "epoch", "train_loss", "train_acc", "test_loss", "test_acc", "lr", "seconds",
-        }  # fmt: skip
+            "epoch",
+            "train_loss",
+            "train_acc",
+            "test_loss",
+            "test_acc",
+            "lr",
+            "seconds",
+        }
     for gap in summary["gaps"]:
         assert set(gap) == GAP
         assert set(gap["seconds"]) == set(gap["ratio"]) == set(gap["by_phase"]["asrun"]["forward"]) == INTERVAL
@@ -73,9 +95,16 @@ def test_a_subject_has_its_stored_conditions_and_accuracy(make_run: MakeRun) -> 
     assert subject["peak_rss_bytes"] == 123
     assert subject["accuracy"]["first_batch_loss"] == 2.5
     assert subject["accuracy"]["epochs"] == [
-        {"epoch": 0, "train_loss": 1.9, "train_acc": 0.4, "test_loss": 1.5, "test_acc": 0.6, "lr": 1e-3,
-         "seconds": pytest.approx(0.5 + 12 + 0.5)}
-    ]  # fmt: skip
+        {
+            "epoch": 0,
+            "train_loss": 1.9,
+            "train_acc": 0.4,
+            "test_loss": 1.5,
+            "test_acc": 0.6,
+            "lr": 1e-3,
+            "seconds": pytest.approx(0.5 + 12 + 0.5),
+        }
+    ]
 
 
 def test_unknown_values_are_null(make_run: MakeRun) -> None:

@@ -4,11 +4,11 @@ import io
 import pytest
 
 from epoch_gap.profiler.comparison.subject import group_runs
-from epoch_gap.reports import theme
-from epoch_gap.reports.export.csv_text import phases_csv
+from epoch_gap.reports import formats
+from epoch_gap.reports.export.report_csv import phases_csv
 from epoch_gap.reports.terminal.tables import list_conditions, phase_table
-from epoch_gap.reports.view import build_view
 from tests.helpers.runs import MakeRun, with_materialize
+from tests.helpers.views import build_view
 
 
 def test_the_csv_has_the_numbers_of_the_summary(make_run: MakeRun) -> None:
@@ -64,13 +64,13 @@ def test_each_condition_is_one_line(make_run: MakeRun) -> None:
     [(None, "n/a"), (4438.2, "4438 s"), (53.62, "53.6 s"), (1.7, "1.70 s"), (0.0214, "0.021 s"), (-2.7, "−2.70 s")],
 )
 def test_seconds_have_about_three_figures(value: float | None, written: str) -> None:
-    assert theme.seconds(value) == written
+    assert formats.seconds(value) == written
 
 
 def test_an_unknown_value_is_shown_as_unknown_and_not_as_0() -> None:
-    assert theme.within(None, None) == "interval unknown"
-    assert theme.within(1.0, 2.5) == "1.00 s to 2.50 s"
-    assert theme.percent(None) == "n/a"
-    assert theme.percent(0.0004) == "< 0.1 %"
-    assert theme.percent(0.0) == "0.0 %"
-    assert [theme.times(ratio) for ratio in (6.2345, 0.99821, 12.44)] == ["6.23", "0.998", "12.4"]
+    assert formats.within(None, None) == "interval unknown"
+    assert formats.within(1.0, 2.5) == "1.00 s to 2.50 s"
+    assert formats.percent(None) == "n/a"
+    assert formats.percent(0.0004) == "< 0.1 %"
+    assert formats.percent(0.0) == "0.0 %"
+    assert [formats.times(ratio) for ratio in (6.2345, 0.99821, 12.44)] == ["6.23", "0.998", "12.4"]

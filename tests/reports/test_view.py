@@ -14,11 +14,11 @@ from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.storage.manifest import DataKind
 from epoch_gap.profiler.storage.run import Run
 from epoch_gap.reports.charts import layers
-from epoch_gap.reports.terminal.history import describe_series
-from epoch_gap.reports.view import build_view
+from epoch_gap.reports.sentences.history import describe_series
 from tests.helpers.drilldowns import drilldown
 from tests.helpers.fake_training import scripted_run
 from tests.helpers.runs import MakeRun
+from tests.helpers.views import build_view
 
 SLOW, FAST = {"label": "Slow"}, {"label": "Fast"}
 SYNTHETIC = {"kind": "synthetic"}

@@ -12,7 +12,7 @@ import pytest
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.recording.records import Epoch, Reading
-from epoch_gap.profiler.storage.noise_floors import NOISE_JSON, NoiseFloor, load_noise_floors, save_noise_floor
+from epoch_gap.profiler.storage.noise_floor_store import NOISE_JSON, NoiseFloor, load_noise_floors, save_noise_floor
 from epoch_gap.profiler.storage.reader import CHUNK, find_runs, locate_run, read_header, read_run
 from epoch_gap.profiler.storage.schema import DATABASE, HISTORY_JSON
 from epoch_gap.profiler.storage.writer import create_run
@@ -125,9 +125,12 @@ def test_a_run_of_version_1_is_read_without_the_later_columns(make_run: MakeRun)
     run = make_run([1.0, 2.0, 3.0], evaluation=[0.5])
     with closing(sqlite3.connect(run.path / DATABASE)) as db:
         for change in (
-            "ALTER TABLE steps DROP COLUMN rss_bytes", "ALTER TABLE steps DROP COLUMN flush_ns",
-            "ALTER TABLE epochs DROP COLUMN flush_ns", "DROP TABLE readings", "PRAGMA user_version = 1",
-        ):  # fmt: skip
+            "ALTER TABLE steps DROP COLUMN rss_bytes",
+            "ALTER TABLE steps DROP COLUMN flush_ns",
+            "ALTER TABLE epochs DROP COLUMN flush_ns",
+            "DROP TABLE readings",
+            "PRAGMA user_version = 1",
+        ):
             db.execute(change)
     old = read_run(run.path)
     assert old.train.wall_ns.tolist() == run.train.wall_ns.tolist()

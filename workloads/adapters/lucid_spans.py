@@ -113,7 +113,7 @@ def _evaluate(arrays: list[Any]) -> None:
 
 
 def _canonical(path: str, has_children: bool, is_block: bool) -> str | None:
-    """`stem.0` -> `stem.conv`, a block -> its addition, `avgpool` -> `pool`; None for a module that is no layer."""
+    """`stem.0` -> `stem.conv`, a block -> its addition, `avgpool` -> `pool`; None for any other module."""
     if not path:
         return NETWORK
     if is_block:

@@ -16,11 +16,11 @@ from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.recording.fencing import TimingMode
 from epoch_gap.profiler.storage.run import Run, StepTable
 
-EPOCH_COLUMNS = {
+EPOCHS_TABLE_COLUMNS = {
     **dict.fromkeys(("epoch", "wall_ns", "paused_ns"), pa.int64()),
     **dict.fromkeys(("lr", "train_loss", "train_acc", "test_loss", "test_acc"), pa.float64()),
 }
-PHASE_COLUMNS = {
+PHASES_TABLE_COLUMNS = {
     **dict.fromkeys(("ledger", "phase"), pa.string()),
     **dict.fromkeys(("seconds_per_epoch", "low_s", "high_s", "share"), pa.float64()),
 }
@@ -54,7 +54,7 @@ def epochs_table(run: Run) -> pa.Table:
     """A row per finished epoch; `<phase>_ns` is the time outside its training steps."""
     columns = {
         name: pa.array([getattr(e, name) for e in run.epochs], kind, from_pandas=True)
-        for name, kind in EPOCH_COLUMNS.items()
+        for name, kind in EPOCHS_TABLE_COLUMNS.items()
     }
     for phase in Phase:
         columns[f"{phase}_ns"] = pa.array([e.durations.get(phase) for e in run.epochs], pa.int64())
@@ -67,7 +67,7 @@ def phases_table(subject: Subject | None) -> pa.Table:
     if subject and subject.fenced:
         modes.append((TimingMode.FENCED, subject.fenced))
     rows = [[mode, *row] for mode, s in modes for row in _phases(s.epoch)]
-    kinds = enumerate(PHASE_COLUMNS.items())
+    kinds = enumerate(PHASES_TABLE_COLUMNS.items())
     return pa.table({name: pa.array([row[i] for row in rows], kind) for i, (name, kind) in kinds})
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from epoch_gap.profiler.commands.output_folder import write_report
-from epoch_gap.profiler.commands.printing import warn
-from epoch_gap.profiler.commands.run_selection import readable_noise_floors
+from epoch_gap.profiler.commands.shared.output_folder import write_report
+from epoch_gap.profiler.commands.shared.printing import warn
+from epoch_gap.profiler.commands.shared.run_selection import readable_noise_floors
 from epoch_gap.profiler.drilldown.loading import load_drilldowns
 from epoch_gap.profiler.storage.run import Run
 from epoch_gap.reports.report import render_report

@@ -4,10 +4,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from epoch_gap.profiler.commands.printing import warn
+from epoch_gap.profiler.commands.shared.printing import warn
 from epoch_gap.profiler.comparison.identity import candidate_key, subject_id, why_incomparable
 from epoch_gap.profiler.errors import UserError
-from epoch_gap.profiler.storage.noise_floors import NoiseFloors, load_noise_floors
+from epoch_gap.profiler.storage.noise_floor_store import NoiseFloors, load_noise_floors
 from epoch_gap.profiler.storage.reader import find_runs, read_run
 from epoch_gap.profiler.storage.run import Run
 
@@ -59,7 +59,7 @@ def _joins(run: Run, chosen: Sequence[Run]) -> bool:
 def _explain_rejection(run: Run, chosen: Sequence[Run]) -> None:
     reason = next(filter(None, (why_incomparable(other, run) for other in chosen)))
     print(
-        f"left out: {run.id} ({reason}); repeat it with the same settings, or name the runs to report",
+        f"skipped: {run.id} ({reason}); repeat it with the same settings, or name the runs to report",
         file=sys.stderr,
     )
 
@@ -68,5 +68,5 @@ def _read_or_warn(path: Path) -> Run | None:
     try:
         return read_run(path)
     except UserError as error:
-        warn(f"left out: {error}")
+        warn(f"skipped: {error}")
         return None

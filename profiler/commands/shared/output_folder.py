@@ -6,8 +6,8 @@ from pathlib import Path
 
 from epoch_gap.profiler.errors import UserError, os_errors_as_one_line
 from epoch_gap.profiler.storage.atomic import is_partial, write_atomically
+from epoch_gap.reports.export.report_csv import HISTORY_CSV
 from epoch_gap.reports.report import FILES, SUMMARY, Report
-from epoch_gap.reports.terminal.history import HISTORY_CSV
 
 REPORTS = Path("reports/out")
 """the default folder of reports"""

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from epoch_gap.profiler.commands.exit_status import INTERRUPTED, TERMINATED, USAGE_ERROR
+from epoch_gap.profiler.commands.shared.exit_status import INTERRUPTED, TERMINATED, USAGE_ERROR
 from epoch_gap.profiler.machine.run_lock import hold_run_lock
 
 EXPLAINED = (USAGE_ERROR, INTERRUPTED, TERMINATED)

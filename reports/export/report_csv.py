@@ -8,12 +8,13 @@ from typing import Any
 from epoch_gap.profiler.comparison.history import Series
 from epoch_gap.profiler.phases import Phase
 
-PHASES_COLUMNS = (
+HISTORY_CSV = "history.csv"
+PHASES_CSV_COLUMNS = (
     *("subject", "ledger", "phase", "seconds_per_epoch", "low_s", "high_s", "share"),
     *("gap_s", "gap_low_s", "gap_high_s"),
 )
 """`gap_*`: of the headline pair, on the slower subject's rows"""
-HISTORY_COLUMNS = (
+HISTORY_CSV_COLUMNS = (
     *("series", "batch_size", "data", "machine", "created", "run", "version", "commit", "flags", "kind"),
     *("epoch_s", "low_s", "high_s"),
     *(f"{phase}_s" for phase in Phase),
@@ -30,7 +31,7 @@ def phases_csv(summary: dict[str, Any]) -> str:
             numbers = [cell[key] if cell else None for key in ("seconds", "low", "high", "share")]
             numbers += [gap.get(phase, {}).get(key) for key in ("value", "low", "high")]
             rows.append([subject["id"], "asrun", phase, *numbers])
-    return _to_csv(PHASES_COLUMNS, rows)
+    return _to_csv(PHASES_CSV_COLUMNS, rows)
 
 
 def history_csv(histories: Sequence[Series]) -> str:
@@ -48,7 +49,7 @@ def history_csv(histories: Sequence[Series]) -> str:
                     *(part.value if part else None for part in parts),
                 ]
             )
-    return _to_csv(HISTORY_COLUMNS, rows)
+    return _to_csv(HISTORY_CSV_COLUMNS, rows)
 
 
 def _to_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from epoch_gap.profiler.commands.options import add_workload
+from epoch_gap.profiler.commands.shared.options import add_workload
 from epoch_gap.profiler.drilldown import layers, roofline
 from epoch_gap.profiler.drilldown.conditions import (
     DrilldownConditions,

@@ -1,0 +1,1 @@
+"""Code that several verbs share. No verb imports another verb."""

@@ -1,0 +1,13 @@
+"""The view of runs, as a report builds it."""
+
+from collections.abc import Sequence
+
+from epoch_gap.profiler.comparison.subject import group_runs
+from epoch_gap.profiler.drilldown.matching import Drilldowns
+from epoch_gap.profiler.storage.noise_floor_store import NoiseFloors
+from epoch_gap.profiler.storage.run import Run
+from epoch_gap.reports.view import View, view_subjects
+
+
+def build_view(runs: Sequence[Run], floors: NoiseFloors | None = None, drilldowns: Drilldowns | None = None) -> View:
+    return view_subjects(group_runs(runs), floors, drilldowns)
