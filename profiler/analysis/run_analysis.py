@@ -1,7 +1,7 @@
 """The analysis of one run, computed once for all reports, comparisons and exports."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from epoch_gap.profiler.analysis.epoch import NS, EpochEstimate, count_required_steps, estimate_epoch, whole_epochs
 from epoch_gap.profiler.analysis.flags import Flag, cores_busy, find_flags, has_drifted, stolen_share
@@ -23,12 +23,15 @@ class ModeAnalysis:
     """the steady steps, at least one"""
     step: Estimate
     """mean seconds of a steady step"""
-    phases: Mapping[Phase, Estimate]
-    """mean seconds per steady step, by phase"""
     own_epoch: EpochEstimate
     """of this process's own epoch; a point if all of it was run"""
     any_epoch: EpochEstimate
     """of epochs in general, as a comparison needs"""
+
+    @cached_property
+    def phases(self) -> dict[Phase, Estimate]:
+        """Mean seconds per steady step, by phase."""
+        return {phase: mean(ns * NS) for phase, ns in self.steady.phase_ns.items()}
 
 
 @dataclass(frozen=True)
@@ -127,8 +130,7 @@ def _analyse_mode(run: Run, selection: StepSelection, mode: TimingMode) -> ModeA
     if not len(steady):
         return None
     own, general = (estimate_epoch(run, steady, mode, is_finite=is_finite) for is_finite in (True, False))
-    phases = {phase: mean(ns * NS) for phase, ns in steady.phase_ns.items()}
-    return ModeAnalysis(steady, mean(steady.wall_ns * NS), phases, own, general)
+    return ModeAnalysis(steady, mean(steady.wall_ns * NS), own, general)
 
 
 def _count_steps(train: StepTable, start: int) -> StepCounts:

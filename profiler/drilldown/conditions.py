@@ -7,8 +7,7 @@ from typing import Any, Self
 import msgspec
 
 from epoch_gap.profiler.errors import UserError
-from epoch_gap.profiler.machine.environment import Environment
-from epoch_gap.profiler.storage.manifest import DataKind, Manifest, environment_to_json
+from epoch_gap.profiler.storage.manifest import DataKind, Manifest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,8 +37,8 @@ class DrilldownConditions:
     framework: DrilldownFramework
     batch_size: int
     data: DrilldownData
-    environment: Environment | None = None
-    """None in sampled stacks"""
+    environment: Mapping[str, Any] | None = None
+    """as in a run's manifest, for people who read the file; None in sampled stacks"""
 
     @classmethod
     def from_manifest(cls, manifest: Manifest) -> Self:
@@ -54,19 +53,18 @@ class DrilldownConditions:
 
 def conditions_to_json(conditions: DrilldownConditions) -> dict[str, Any]:
     """The conditions as JSON values, without unknown ones."""
-    environment = conditions.environment
     return {
         "framework": _without_none(asdict(conditions.framework)),
         "batch_size": conditions.batch_size,
         "data": _without_none(asdict(conditions.data)),
-        **({} if environment is None else {"environment": environment_to_json(environment)}),
+        **_without_none({"environment": conditions.environment}),
     }
 
 
-def conditions_from_json(data: Mapping[str, Any]) -> DrilldownConditions:
+def conditions_from_json(data: Any) -> DrilldownConditions:
     """Read the output of `conditions_to_json`. Raises UserError with the name of the field that is wrong."""
     try:
-        return msgspec.convert(dict(data), DrilldownConditions)
+        return msgspec.convert(data, DrilldownConditions)
     except msgspec.ValidationError as error:
         raise UserError(f"conditions: {str(error).replace('$.', '').replace(' - at ', ' in ')}") from None
 

@@ -78,7 +78,7 @@ def lines_from_json(data: Mapping[str, Any]) -> LineTimes:
             ],
             steps=int(data["steps"]),
             slowdown=float(data["slowdown"]),
-            conditions=conditions_from_json(data) if "framework" in data else None,
+            conditions=conditions_from_json(data) if {"framework", "batch_size", "data"} & set(data) else None,
         )
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"not line times: {error}") from None

@@ -139,7 +139,7 @@ _FRAMEWORK_FIELDS = {f.name for f in fields(FrameworkInfo)} - {"conditions"}
 def manifest_to_json(manifest: Manifest) -> dict[str, Any]:
     """The manifest as JSON values. Raises UserError with the name of a field that JSON or its type does not allow."""
     # A condition may be any object: convert it to JSON directly, because `asdict` would copy it first.
-    conditions = {key: _to_json_values({key: v})[key] for key, v in manifest.framework.conditions.items()}
+    conditions = _to_json_values(dict(manifest.framework.conditions))
     plain = replace(manifest, as_stored={}, framework=replace(manifest.framework, conditions={}))
     data = _to_json_values(asdict(plain))
     del data["as_stored"]
@@ -169,8 +169,17 @@ def _to_json_values(section: Mapping[str, Any]) -> dict[str, Any]:
     try:
         data: dict[str, Any] = json.loads(json.dumps(section))
     except (TypeError, ValueError, RecursionError) as error:
-        raise UserError(f"a condition of the run is not JSON: {', '.join(map(str, section))}: {error}") from None
+        wrong = next((key for key, value in section.items() if not _is_json(value)), "a key")
+        raise UserError(f"a condition of the run is not JSON: {wrong}: {error}") from None
     return data
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
 
 
 def manifest_from_json(data: Mapping[str, Any]) -> Manifest:

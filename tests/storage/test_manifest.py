@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from epoch_gap.profiler.errors import UserError
-from epoch_gap.profiler.storage.manifest import DataKind, manifest_from_json, manifest_to_json
+from epoch_gap.profiler.storage.manifest import Config, DataKind, manifest_from_json, manifest_to_json
 from epoch_gap.profiler.storage.reader import read_run
 from epoch_gap.profiler.storage.writer import create_run
 from tests.helpers.runs import BASE, manifest, merged
@@ -105,9 +105,17 @@ def nested(levels: int) -> list[object]:
 def test_a_condition_that_is_not_json_gives_one_line(tmp_path: Path, condition: object) -> None:
     good = manifest()
     framework = replace(good.framework, conditions={"custom": condition})
-    with pytest.raises(UserError, match="not JSON"):
+    with pytest.raises(UserError, match="not JSON: custom: "):
         create_run(tmp_path, replace(good, framework=framework))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_custom_run_stores_only_the_settings_that_it_has() -> None:
+    good = manifest()
+    config = Config(framework="own", preset="own", batch_size=8, fence="none")
+    stored = manifest_to_json(replace(good, config=config, data=replace(good.data, kind=DataKind.CUSTOM)))
+    assert set(stored["config"]) == {"framework", "label", "preset", "batch_size", "fence"}
+    assert not {"order", "turn"} & set(stored)
 
 
 def test_any_dict_is_a_condition() -> None:

@@ -17,7 +17,7 @@ from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.machine.environment import read_environment
 from epoch_gap.profiler.machine.run_lock import hold_run_lock
 from epoch_gap.profiler.storage.artifacts import store_json_artifact
-from epoch_gap.profiler.storage.manifest import DataKind
+from epoch_gap.profiler.storage.manifest import DataKind, environment_to_json
 from epoch_gap.workloads import registry, resnet18, watched_steps
 from epoch_gap.workloads.cifar10.load import Cifar10, load_cifar10
 from epoch_gap.workloads.framework import Framework, LayerTimings, Watch
@@ -80,7 +80,7 @@ def _conditions(framework: Framework, data: Cifar10, size: int) -> DrilldownCond
         ),
         batch_size=size,
         data=DrilldownData(kind=DataKind(data.kind), sha256=data.sha256),
-        environment=read_environment(),
+        environment=environment_to_json(read_environment()),
     )
 
 
