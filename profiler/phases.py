@@ -1,4 +1,4 @@
-"""The phase vocabulary: one name for a JSON key, a legend label, a database column and an adapter's method."""
+"""The phase vocabulary: each has one name, as JSON key, legend label, database column and adapter method."""
 
 from enum import StrEnum
 
@@ -53,12 +53,12 @@ CLOCK: dict[Phase, str] = {
     Phase.MATERIALIZE: "from the end of `forward` until materialize() ends",
     Phase.BACKWARD: "from the end of `materialize` until backward() ends",
     Phase.STEP: "from the end of `backward` until step() ends",
-    Phase.COMPILED: "from the end of `to_device` over zero_grad(), forward(), materialize(), backward() and step()",
+    Phase.COMPILED: "from the end of `to_device` through zero_grad(), forward(), materialize(), backward(), step()",
     Phase.METRICS: "from the end of `step` until metrics() ends and the epoch's totals are added up",
     Phase.LOGGING: "from the end of `metrics` until the bar is drawn; also after `epoch_start` and `flush`",
     Phase.FLUSH: "from the end of `other`, when the loader has ended, until wait() ends",
-    Phase.EVALUATE: "from the start of the batch (the first: evaluating()) over to_device(), forward() and metrics()",
-    Phase.CHECKPOINT: "from the end of `other` until save() ends and the file has its name",
+    Phase.EVALUATE: "from the start of the batch (the first: evaluating()) through to_device(), forward(), metrics()",
+    Phase.CHECKPOINT: "from the end of `other` until save() ends and the file has its final name",
     Phase.OTHER: "from the end of `collate` until the loop has the batch; also the loader's end, and end_epoch()",
 }
 """The start and the end of each clock, in calls of the loop (`workloads/loop.py`), for every framework.

@@ -135,7 +135,7 @@ def test_layers_sum_to_nearly_their_whole_phase(verb: str, name: str, batch: int
         covered = found.covered(direction)
         print(f"\n{name}, batch {batch}, {direction}: {verb} are {covered:.1%} of the phase")
         assert 0.9 <= covered <= 1 + 1e-6
-    print(f"watching made a step {found.slowdown:.3f} times as long")
+    print(f"an instrumented step takes {found.slowdown:.3f} times as long")
 
 
 def test_training_with_and_without_marks_takes_about_the_same_time() -> None:

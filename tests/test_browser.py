@@ -54,7 +54,7 @@ def test_every_chart_is_drawn_without_requests_or_console_messages(opened: Open,
     assert page.locator("#breakdown path.xerror").count() == 4
     assert page.locator("#gap path.yerror").count() >= 2
     page.locator("#gap").get_by_label("where the work was done").check()
-    assert "fences make a step 1.5" in (page.locator("#gap .annotation-text").text_content() or "")
+    assert "a fenced step takes 1.5" in (page.locator("#gap .annotation-text").text_content() or "")
     assert opened.said == [(report / "index.html").as_uri()]
 
 

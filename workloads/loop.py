@@ -62,7 +62,7 @@ def train(
 
 
 def _checkpoint(framework: Framework, folder: Path) -> None:
-    """Replace the previous checkpoint by a complete new one."""
+    """Replace the previous checkpoint with a complete new one."""
     with replace_atomically(folder / framework.checkpoint_name) as path:
         framework.save(path)
 
@@ -116,7 +116,7 @@ def _train_epoch(
 
 
 def _remaining(batches: Iterator[Batch]) -> Iterator[Batch]:
-    """The batches, without a second call of iter(), which may start a new epoch in a loader."""
+    """The batches, without a second call to iter(), which may start a new epoch in a loader."""
     with contextlib.suppress(StopIteration):
         while True:
             yield next(batches)

@@ -30,7 +30,7 @@ class Lines:
 
 
 class Progress:
-    """One bar per epoch. The calls of tqdm do not depend on the stream."""
+    """One bar per epoch. The calls to tqdm do not depend on the stream."""
 
     def __init__(self, label: str, steps: int | None, full_steps: float, stream: Any) -> None:
         self._label, self._steps, self._full_steps, self._stream = label, steps, full_steps, stream

@@ -30,9 +30,9 @@ class Options:
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed <= MAX_SEED:
-            raise UserError(f"seed {self.seed} is not 0 to {MAX_SEED}")
+            raise UserError(f"seed {self.seed} is not between 0 and {MAX_SEED}")
         if self.batch_size < 1:
-            raise UserError(f"batch size {self.batch_size} is not at least 1")
+            raise UserError(f"batch size {self.batch_size} is less than 1")
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ class WatchedSteps:
 
     @property
     def slowdown(self) -> float:
-        """The time of a watched step over that of a plain one."""
+        """The time of a watched step over that of an unwatched one."""
         return sum(step.wall_ns for step in self.watched) / sum(step.wall_ns for step in self.plain)
 
 

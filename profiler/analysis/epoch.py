@@ -144,7 +144,7 @@ class _EpochTerms:
         yield sample
 
     def _measured(self, value: float, sample: Estimate) -> Estimate:
-        """A point for this process's own epoch; for epochs in general, the value with its sample's spread."""
+        """`value` without a spread for this process's own epoch, and with that of `sample` for epochs in general."""
         return Estimate(value) if self.is_finite else replace(sample, value=value)
 
 
@@ -177,14 +177,15 @@ def count_required_steps(run: Run, selection: StepSelection, share: float = 0.01
 def _scale_training(
     steady: StepTable, phase: Phase | None, batch_size: int, train_images: int, is_finite: bool
 ) -> Iterable[Estimate]:
-    """Seconds in `phase` over an epoch's training: all its full steps, then the last partial batch's error."""
+    """Seconds in `phase` over an epoch's training: its full steps and last partial batch; then that batch's error."""
     steps, partial = divmod(train_images, batch_size)
     share = partial / batch_size
     per_step = _seconds(steady, phase)
     sample = mean(per_step, steps * _count_epochs(steady) if is_finite else None).scaled(steps + share)
     yield sample
     if partial and sample.dof > 0:
-        # At least its share of images, at most a whole step: the mean square distance from the least, if uniform.
+        # The partial step costs between its share of a full step (the value used above) and a whole one. If every
+        # cost in that range is equally likely, this is the mean squared error of the value used.
         yield Estimate(0.0, ((1 - share) * float(per_step.mean())) ** 2 / 3)
 
 

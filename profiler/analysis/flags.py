@@ -132,7 +132,7 @@ def _step_trend(selection: StepSelection) -> Iterator[Flag]:
 
 
 def _memory_trend(selection: StepSelection) -> Iterator[Flag]:
-    """Over all steps after the warm-up, of both timing modes: a fenced step may free memory of as-run steps."""
+    """Growth of memory over all steps after the warm-up: a fenced step may free memory that as-run steps hold."""
     later = selection.after_start
     if not len(later) or not later.rss_bytes.all():
         return
@@ -162,7 +162,7 @@ def _machine(run: Run) -> Iterator[Flag]:
         yield Flag(FlagKind.OTHER_RUNS, f"{other_runs} other timed run{'s' * (other_runs > 1)} at the same time")
     if first.throttled is not None and last.throttled is not None and last.throttled > first.throttled:
         times = last.throttled - first.throttled
-        yield Flag(FlagKind.THROTTLED, f"the control group's CPU limit stopped it {times} times")
+        yield Flag(FlagKind.THROTTLED, f"the control group's CPU limit stopped the process {times} times")
     steal, others = stolen_share(run), _others_share(run)
     if steal is not None and steal > STEAL_LIMIT:
         yield Flag(FlagKind.STOLEN, f"the host gave {steal:.1%} of the machine's CPU time to others (steal)")

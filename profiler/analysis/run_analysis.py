@@ -101,8 +101,8 @@ def analyse_run(run: Run) -> RunAnalysis:
     asrun = _analyse_mode(run, selection, TimingMode.ASRUN)
     if asrun is None:
         raise UserError(
-            f"{run.id}: too few steps to estimate an epoch; take more of them, "
-            "and as-run steps (--fence alternate or none)"
+            f"{run.id}: too few steps to estimate an epoch; run more steps, "
+            "including as-run ones (--fence alternate or none)"
         )
     steady_ns = asrun.steady.wall_ns
     flags = find_flags(run, selection)

@@ -141,7 +141,7 @@ def skewness(series: Series) -> float:
 
 
 def inflation(series: Series) -> float:
-    """The variance of the mean of n values over its variance if they were independent, >= 1.
+    """The ratio, >= 1, of the variance of the mean of n values to what it would be if they were independent.
 
     The larger of two: (1 + r) / (1 - r), a first-order autoregression with lag-1 autocorrelation r; and, for longer
     memory, 1 + 2 (r_1 + r_2 + ...) up to lag sqrt(n) or the first non-positive one (initial positive sequence,
@@ -231,7 +231,7 @@ def outer_fences(series: Series) -> tuple[float, float]:
 
 
 def unseen_share(n: int) -> float:
-    """The 95 % upper bound on the share of a kind of value that n >= 1 independent values do not contain.
+    """The 95 % upper bound on the share of a kind of value if none of n >= 1 independent values is of that kind.
 
     1 - 0.05^(1 / n), about 3 / n: the exact form of the rule of three (Hanley & Lippman-Hand 1983).
     """

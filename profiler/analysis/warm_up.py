@@ -30,7 +30,7 @@ class StartKind(StrEnum):
 
 @dataclass(frozen=True)
 class Start:
-    """The kind of start, and the number of values before the steady part (at least one of two or more)."""
+    """The kind of start, and the number of values before the steady part (at least one if there are two)."""
 
     kind: StartKind
     steps: int

@@ -28,7 +28,7 @@ from epoch_gap.reports.sentences.gate import describe_decision
 from epoch_gap.reports.terminal.comparison import comparison_table
 
 
-def percentage(text: str) -> float:
+def parse_percentage(text: str) -> float:
     """A finite number of at least 0, for argparse."""
     value = float(text)
     if not (math.isfinite(value) and value >= 0):
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(side.lower(), metavar=side, help="a run, or its repeats: RUN,RUN,...")
     parser.add_argument(
         "--fail-above",
-        type=percentage,
+        type=parse_percentage,
         metavar="PERCENT",
         help="exit status 1 if the whole 95 %% interval of B / A is above 1 + PERCENT / 100, that of "
         "the difference excludes 0, and the ratio is beyond the noise floor",
@@ -86,7 +86,10 @@ def _subject(side: Sequence[Run], name: str) -> Subject:
 
 
 def _write_page(subjects: Sequence[Subject], floors: NoiseFloors, out: Path, runs_dir: Path) -> Path:
-    """Two subjects of one framework and device get no drill-downs: the newest belongs to only one of them."""
+    """Write the page and return its path.
+
+    Two subjects of one framework and device are shown without drill-downs, as the newest belongs to only one of them.
+    """
     runs = [run for subject in subjects for run in subject.runs]
     keys = {drilldown_key(subject.manifest) for subject in subjects}
     drilldowns = load_drilldowns(runs, runs_dir, warn) if len(keys) > 1 else Drilldowns()

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from epoch_gap.profiler.analysis.run_analysis import analyse_run
-from epoch_gap.profiler.commands.shared.options import add_workload, positive, workload_arguments
+from epoch_gap.profiler.commands.shared.options import add_workload, parse_positive, workload_arguments
 from epoch_gap.profiler.comparison.identity import drilldown_key, subject_id, why_incomparable
 from epoch_gap.profiler.drilldown import stacks
 from epoch_gap.profiler.drilldown.conditions import DrilldownConditions
@@ -42,7 +42,9 @@ RUNS = "sampled"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("--framework", choices=registry.FRAMEWORKS, required=True)
-    parser.add_argument("--rate", type=positive, default=RATE, metavar="HZ", help="samples per second (default: 50)")
+    parser.add_argument(
+        "--rate", type=parse_positive, default=RATE, metavar="HZ", help="samples per second (default: 50)"
+    )
     parser.add_argument("--native", action="store_true", help="include C and C++ frames; pauses the process")
     add_workload(parser)
     parser.set_defaults(preset="epoch")
@@ -74,7 +76,7 @@ def _files(sampled: stacks.Stacks, framework: str, name: str) -> dict[str, str]:
         stacks.TEXT: stacks.stacks_to_text(sampled),
         stacks.COUNTS: strict_json(stacks.counts_to_json(sampled)),
         stacks.SPEEDSCOPE: strict_json(stacks_to_speedscope(sampled, name)),
-        stacks.SVG: canvas.svg(flame_graph.static(flame_graph.of_stacks(sampled, name))),
+        stacks.SVG: canvas.svg(flame_graph.static(flame_graph.stacks_flame(sampled, name))),
         stacks.HOT: "\n".join(f"{file}:{function}:{count}" for file, function, count in hottest),
     }
 

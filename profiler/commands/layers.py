@@ -19,7 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     watched_training.add_arguments(parser)
     parser.add_argument(
-        "--operators", action="store_true", help="store the operators as well, from the same run if it times them"
+        "--operators",
+        action="store_true",
+        help="also store the operator times; they come from a second run if the first does not time them",
     )
 
 

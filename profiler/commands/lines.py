@@ -33,7 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--function",
         action="append",
         metavar="FILE:NAME",
-        help="end of a file's path, and a function in it; may be repeated (default: the hottest of the last `flame`)",
+        help="end of a file's path, and a function in it; may be repeated "
+        "(default: the hottest functions of the last `flame` run)",
     )
 
 

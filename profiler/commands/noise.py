@@ -2,7 +2,7 @@
 
 import argparse
 
-from epoch_gap.profiler.commands.shared.options import add_workload, positive, workload_arguments
+from epoch_gap.profiler.commands.shared.options import add_workload, parse_positive, workload_arguments
 from epoch_gap.profiler.commands.shared.printing import warn
 from epoch_gap.profiler.commands.shared.sessions import alternating_order, run_session
 from epoch_gap.profiler.comparison.gap import measure_gaps
@@ -30,9 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _pairs(value: str) -> int:
-    number = positive(value)
+    number = parse_positive(value)
     if number < 2:
-        raise argparse.ArgumentTypeError("one pair has no interval; take at least 2")
+        raise argparse.ArgumentTypeError("one pair gives no interval; use at least 2")
     return number
 
 

@@ -3,7 +3,12 @@
 import argparse
 from pathlib import Path
 
-from epoch_gap.profiler.commands.shared.options import add_workload, framework_names, positive, workload_arguments
+from epoch_gap.profiler.commands.shared.options import (
+    add_workload,
+    framework_names,
+    parse_positive,
+    workload_arguments,
+)
 from epoch_gap.profiler.commands.shared.output_folder import REPORTS, prepare_report_folder
 from epoch_gap.profiler.commands.shared.printing import warn
 from epoch_gap.profiler.commands.shared.reporting import report_runs
@@ -16,7 +21,9 @@ from epoch_gap.workloads.cifar10.load import resolve_source
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("--frameworks", type=framework_names, default=["torch", "lucid"], metavar="A,B")
-    parser.add_argument("--repeats", type=positive, default=1, metavar="N", help="processes of each (default: 1)")
+    parser.add_argument(
+        "--repeats", type=parse_positive, default=1, metavar="N", help="processes per framework (default: 1)"
+    )
     parser.add_argument("--out", type=Path, default=REPORTS, metavar="DIR")
     add_workload(parser)
 

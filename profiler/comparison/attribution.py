@@ -22,10 +22,10 @@ LEAST_SHIFT = 0.01
 
 @dataclass(frozen=True)
 class ShiftedWork:
-    """Work that was done in phase `worker` but charged to phase `payer`, in seconds per step."""
+    """Work that was done in phase `done_in` but charged to phase `charged_to`, in seconds per step."""
 
-    worker: Phase
-    payer: Phase
+    done_in: Phase
+    charged_to: Phase
     seconds: float
 
 
@@ -36,7 +36,7 @@ class FenceEffect:
     perturbation: Interval
     """a fenced step's time over an as-run step's"""
     by_phase: dict[Phase, Estimate]
-    """fenced minus as-run seconds per step; positive if a phase does more work than it is charged for"""
+    """fenced minus as-run seconds per step; positive if more work is done in a phase than is charged to it"""
     shifted_work: tuple[ShiftedWork, ...]
     """largest first"""
 

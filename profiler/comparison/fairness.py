@@ -1,4 +1,4 @@
-"""Fairness: every condition that differs between subjects and can change their time or their accuracy."""
+"""Fairness: every condition that differs between subjects and can affect their time or their accuracy."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Condition:
-    """A condition, how to read it from a run, and what it can change."""
+    """A condition, how to read it from a run, and what it can affect."""
 
     name: str
     read: Callable[[RunAnalysis], Any]
@@ -135,7 +135,7 @@ def audit_fairness(subjects: Sequence[Subject]) -> list[Item]:
 
 
 def _custom_conditions(subjects: Sequence[Subject]) -> Iterator[Condition]:
-    """The other conditions of custom training loops; their effect is unknown, so they count as both."""
+    """The other conditions of custom training loops; their effect is unknown, so they count as affecting both."""
     listed = {condition.framework_key for condition in CONDITIONS}
     custom = (run for s in subjects for run in s.runs if run.manifest.data.kind is DataKind.CUSTOM)
     keys = (key for run in custom for key in run.framework.conditions)

@@ -79,7 +79,7 @@ class Gap:
 
     @property
     def _intervals_exclude_equality(self) -> bool:
-        """Both intervals must exclude equality; with few, skewed steps, one of them alone may do so."""
+        """Whether both intervals exclude equality; with few, skewed steps, one of them alone can exclude it."""
         return self.ratio.excludes(1) and self.seconds.interval().excludes(0)
 
     @property

@@ -23,7 +23,7 @@ def decide_gate(gap: Gap, allowed: float) -> GateDecision:
     """Decide on B, the gap's `slow`, against A.
 
     B fails only if the whole interval of the ratio is above 1 + `allowed` (a share, >= 0), the interval of the
-    difference excludes 0, and the ratio exceeds the machine's noise floor. An unknown interval never fails.
+    difference excludes 0, and the ratio exceeds the machine's noise floor. With an unknown interval, B never fails.
     """
     if gap.ratio.low is None or gap.ratio.high is None:
         return GateDecision.UNKNOWN

@@ -95,7 +95,7 @@ def check_comparable(runs: Sequence[Run]) -> None:
 def why_incomparable(a: Run, b: Run) -> str | None:
     """The reason that two runs cannot be compared, or None."""
     if a.batch_size != b.batch_size:
-        return f"batch size {a.batch_size} and {b.batch_size}"
+        return f"batch sizes {a.batch_size} and {b.batch_size} differ"
     if data_key(a.manifest) != data_key(b.manifest):
         return f"data {' and '.join(_data_name(run.manifest) for run in (a, b))} differ"
     return None

@@ -17,7 +17,7 @@ def measure_noise_floor(gap: Gap) -> NoiseFloor:
     """The noise floor from a comparison of A with A. Raises UserError if its interval is unknown."""
     low, high = gap.ratio.low, gap.ratio.high
     if low is None or high is None:
-        raise UserError("the interval of A against A is unknown; take at least two pairs of processes")
+        raise UserError("the interval of A against A is unknown; run at least two pairs of processes")
     runs = [*gap.slow.runs, *gap.fast.runs]
     first = min(runs, key=lambda run: run.id)
     return NoiseFloor(

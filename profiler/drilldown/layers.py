@@ -88,7 +88,7 @@ class Drilldown:
 
     @property
     def slowdown(self) -> float:
-        """The time of a watched step over that of a plain one."""
+        """The time of a watched step over that of an unwatched one."""
         return sum(self.watched.values()) / sum(self.phases.values())
 
     def layers(self, direction: Direction) -> dict[str, float]:

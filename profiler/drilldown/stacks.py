@@ -115,7 +115,7 @@ def stacks_from_text(text: str, numbers: Mapping[str, Any]) -> Stacks:
     try:
         return Stacks(samples, numbers["outside"], numbers["rate"], numbers["steps"], conditions)
     except KeyError as error:
-        raise UserError(f"sampled stacks of an older version without {error}; sample again") from None
+        raise UserError(f"stacks of an older version, which lack {error}; sample again") from None
 
 
 def counts_to_json(stacks: Stacks) -> dict[str, Any]:
@@ -136,7 +136,7 @@ def _frame(text: str) -> Frame:
 
 
 def hottest_functions(stacks: Stacks, within: str, most: int) -> list[tuple[str, str, int]]:
-    """(file, function, samples) of the `most` functions with most samples, among files whose path has `within`.
+    """(file, function, samples) of the `most` functions with the most samples, in files whose path contains `within`.
 
     A sample counts for its innermost such function.
     """

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 import psutil
 
-from epoch_gap.profiler.machine.cgroup import read_values, throttled
+from epoch_gap.profiler.machine.cgroup import read_values, throttle_count
 from epoch_gap.profiler.recording.records import Reading
 
 SIDE = 64
@@ -59,7 +59,7 @@ def read_machine(count_other_runs: Callable[[], int] = lambda: 0) -> Reading:
         own_s=own.user + own.system + own.children_user + own.children_system,
         steal_s=getattr(cpu, "steal", None),
         load_1min=round(os.getloadavg()[0], 2),
-        throttled=throttled(),
+        throttled=throttle_count(),
         other_runs=count_other_runs(),
     )
 

@@ -40,7 +40,7 @@ def memory_limit() -> str | None:
     return None
 
 
-def throttled() -> int | None:
+def throttle_count() -> int | None:
     """Number of times that a CPU limit has stopped this process's group or a parent of it; None: unknown."""
     counts = [
         int(line.split()[1])

@@ -45,7 +45,10 @@ PACKAGES = ("numpy", "torch", "torchvision", "lucid-dl", "mlx", "scipy", "tqdm")
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """Hardware, operating system and limits. "unknown": not readable here; None: not recorded by that version."""
+    """Hardware, operating system and limits. "unknown": not readable here.
+
+    None: not recorded by the version that stored the run.
+    """
 
     cpu: str
     system: str

@@ -24,7 +24,7 @@ class RunLock:
         self._folder, self._session = folder, session
 
     def count_other_sessions(self) -> int:
-        """Other sessions with a timed run at this moment; 0 if that cannot be read."""
+        """The number of other sessions with a timed run in progress; 0 if it cannot be determined."""
         try:
             return len(_other_sessions(self._folder, self._session))
         except OSError:

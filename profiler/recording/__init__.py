@@ -1,1 +1,1 @@
-"""The hot path: marks on one clock, closed into steps and epochs. Standard library only."""
+"""The hot path: marks on one clock, grouped into steps and epochs. Standard library only."""

@@ -35,10 +35,10 @@ POLICIES: dict[str, Schedule] = {
 
 
 def ends_asrun_block(schedule: Schedule, steps: int) -> bool:
-    """Whether the last of `steps` steps form a block of as-run ones, so that a flush after them can be scaled."""
+    """Whether the last `ASRUN_BLOCK` of `steps` steps are all as-run, so that a flush after them can be scaled."""
     return steps >= ASRUN_BLOCK and all(schedule(i) is TimingMode.ASRUN for i in range(steps - ASRUN_BLOCK, steps))
 
 
 def begins_block(schedule: Schedule, step: int) -> bool:
-    """Whether a block begins with this training step: at a switch of modes, or after as many steps without one."""
+    """Whether a block begins at this training step: at each switch of modes, and after as many steps without one."""
     return step % (ASRUN_BLOCK + FENCED_BLOCK) == 0 or schedule(step) is not schedule(step - 1)

@@ -31,7 +31,7 @@ class _Open:
 
 
 class Recorder:
-    """Takes marks, closes them into steps and epochs, and passes these to a sink every few seconds.
+    """Takes marks, groups them into steps and epochs, and passes these to a sink every few seconds.
 
     `mark(phase)` is two list appends and one clock read. A phase outside `phases` (one that the framework does not
     have) is charged to its entry in `charged_to`, or else to `other`, so every step's phases sum to its wall time.
@@ -97,7 +97,8 @@ class Recorder:
         self._use(TimingMode.ASRUN)
 
     def close_step(self, images: int, loss: float, correct: int) -> Step:
-        """End a batch at its last mark. Flushes, outside every phase, if the last flush is old enough.
+        """End a batch at its last mark. Then passes finished steps to the sink, outside every
+        phase, if the last time was long enough ago.
 
         The whole time of an evaluation batch is added to the epoch's `evaluate`. `images`, `loss` and `correct` may
         be any numbers that int() and float() accept, NumPy's included.
@@ -147,7 +148,7 @@ class Recorder:
         test_loss: float | None = None,
         test_acc: float | None = None,
     ) -> None:
-        """End the epoch at its last mark and write everything."""
+        """End the epoch at its last mark and pass everything to the sink."""
         self.flush()
         e = self._epoch
         trained = float(lr), float(train_loss), float(train_acc)

@@ -75,7 +75,7 @@ class Reading:
 
 
 class Sink(Protocol):
-    """The destination of finished steps, epochs and readings. Called off the measured path only."""
+    """The destination of finished steps, epochs and readings. Called only outside the measured path."""
 
     def steps(self, steps: list[Step]) -> None:
         """Store these steps durably; a step that was stored before is not stored twice."""

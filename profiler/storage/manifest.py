@@ -137,7 +137,7 @@ _FRAMEWORK_FIELDS = {f.name for f in fields(FrameworkInfo)} - {"conditions"}
 
 
 def manifest_to_json(manifest: Manifest) -> dict[str, Any]:
-    """The manifest as JSON values. Raises UserError with the name of a field that JSON or its type does not allow."""
+    """The manifest as JSON values. Raises UserError with the name of a field that is not JSON or has a wrong type."""
     # A condition may be any object: convert it to JSON directly, because `asdict` would copy it first.
     conditions = _to_json_values(dict(manifest.framework.conditions))
     plain = replace(manifest, as_stored={}, framework=replace(manifest.framework, conditions={}))
@@ -203,7 +203,7 @@ def manifest_from_json(data: Mapping[str, Any]) -> Manifest:
 
 
 def _normalise_section(section: Mapping[str, Any]) -> dict[str, Any]:
-    """A section as this version writes it: custom loops once stored whole numbers as floats, and a missing label."""
+    """A section as this version writes it: custom loops once stored whole floats, and a null label."""
     whole = {
         key: int(value) if isinstance(value, float) and value.is_integer() else value
         for key, value in section.items()

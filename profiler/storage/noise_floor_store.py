@@ -72,5 +72,5 @@ def _floors_from_json(data: Any) -> NoiseFloors:
         if not all(math.isfinite(f.share + f.ratio) for machine in floors.values() for f in machine.values()):
             raise ValueError("a floor is not finite")
     except (AttributeError, TypeError):
-        raise ValueError("it has no noise floors of this version") from None
+        raise ValueError("its noise floors are not in this version's format") from None
     return floors

@@ -14,7 +14,7 @@ from epoch_gap.profiler.recording.records import Epoch, Reading, Step
 from epoch_gap.profiler.storage.manifest import Config, FrameworkInfo, Manifest, RunStatus
 
 
-def finite(loss: float | None) -> float | None:
+def finite_or_none(loss: float | None) -> float | None:
     """A loss as a JSON value: None if it is not finite."""
     return float(loss) if loss is not None and math.isfinite(loss) else None
 

@@ -21,7 +21,7 @@ from epoch_gap.profiler.recording.records import Durations, Epoch, Reading, Step
 from epoch_gap.profiler.storage.atomic import write_atomically
 from epoch_gap.profiler.storage.directories import create_directory, safe_name
 from epoch_gap.profiler.storage.manifest import Manifest, RunStatus, manifest_to_json
-from epoch_gap.profiler.storage.run import finite
+from epoch_gap.profiler.storage.run import finite_or_none
 from epoch_gap.profiler.storage.schema import (
     DATABASE,
     EPOCH_COLUMNS,
@@ -135,10 +135,10 @@ def _history(db: sqlite3.Connection) -> dict[str, list[float | None]]:
     """The article's history: one value per epoch, and the loss of every training batch."""
     columns = ["train_loss", "train_acc", "test_loss", "test_acc", "lr", "wall_ns"]
     rows = db.execute(f"SELECT {', '.join(columns)} FROM epochs ORDER BY epoch").fetchall()
-    history = {name: [finite(row[i]) for row in rows] for i, name in enumerate(columns)}
+    history = {name: [finite_or_none(row[i]) for row in rows] for i, name in enumerate(columns)}
     history["epoch_time"] = [ns / 1e9 for ns in cast(list[int], history.pop("wall_ns"))]
     losses = db.execute("SELECT loss FROM steps WHERE stage = 'train' ORDER BY epoch, step")
-    return {**history, "batch_losses": [finite(row[0]) for row in losses]}
+    return {**history, "batch_losses": [finite_or_none(row[0]) for row in losses]}
 
 
 def _now() -> str:

@@ -132,7 +132,7 @@ def _draw_one_epoch(axes: Axes, view: View) -> None:
 
 
 def _kind_handles(lines: bool) -> list[Line2D]:
-    """Grey keys to train and test, which each subject draws in its own colour."""
+    """Grey legend keys for train and test, which are drawn in each subject's own colour."""
     grey = theme.MUTED
     return [
         Line2D([], [], ls=style if lines else "", marker="o", mfc=grey if filled else "none", color=grey, label=kind)

@@ -51,7 +51,7 @@ LINE_LETTERS = 108
 LETTER = 0.0095
 """width of a character of a label, as a share of the panel's"""
 PIXELS, LIVE_THICKNESS = 110, 0.42
-"""per bar with the lines above it, and a bar in rows, on the page"""
+"""on the page: pixels per bar with the lines above it, and the thickness of a bar in rows"""
 
 
 def finding(view: View) -> str:

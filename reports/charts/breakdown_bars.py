@@ -17,9 +17,9 @@ SHARES_BELOW = 0.2
 """A bar shorter than this share of the longest has no room for the labels of its phases, 150 pixels of 800."""
 
 SAME_WITHIN = 0.05
-"""of the epoch: the largest deviation at which one bar shows both timing modes"""
+"""The largest deviation, as a share of the epoch, at which one bar shows both timing modes."""
 MARGIN = 1.02
-"""of an axis beyond its longest bar"""
+"""length of an axis over that of its longest bar or interval"""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Bar:
 
     @property
     def seconds(self) -> float:
-        """The epoch."""
+        """Seconds of the epoch."""
         return self.subject.epoch.total.value
 
     @property
@@ -70,7 +70,7 @@ def bars(view: View) -> list[Bar]:
 
 
 def picture_bars(view: View) -> list[Bar]:
-    """The same, with one bar for a subject whose two timing modes agree."""
+    """The bars of `bars`, but only one for a subject whose two timing modes agree."""
     return [
         bar
         for subject in view.subjects

@@ -84,7 +84,7 @@ def styled[**P, R](draw: Callable[P, R]) -> Callable[P, R]:
 
 
 def figure(view: View, title: str, heights: Sequence[float]) -> tuple[Figure, list[Axes]]:
-    """A figure with one panel per height (inches), below each other; the finding above them, the source below."""
+    """A figure with one panel per height (inches), one below the other; the finding above them, the source below."""
     figure = Figure(figsize=(WIDTH, EDGES + sum(heights)), layout="constrained")
     panels = figure.subplots(len(heights), 1, squeeze=False, height_ratios=heights)
     synthetic = [SYNTHETIC] if view.is_synthetic else []

@@ -54,7 +54,7 @@ class Flame:
 def flames(view: View) -> list[Flame]:
     """One per subject with stacks, and one for the difference of the headline pair."""
     graphs = [
-        of_stacks(view.drilldowns.stacks[s.id], s.title) for s in view.subjects if s.id in view.drilldowns.stacks
+        stacks_flame(view.drilldowns.stacks[s.id], s.title) for s in view.subjects if s.id in view.drilldowns.stacks
     ]
     if both := view.for_headline(view.drilldowns.stacks):
         slow, fast = (s.title for s in (view.gaps[0].slow, view.gaps[0].fast))
@@ -62,7 +62,7 @@ def flames(view: View) -> list[Flame]:
     return graphs
 
 
-def of_stacks(stacks: Stacks, name: str) -> Flame:
+def stacks_flame(stacks: Stacks, name: str) -> Flame:
     """The phase first, callees beyond their callers, widths in samples."""
     title = f"{name}: {sum(stacks.samples.values())} samples at {stacks.rate} Hz"
 
@@ -73,7 +73,7 @@ def of_stacks(stacks: Stacks, name: str) -> Flame:
 
 
 def difference(slow: Stacks, fast: Stacks, title: str) -> Flame:
-    """The slower side's flame graph; red is the share of a rectangle's seconds per step that the faster side lacks.
+    """The slower side's flame graph; red is the share of a rectangle's time that the faster side does not spend.
 
     A call that the faster side never makes is all red; blue is a call on which the faster side spends more.
     """
@@ -83,7 +83,7 @@ def difference(slow: Stacks, fast: Stacks, title: str) -> Flame:
         more = 1 - others.get(box.path, 0.0) / seconds[box.path]
         return (theme.MORE if more >= 0 else theme.LESS), 0.1 + 0.8 * min(1.0, abs(more))
 
-    label = "widths in samples of the slower side; the redder, the larger the share that the faster side lacks"
+    label = "widths in samples of the slower side; the redder, the more of it the faster side does not spend"
     return Flame(title, label, slow, look)
 
 

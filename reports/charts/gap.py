@@ -115,7 +115,7 @@ def _finding(gap: Gap, verb: str, names: tuple[str, str]) -> str:
         return f"{slow} minus {fast}: {seconds} per epoch"
     phase, part = largest_phases(gap)[0]
     share = f"{part.value / gap.seconds.value:.0%}".replace("%", " %")
-    return f"{share} of the {seconds} that {slow} takes longer is {verb} {phase}"
+    return f"{share} of the extra {seconds} that {slow} takes is {verb} {phase}"
 
 
 def shown(view: View) -> bool:
@@ -208,7 +208,7 @@ def _waterfalls(view: View) -> dict[str, Waterfall]:
         sides = (headline.slow, names[1]), (headline.fast, names[0])
         effects = {name: effect for side, name in sides if (effect := side.fence_effect) is not None}
         costs = (f"{name}: {describe_fence_cost(effect.perturbation)}" for name, effect in effects.items())
-        notes = (f"Here: {_finding(headline.fenced, 'work of', names)}", *costs)
+        notes = (f"Here: {_finding(headline.fenced, 'work done in', names)}", *costs)
         hatched = not all(effect.is_harmless for effect in effects.values())
         waterfalls[DONE] = Waterfall(headline.fenced, names, hatched, notes)
     return waterfalls

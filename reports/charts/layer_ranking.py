@@ -24,7 +24,7 @@ class Ranked:
     fast: float | None
     """of the faster subject; None if there is only one"""
     share: float | None
-    """of all layers' difference or, alone, of their time; None unless the slower side is slower in them"""
+    """of the difference summed over all layers, or of the only subject's total; None unless that sum is positive"""
 
     @property
     def difference(self) -> float:

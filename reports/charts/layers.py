@@ -64,7 +64,7 @@ def finding(view: View) -> str:
         )
         if largest is not None:
             slow, more = pair[0].title, formats.milliseconds(largest.seconds)
-            return f"{slow} loses most time in {largest.layer}, {largest.direction}: {more} per step"
+            return f"{slow} loses the most time in {largest.layer}, {largest.direction}: {more} per step"
     return "Time of forward and backward by layer"
 
 

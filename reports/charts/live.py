@@ -27,7 +27,7 @@ class Control:
 
 @dataclass(frozen=True)
 class Live:
-    """A chart in all its variants, by the chosen options, joined by `|`."""
+    """A chart in all its variants, keyed by the chosen options joined with `|`."""
 
     variants: Mapping[str, Spec]
     controls: tuple[Control, ...] = ()

@@ -123,7 +123,7 @@ def static(view: View) -> Figure:
 
 
 def _direction_handles() -> list[Line2D]:
-    """Grey keys to the markers, which each subject draws in its own colour."""
+    """Grey legend keys for the markers, which are drawn in each subject's own colour."""
     grey = theme.MUTED
     texts = {Direction.FORWARD: (grey, "filled: forward"), Direction.BACKWARD: ("none", "hollow: backward")}
     return [

@@ -155,7 +155,7 @@ def shown(view: View) -> bool:
 
 @canvas.styled
 def static(view: View) -> Figure:
-    """The first runs by matplotlib, below each other."""
+    """The first runs by matplotlib, one below the other."""
     every = tracks(view)
     drawn = every[:PANELS]
     left_out = f" (the first {PANELS} of {len(every)} runs)" if len(every) > PANELS else ""

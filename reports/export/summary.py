@@ -8,7 +8,7 @@ from epoch_gap.profiler.analysis.stats import Interval
 from epoch_gap.profiler.comparison.fairness import Item
 from epoch_gap.profiler.comparison.gap import Gap
 from epoch_gap.profiler.comparison.subject import Subject
-from epoch_gap.profiler.storage.run import Run, finite
+from epoch_gap.profiler.storage.run import Run, finite_or_none
 
 SCHEMA_VERSION = 1
 
@@ -86,13 +86,13 @@ def _phase(interval: Interval | None, whole: float) -> dict[str, float | None] |
 
 def _accuracy(run: Run) -> dict[str, Any]:
     return {
-        "first_batch_loss": finite(run.train.loss[0]) if len(run.train) else None,
+        "first_batch_loss": finite_or_none(run.train.loss[0]) if len(run.train) else None,
         "epochs": [
             {
                 "epoch": e.epoch,
-                "train_loss": finite(e.train_loss),
+                "train_loss": finite_or_none(e.train_loss),
                 "train_acc": e.train_acc,
-                "test_loss": finite(e.test_loss),
+                "test_loss": finite_or_none(e.test_loss),
                 "test_acc": e.test_acc,
                 "lr": e.lr,
                 "seconds": e.wall_ns * 1e-9,

@@ -89,7 +89,7 @@ def render_page(view: View, figures: Mapping[str, Figure]) -> str:
 
 
 def _differing(view: View, affects: Affects) -> list[Item]:
-    """The conditions that differ between the subjects and can change time, or accuracy."""
+    """The conditions that differ between the subjects and can affect time, or accuracy."""
     return [item for item in view.fairness if item.differs and item.affects in (affects, Affects.BOTH)]
 
 

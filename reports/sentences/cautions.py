@@ -56,7 +56,7 @@ def _time_in_no_phase(subject: Subject) -> Iterator[str]:
     other = subject.epoch.phases[Phase.OTHER]
     share = other.value / subject.epoch.total.value if other else 0.0
     if share > OTHER_LIMIT:
-        yield f"{formats.percent(share)} of the time is not part of any phase."
+        yield f"{formats.percent(share)} of the time is charged to `other`, not to a named phase."
 
 
 def _harmful_fences(subject: Subject) -> Iterator[str]:
@@ -64,7 +64,7 @@ def _harmful_fences(subject: Subject) -> Iterator[str]:
     if effect is not None and not effect.is_harmless:
         shift = effect.perturbation
         factor = f"{formats.times(shift.value)} ({formats.within(shift.low, shift.high, 'x')})"
-        yield f"fences change its steps by a factor of {factor}: its hatched bar shows fenced steps only."
+        yield f"fences change its step time by a factor of {factor}: its hatched bar shows fenced steps only."
 
 
 def _machines(subjects: Sequence[Subject]) -> Iterator[str]:
@@ -86,7 +86,7 @@ def describe_machines(subjects: Mapping[str, Subject]) -> str | None:
 
 def _headline_gap(headline: Sequence[Gap]) -> Iterator[str]:
     for gap in headline:
-        yield from (f"{phase} is excluded from the gap: not every side measured it." for phase in gap.excluded)
+        yield from (f"{phase} is excluded from the gap: one side did not measure it." for phase in gap.excluded)
         if gap.scope is IntervalScope.WITHIN_PROCESSES:
             yield "One process per side: process-to-process variation is not included in the interval."
         elif gap.scope is IntervalScope.ONE_SIDE_REPEATED:
@@ -101,4 +101,4 @@ def _unlike_estimates(subjects: Sequence[Subject]) -> Iterator[str]:
 def _differing_conditions(fairness: Sequence[Item]) -> Iterator[str]:
     names = [item.name for item in fairness if item.differs and item.affects is not Affects.ACCURACY]
     if names:
-        yield f"Conditions that differ and can change time: {', '.join(names)}. They are listed below the gap."
+        yield f"Conditions that differ and can affect the time: {', '.join(names)}. They are listed below the gap."

@@ -9,7 +9,7 @@ def describe_decision(decision: GateDecision, gap: Gap, allowed: float) -> str:
     """The decision on B against A, with its reason; `allowed` is a share."""
     scope, ratio, limit = SCOPES[gap.scope], gap.ratio, _percent(allowed)
     if decision is GateDecision.UNKNOWN or ratio.low is None or ratio.high is None:
-        return f"the interval of B / A is unknown ({scope}), so nothing is decided; take more steps, or repeats"
+        return f"the interval of B / A is unknown ({scope}), so the gate makes no decision; run more steps or repeats"
     measured = f"(B / A {ratio.value:.3f}, 95 % {ratio.low:.3f} to {ratio.high:.3f}, {scope})"
     floor = _percent(gap.floor or 0.0)
     above = f"above the allowed {limit} {measured}"

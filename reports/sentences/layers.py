@@ -1,4 +1,4 @@
-"""Layer times in words: their sum beside the phase, the cost of watching, and the epoch at the peak rates."""
+"""Layer times in words: their sum beside the phase, the instrumentation overhead, and the epoch at the peak rates."""
 
 from collections.abc import Mapping
 
@@ -9,7 +9,7 @@ from epoch_gap.reports import formats
 
 
 def describe_layers(d: Drilldown | None, peak_rates: Mapping[str, float]) -> list[str]:
-    """The sum of the layers, the cost of watching, and if `peak_rates` are known, these and the epoch at the peak.
+    """The sum of the layers, the instrumentation overhead, and the `peak_rates` with an epoch at them, if known.
 
     "n/a" for a framework whose layers were not watched.
     """
@@ -18,25 +18,24 @@ def describe_layers(d: Drilldown | None, peak_rates: Mapping[str, float]) -> lis
     rates = ", ".join(f"{name} {rate:.0f}" for name, rate in peak_rates.items())
     return [
         *(_closure(d, direction) for direction in Direction if d.layers(direction)),
-        f"watching made a step {formats.times(d.slowdown)} times as long",
-        *([f"peak rates: {rates}", epoch_floor(d, peak_rates)] if peak_rates else []),
+        f"an instrumented step takes {formats.times(d.slowdown)} times as long",
+        *([f"peak rates: {rates}", describe_epoch_at_peak_rates(d, peak_rates)] if peak_rates else []),
     ]
 
 
 def _closure(d: Drilldown, direction: Direction) -> str:
     """The sum of the layers beside their phase, in words."""
     layers = formats.seconds(sum(d.layers(direction).values()))
-    share = f"{formats.percent(d.covered(direction))} of the phase while watched"
-    return (
-        f"{direction}: all layers {layers}, {share}; the phase takes {formats.seconds(d.phase(direction))} unwatched"
-    )
+    share = f"{formats.percent(d.covered(direction))} of the instrumented phase"
+    phase = formats.seconds(d.phase(direction))
+    return f"{direction}: all layers {layers}, {share}; the phase takes {phase} without instrumentation"
 
 
-def epoch_floor(d: Drilldown, peak_rates: Mapping[str, float], images: int = 50_000) -> str:
+def describe_epoch_at_peak_rates(d: Drilldown, peak_rates: Mapping[str, float], images: int = 50_000) -> str:
     """The training time of an epoch at the peak rates, in words."""
     size = d.batch_size
     seconds = sum(
         least_seconds(layer, direction, size, peak_rates) for layer in d.architecture for direction in Direction
     )
     epoch = formats.seconds(seconds * images / size)
-    return f"at this machine's peak rates the training of an epoch would take {epoch}"
+    return f"at this machine's peak rates training for one epoch would take {epoch}"

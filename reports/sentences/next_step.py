@@ -28,7 +28,7 @@ def suggest_next_step(subjects: Sequence[Subject], gaps: Sequence[Gap], has_laye
         slow = gap.slow.config.framework
         return f"make flame-{slow} lines-{slow}{settings}, for the stacks and lines of the slower side."
     if gap.scope is not IntervalScope.BETWEEN_PROCESSES:
-        return "run the same again with REPEATS=3, for an interval between processes."
+        return "run the same again with REPEATS=3, for an interval that includes process-to-process variation."
     if not all(subject.has_whole_epoch for subject in subjects):
         return "make profile PRESET=epoch, for whole epochs and a comparison of accuracy."
     if min(len(s.first.epochs) for s in subjects) < ARTICLE_EPOCHS:
@@ -43,7 +43,10 @@ def _suggest_for_custom_loops(subjects: Sequence[Subject], gaps: Sequence[Gap]) 
     if advice := _most_harmful(CUSTOM_LOOP_ADVICE, subjects):
         return advice
     if gaps[0].scope is not IntervalScope.BETWEEN_PROCESSES:
-        return "record both loops again, in turn, and report all runs, for an interval between processes."
+        return (
+            "record both loops again, alternately, and report all runs, "
+            "for an interval that includes process-to-process variation."
+        )
     if not all(subject.has_whole_epoch for subject in subjects):
         return "record whole epochs with their evaluation, for a comparison of accuracy."
     return SHOW

@@ -34,7 +34,7 @@ def describe_verdict(subjects: Sequence[Subject], gaps: Sequence[Gap]) -> str:
     known = f"{SCOPES[gap.scope]}; {_how_steps_are_known((gap.slow, gap.fast))}"
     sentences = {
         Verdict.SLOWER: f"{sides}: {ratio} ({known}).",
-        Verdict.EQUAL: f"{sides}: equal within {EQUAL_WITHIN:.0%} ({ratio}, {known}).",
+        Verdict.EQUAL: f"{sides}: equal within {100 * EQUAL_WITHIN:.0f} % ({ratio}, {known}).",
         Verdict.UNDECIDED: f"{sides}: undecided{_below_floor(gap)} ({ratio}, {known}).",
     }
     return sentences[gap.verdict]
@@ -93,16 +93,16 @@ def describe_shifted_work(subject: Subject) -> list[str]:
     if not effect.shifted_work:
         return [f"{subject.title}: work is done where it is charged; {cost}."]
     shifts = "; ".join(
-        f"{shift.worker} \N{RIGHTWARDS ARROW} {shift.payer}: {formats.seconds(shift.seconds)} per step"
+        f"{shift.done_in} \N{RIGHTWARDS ARROW} {shift.charged_to}: {formats.seconds(shift.seconds)} per step"
         for shift in effect.shifted_work
     )
-    return [f"{subject.title}: work of one phase is charged to another: {shifts}; {cost}."]
+    return [f"{subject.title}: work done in one phase is charged to another: {shifts}; {cost}."]
 
 
 def describe_fence_cost(perturbation: Interval) -> str:
     """The effect of fences on the step time."""
     within = formats.within(perturbation.low, perturbation.high, "x")
-    return f"fences make a step {formats.times(perturbation.value)} times as long ({within})"
+    return f"a fenced step takes {formats.times(perturbation.value)} times as long as an as-run step ({within})"
 
 
 def describe_noise_floor(floor: NoiseFloor | None) -> str:
@@ -112,5 +112,5 @@ def describe_noise_floor(floor: NoiseFloor | None) -> str:
     return (
         f"This machine's noise floor is \N{PLUS-MINUS SIGN}{formats.percent(floor.share)}: {floor.framework} "
         f"({floor.device}) against itself, {floor.processes} processes, {floor.day}, ratio "
-        f"{formats.times(floor.ratio)}, {floor.verdict}. Smaller effects are not claimed."
+        f"{formats.times(floor.ratio)}, {floor.verdict}. Smaller effects are not reported as differences."
     )

@@ -56,7 +56,7 @@ def _differences(a: Subject, b: Subject) -> Iterator[str]:
     for item in audit_fairness([a, b]):
         if item.differs:
             sides = "; ".join(f"{name} {item.values[s.id]}" for name, s in _sides(a, b))
-            yield f"differs, can change {AFFECTED[item.affects]}: {item.name}: {sides}"
+            yield f"differs, can affect {AFFECTED[item.affects]}: {item.name}: {sides}"
 
 
 def _rows(a: Subject, b: Subject, gap: Gap) -> list[Sequence[str]]:
@@ -71,7 +71,7 @@ def _rows(a: Subject, b: Subject, gap: Gap) -> list[Sequence[str]]:
 
 
 def _total(subject: Subject, gap: Gap) -> Estimate:
-    """The epoch without the excluded phases. Repeats: from each epoch's total, as its phases vary together."""
+    """The epoch without the excluded phases. With repeats, from each run's total: phases vary together."""
     if len(subject.analyses) == 1:
         return subject.epoch.without(gap.excluded).total
     return mean_of_processes(e.without(gap.excluded).total.value for e in subject.any_epoch)
@@ -113,8 +113,8 @@ def _sides(a: Subject, b: Subject) -> list[tuple[str, Subject]]:
 
 def _describe_verdict(gap: Gap) -> str:
     is_faster = gap.is_clear and gap.ratio.value < 1 and gap.verdict is not Verdict.EQUAL
-    verdict = f"equal within {EQUAL_WITHIN:.0%}" if gap.verdict is Verdict.EQUAL else str(gap.verdict)
-    without = f"; without {', '.join(gap.excluded)}, not measured on every side" if gap.excluded else ""
+    verdict = f"equal within {100 * EQUAL_WITHIN:.0f} %" if gap.verdict is Verdict.EQUAL else str(gap.verdict)
+    without = f"; without {', '.join(gap.excluded)}, not measured on both sides" if gap.excluded else ""
     within = formats.within(gap.ratio.low, gap.ratio.high, "x")
     times = f"{formats.times(gap.ratio.value)} times A's epoch, 95 % {within}, {SCOPES[gap.scope]}{without}"
     return f"B: {'faster' if is_faster else verdict}: {times}"

@@ -13,11 +13,11 @@ MOST_SOURCE = 70
 
 
 def phase_shares(run: Run, stacks: Stacks) -> str:
-    """Each phase's share of the samples beside its share by the marks of the same run."""
+    """Each phase's share of the samples beside its share by marks of the same run."""
     marks = {phase: float(ns.sum()) for phase, ns in run.train.phase_ns.items()}
     samples, whole = stacks.by_phase(), sum(marks.values())
     sampled = sum(count for phase, count in samples.items() if phase in marks)
-    rows = [["phase", "samples", "share", "by the marks", "points"]]
+    rows = [["phase", "samples", "share", "by marks", "points"]]
     for phase, ns in marks.items():
         share, marked = samples.get(phase, 0) / max(1, sampled), ns / whole
         if max(share, marked) >= LEAST_SHARE:
@@ -35,4 +35,4 @@ def slowest_lines(times: LineTimes, most: int = 20) -> str:
         share = formats.percent(line.seconds / whole[function.name]) if whole[function.name] else ""
         hits = f"{line.hits / times.steps:.0f}"
         rows.append([place, f"{1000 * line.seconds / times.steps:.2f}", share, hits, line.source[:MOST_SOURCE]])
-    return f"{align(rows)}\nwatching made a step {formats.times(times.slowdown)} times as long"
+    return f"{align(rows)}\nan instrumented step takes {formats.times(times.slowdown)} times as long"

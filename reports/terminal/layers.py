@@ -45,4 +45,6 @@ def operator_table(d: Drilldown) -> str:
         f"{category} (a separate phase): {formats.milliseconds(s)}"
         for category, s in d.categories_outside_layers().items()
     ]
-    return "\n".join([align(rows), *separate, f"watching made a step {formats.times(d.slowdown)} times as long"])
+    return "\n".join(
+        [align(rows), *separate, f"an instrumented step takes {formats.times(d.slowdown)} times as long"]
+    )

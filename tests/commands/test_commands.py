@@ -175,7 +175,7 @@ def test_a_newest_run_that_matches_no_other_is_reported_alone_with_a_warning(
     first_a, newest = find_runs(runs)
     assert chosen([], runs) == [newest]
     errors = capsys.readouterr().err
-    assert f"skipped: {first_a.name} (batch size 5 and 10)" in errors
+    assert f"skipped: {first_a.name} (batch sizes 5 and 10 differ)" in errors
 
 
 def test_a_report_that_cannot_be_written_is_refused_before_the_first_run(

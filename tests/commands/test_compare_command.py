@@ -58,7 +58,7 @@ def test_compare_refuses_another_batch_size_and_other_data(runs: Path, capsys: p
     with closing(sqlite3.connect(runs / other / DATABASE)) as db:
         db.execute("UPDATE manifest SET value = json_set(value, '$.sha256', 'another') WHERE key = 'data'")
         db.commit()
-    for second, reason in ((smaller, "batch size 10 and 5"), (other, "data synthetic")):
+    for second, reason in ((smaller, "batch sizes 10 and 5"), (other, "data synthetic")):
         capsys.readouterr()
         assert main(["compare", first, second, "--runs-dir", str(runs)]) == 2
         errors = capsys.readouterr().err

@@ -57,7 +57,7 @@ def test_layers_and_operators_are_stored_printed_and_shown_in_the_report_of_a_co
     assert drill(runs, "layers", "--operators") == 0
     printed = capsys.readouterr().out
     assert "layer4.1.conv2" in printed
-    assert "of the phase while watched" in printed
+    assert "of the instrumented phase" in printed
     assert "% of peak" in printed
     assert "peak rates: NumPy GFLOP/s " in printed
     assert "torch GB/s " in printed
@@ -127,7 +127,7 @@ def test_lines_of_a_named_function_are_timed_and_shown(runs: Path, capsys: pytes
     assert drill(runs, "lines", "--function", "torch/nn/modules/conv.py:Conv2d._conv_forward") == 0
     printed = capsys.readouterr().out
     assert "F.conv2d" in printed
-    assert "watching made a step" in printed
+    assert "an instrumented step takes" in printed
     stored = read_json_artifact(find_artifacts(runs, lines.LINES, "lines-torch-")[0])
     (function,) = lines.lines_from_json(stored).functions
     assert (function.file, function.name) == ("torch/nn/modules/conv.py", "Conv2d._conv_forward")

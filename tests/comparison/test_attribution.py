@@ -31,7 +31,7 @@ def test_a_lazy_step_is_charged_where_it_waits_and_fences_show_where_it_works(tm
         assert done is not None
         assert done.value == pytest.approx(10.4 * ms / 1000, rel=0.03)
     assert lazy.fence_effect is not None
-    found = [(shift.worker, shift.payer, round(shift.seconds, 3)) for shift in lazy.fence_effect.shifted_work]
+    found = [(shift.done_in, shift.charged_to, round(shift.seconds, 3)) for shift in lazy.fence_effect.shifted_work]
     assert found == [(Phase.BACKWARD, Phase.STEP, 0.02), (Phase.FORWARD, Phase.MATERIALIZE, 0.01)]
     assert lazy.fence_effect.perturbation.value == pytest.approx(1, abs=0.01)
 
@@ -104,5 +104,5 @@ def test_the_gap_sums_in_each_timing_mode(tmp_path: Path) -> None:
 
 
 def test_a_run_of_fenced_steps_alone_has_no_totals(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="as-run steps"):
+    with pytest.raises(UserError, match="as-run ones"):
         group_runs([scripted_run(tmp_path, lazy=True, fence="all")])

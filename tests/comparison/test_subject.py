@@ -28,7 +28,7 @@ def test_a_title_has_the_label_or_name_the_version_and_the_device(make_run: Make
 
 def test_another_batch_size_is_refused_with_both_named(make_run: MakeRun) -> None:
     runs = [make_run([1.0] * 6), make_run([1.0] * 6, images=[20] * 6, config={"batch_size": 20})]
-    with pytest.raises(UserError, match="batch size 10 and 20") as error:
+    with pytest.raises(UserError, match="batch sizes 10 and 20") as error:
         group_runs(runs)
     assert all(run.id in str(error.value) for run in runs)
     assert "\n" not in str(error.value)

@@ -38,7 +38,7 @@ def test_limits_are_read_from_the_process_group_or_a_parent(
     monkeypatch.setattr(control_group, "read_text", files.get)
     assert control_group.cpu_limit() == cpu
     assert control_group.memory_limit() == memory
-    assert control_group.throttled() == throttled
+    assert control_group.throttle_count() == throttled
 
 
 def test_no_quota_reads_as_in_version_2(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,7 +33,7 @@ def test_phases_that_one_side_did_not_measure_are_excluded_and_the_rest_sums_to_
     assert "21.3 s" in epoch
     assert "10.9 s" in epoch
     assert f"{formats.seconds(10.9 - 21.3)} " in epoch
-    assert any("without evaluate, not measured on every side" in line for line in lines)
+    assert any("without evaluate, not measured on both sides" in line for line in lines)
     assert any(line.startswith("B: faster") for line in lines)
 
 

@@ -173,12 +173,12 @@ def test_fenced_columns_are_hatched_if_fences_changed_the_step_and_carry_the_cos
         assert set(charged["data"][place]["marker"]["pattern"]["shape"]) == {""}
         (note,) = done["layout"]["annotations"]
         finding, *costs = note["text"].split("<br>")
-        assert finding.endswith("takes longer is work of backward")
+        assert finding.endswith("takes is work done in backward")
         for subject, line in zip(view.subjects, costs, strict=True):
             effect = subject.fence_effect
             assert effect is not None
             times = formats.times(effect.perturbation.value)
-            assert line.startswith(f"{subject.title}: fences make a step {times} times as long")
+            assert line.startswith(f"{subject.title}: a fenced step takes {times} times as long as an as-run step")
         assert charged["layout"]["annotations"] == []
 
 
@@ -217,7 +217,7 @@ def test_the_timeline_has_every_step_once(view: View) -> None:
 
 
 def test_lines_of_one_function_are_one_rectangle_of_a_flame_graph(view: View) -> None:
-    chart = flame.live(flame.of_stacks(STACKS, "x")).variants[""]["data"][0]
+    chart = flame.live(flame.stacks_flame(STACKS, "x")).variants[""]["data"][0]
     boxes = dict(zip(chart["labels"], chart["values"], strict=True))
     assert boxes == {"all": 100, "forward": 40, "conv": 40, "backward": 60, "&lt;lambda&gt;": 60}
     parents = dict(zip(chart["ids"], chart["parents"], strict=True))
@@ -227,7 +227,7 @@ def test_lines_of_one_function_are_one_rectangle_of_a_flame_graph(view: View) ->
 
 def test_a_function_is_as_wide_as_its_lines_together_however_narrow_each_is() -> None:
     spread = {(Frame("forward", "", 0), Frame("conv", "conv.py", line)): 1 for line in range(1, 1001)}
-    chart = flame.live(flame.of_stacks(Stacks(spread, outside=0, rate=50), "x")).variants[""]["data"][0]
+    chart = flame.live(flame.stacks_flame(Stacks(spread, outside=0, rate=50), "x")).variants[""]["data"][0]
     assert dict(zip(chart["labels"], chart["values"], strict=True)) == {"all": 1000, "forward": 1000, "conv": 1000}
 
 

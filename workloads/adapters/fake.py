@@ -205,6 +205,6 @@ def parse_costs(text: str) -> Mapping[Phase, float]:
         if phase not in _SCRIPTABLE:
             raise UserError(f"--fake-costs: {item!r}: {phase} cannot be scripted")
         if not 0 <= ms <= 60_000:
-            raise UserError(f"--fake-costs: {item!r}: a cost is 0 to 60000 ms")
+            raise UserError(f"--fake-costs: {item!r}: a cost must be between 0 and 60000 ms")
         costs[phase] = ms
     return costs

@@ -102,7 +102,7 @@ def get_cifar10_numpy(
 
 
 def resolve_source(data: str) -> tuple[str, str | None]:
-    """The `data` that several processes pass on to load the same images, and a warning: (data, warning).
+    """(data, warning): the `data` with which several processes load the same images, and a warning or None.
 
     `auto` is tried, with a download if necessary; if it falls back, the result is `synthetic` with a warning.
 

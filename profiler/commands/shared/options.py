@@ -9,23 +9,23 @@ from epoch_gap.workloads.presets import PRESETS
 from epoch_gap.workloads.registry import FRAMEWORKS, MAX_SEED
 
 
-def seed(text: str) -> int:
+def parse_seed(text: str) -> int:
     """An integer that every random generator accepts as a seed, for argparse."""
     value = int(text)
     if not 0 <= value <= MAX_SEED:
-        raise argparse.ArgumentTypeError(f"{value} is not 0 to {MAX_SEED}")
+        raise argparse.ArgumentTypeError(f"{value} is not between 0 and {MAX_SEED}")
     return value
 
 
-def positive(text: str) -> int:
+def parse_positive(text: str) -> int:
     """An integer of at least 1, for argparse."""
     value = int(text)
     if value < 1:
-        raise argparse.ArgumentTypeError(f"{value} is not at least 1")
+        raise argparse.ArgumentTypeError(f"{value} is less than 1")
     return value
 
 
-positive.__name__ = seed.__name__ = "whole number"
+parse_positive.__name__ = parse_seed.__name__ = "whole number"
 
 
 def add_runs_dir(parser: argparse.ArgumentParser) -> None:
@@ -38,18 +38,20 @@ def add_workload(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--preset", choices=PRESETS, default="quick", help="amount of work (default: quick)")
     parser.add_argument("--device", default="auto", metavar="auto|cpu|gpu|mps|cuda", help="default: auto")
     parser.add_argument("--data", default="auto", metavar="auto|synthetic|PATH", help="default: auto")
-    parser.add_argument("--batch-size", type=positive, metavar="N", help="images per step")
-    parser.add_argument("--steps", type=positive, metavar="N", help="training steps per epoch at most")
-    parser.add_argument("--seconds", type=positive, metavar="N", help="seconds of training per epoch at most")
-    parser.add_argument("--epochs", type=positive, metavar="N", help="number of epochs")
-    parser.add_argument("--train-limit", type=positive, metavar="N", help="number of training images")
-    parser.add_argument("--test-limit", type=positive, metavar="N", help="number of test images")
+    parser.add_argument("--batch-size", type=parse_positive, metavar="N", help="images per step")
+    parser.add_argument(
+        "--steps", type=parse_positive, metavar="N", help="maximum number of training steps per epoch"
+    )
+    parser.add_argument("--seconds", type=parse_positive, metavar="N", help="maximum seconds of training per epoch")
+    parser.add_argument("--epochs", type=parse_positive, metavar="N", help="number of epochs")
+    parser.add_argument("--train-limit", type=parse_positive, metavar="N", help="number of training images")
+    parser.add_argument("--test-limit", type=parse_positive, metavar="N", help="number of test images")
     parser.add_argument(
         "--fence",
         choices=POLICIES,
         help="steps that wait before each mark (default: alternate for quick, otherwise none)",
     )
-    parser.add_argument("--seed", type=seed, default=42, metavar="N", help="random seed (default: 42)")
+    parser.add_argument("--seed", type=parse_seed, default=42, metavar="N", help="random seed (default: 42)")
     parser.add_argument(
         "--checkpoint",
         action=argparse.BooleanOptionalAction,

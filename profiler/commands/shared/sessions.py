@@ -23,7 +23,7 @@ def alternating_order(names: Sequence[str], repeats: int) -> list[str]:
 def run_session(
     arguments: Mapping[str, Sequence[str]], order: Sequence[str], allow_busy: bool
 ) -> tuple[int, list[Path]]:
-    """Run `arguments` (of the verb `run`) by name in `order`, each in a fresh process, as one session.
+    """Execute the verb `run` for each name in `order` with that name's `arguments`, each in a fresh process.
 
     Returns the exit status of the first failure, which ends the session, or 0; and the directories of the runs.
     Raises UserError if another timed run is in progress.
@@ -39,7 +39,7 @@ def run_session(
                 paths.append(path)
             if status:
                 if status not in EXPLAINED:
-                    print(f"{name} ended with status {status}; not reported", file=sys.stderr)
+                    print(f"{name} ended with status {status}; no result is reported", file=sys.stderr)
                 return status, paths
     return 0, paths
 
@@ -47,7 +47,8 @@ def run_session(
 def _run_process(arguments: Sequence[str]) -> tuple[int, Path | None]:
     """The exit status of `run` in a process of its own, and the run's directory if it created one.
 
-    SIGTERM is passed on; Ctrl-C reaches the whole process group by itself. Either way, the child ends its run first.
+    SIGTERM is passed on; Ctrl-C reaches the whole process group by itself. Either way, this function returns
+    only after the child has ended its run.
     """
     command = [sys.executable, "-m", "epoch_gap.profiler", "run", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:

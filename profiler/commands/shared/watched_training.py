@@ -96,18 +96,18 @@ def layer_timings(framework: Framework) -> LayerTimings:
 
 
 def layers_watch(framework: Framework) -> Watch:
-    """A watch of the layers. Raises UserError if the framework cannot time them."""
+    """The `Watch` that times the layers. Raises UserError if the framework cannot time them."""
     return layer_timings(framework).layers
 
 
 def operators_watch(framework: Framework) -> Watch:
-    """A watch of the operators. Raises UserError if the framework cannot time them."""
+    """The `Watch` that times the operators. Raises UserError if the framework cannot time them."""
     timings = layer_timings(framework)
     return timings.operators or timings.layers
 
 
 def layer_drilldown(training: WatchedTraining) -> layers.Drilldown:
-    """Layer and operator times of a training, with peak rates that are measured now."""
+    """Layer and operator times of a watched training, with peak rates measured during this call."""
     timings = layer_timings(training.framework)
     own_rates = timings.peak_rates() if timings.peak_rates is not None else {}
     return layers.Drilldown.from_steps(
