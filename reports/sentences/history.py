@@ -1,6 +1,7 @@
 """A series of a history in words: its heading, and the change from its first run to its last."""
 
 from epoch_gap.profiler.comparison.history import Entry, Series
+from epoch_gap.profiler.comparison.subject import shorten_versions
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.reports import formats
 from epoch_gap.reports.sentences.verdict import SCOPES
@@ -16,7 +17,8 @@ def describe_change(series: Series) -> str:
     if series.change is None:
         return "one run: nothing to compare it with"
     ratio, first, last = series.change.ratio, series.entries[0], series.entries[-1]
-    versions = f" ({first.version} to {last.version})" if first.version != last.version else ""
+    short = shorten_versions({first.version, last.version})
+    versions = f" ({short[first.version]} to {short[last.version]})" if first.version != last.version else ""
     word = "slower" if ratio.value >= 1 else "faster"
     change = f"{formats.percent(abs(ratio.value - 1))} {word}" if series.change.is_clear else "undecided"
     without = f"; without {', '.join(series.change.excluded)}" if series.change.excluded else ""

@@ -23,6 +23,20 @@ def of_version(make_run: MakeRun, version: str, factor: float = 1.0) -> Run:
     return make_run([factor * s for s in STEADY], framework={"version": version})
 
 
+def test_build_tags_are_shown_only_where_they_distinguish_two_versions(make_run: MakeRun) -> None:
+    def shown(*versions: str) -> tuple[str, str]:
+        runs = [make_run(STEADY, framework={"version": version}) for version in versions]
+        (series,) = build_histories(runs, {})
+        return history_tables([series]), describe_change(series)
+
+    table, change = shown("2.0+cu130", "2.1+cu130")
+    assert "cu130" not in table
+    assert "(2.0 to 2.1)" in change
+    table, change = shown("2.0+cpu", "2.0+cu130")
+    assert "2.0+cu130" in table
+    assert "(2.0+cpu to 2.0+cu130)" in change
+
+
 def test_versions_follow_each_other_in_one_series_with_the_change_from_first_to_last(make_run: MakeRun) -> None:
     runs = [of_version(make_run, version, factor) for version, factor in (("1", 1.0), ("2", 1.5), ("3", 2.0))]
     (series,) = build_histories(runs, {})
