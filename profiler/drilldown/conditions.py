@@ -4,10 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-import msgspec
-
-from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.storage.manifest import DataKind, Manifest
+from epoch_gap.profiler.storage.typed_json import convert_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,10 +61,7 @@ def conditions_to_json(conditions: DrilldownConditions) -> dict[str, Any]:
 
 def conditions_from_json(data: Any) -> DrilldownConditions:
     """Read the output of `conditions_to_json`. Raises UserError with the name of the field that is wrong."""
-    try:
-        return msgspec.convert(data, DrilldownConditions)
-    except msgspec.ValidationError as error:
-        raise UserError(f"conditions: {str(error).replace('$.', '').replace(' - at ', ' in ')}") from None
+    return convert_json(data, DrilldownConditions, "conditions")
 
 
 def _without_none(section: Mapping[str, Any]) -> dict[str, Any]:

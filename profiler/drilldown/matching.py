@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from epoch_gap.profiler.comparison.identity import watched_key
 from epoch_gap.profiler.drilldown.conditions import DrilldownConditions
 from epoch_gap.profiler.drilldown.layers import Drilldown
 from epoch_gap.profiler.drilldown.lines import LineTimes
@@ -33,10 +34,9 @@ def explains(conditions: DrilldownConditions | None, manifest: Manifest) -> bool
         return False
     if conditions is None:
         return True
-    framework = manifest.framework
+    framework = conditions.framework
     return (
-        (conditions.framework.name, conditions.framework.version, conditions.framework.device)
-        == (framework.name, framework.version, framework.device)
+        (framework.name, framework.version, framework.device) == watched_key(manifest)
         and conditions.batch_size == manifest.config.batch_size
         and conditions.data.kind is manifest.data.kind
     )

@@ -6,10 +6,9 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any
 
-import msgspec
-
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.machine.environment import Environment
+from epoch_gap.profiler.storage.typed_json import convert_json
 
 
 class RunStatus(StrEnum):
@@ -195,11 +194,7 @@ def manifest_from_json(data: Mapping[str, Any]) -> Manifest:
     for name in ("config", "data", "full_epoch"):
         if isinstance(typed.get(name), Mapping):
             typed[name] = _normalise_section(typed[name])
-    try:
-        manifest = msgspec.convert(typed, Manifest)
-    except msgspec.ValidationError as error:
-        raise UserError(f"manifest: {_describe(error)}") from None
-    return replace(manifest, as_stored=data)
+    return replace(convert_json(typed, Manifest, "manifest"), as_stored=data)
 
 
 def _normalise_section(section: Mapping[str, Any]) -> dict[str, Any]:
@@ -209,8 +204,3 @@ def _normalise_section(section: Mapping[str, Any]) -> dict[str, Any]:
         for key, value in section.items()
     }
     return {key: value for key, value in whole.items() if (key, value) != ("label", None)}
-
-
-def _describe(error: msgspec.ValidationError) -> str:
-    """msgspec's message without the path's root: Expected `int`, got `str` in `config.batch_size`."""
-    return str(error).replace("$.", "").replace(" - at ", " in ")
