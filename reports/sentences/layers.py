@@ -18,9 +18,14 @@ def describe_layers(d: Drilldown | None, peak_rates: Mapping[str, float]) -> lis
     rates = ", ".join(f"{name} {rate:.0f}" for name, rate in peak_rates.items())
     return [
         *(_closure(d, direction) for direction in Direction if d.layers(direction)),
-        f"an instrumented step takes {formats.times(d.slowdown)} times as long",
+        describe_overhead(d.slowdown),
         *([f"peak rates: {rates}", describe_epoch_at_peak_rates(d, peak_rates)] if peak_rates else []),
     ]
+
+
+def describe_overhead(slowdown: float) -> str:
+    """The time of an instrumented step over that of a step without instrumentation, in words."""
+    return f"an instrumented step takes {formats.times(slowdown)} times as long"
 
 
 def _closure(d: Drilldown, direction: Direction) -> str:

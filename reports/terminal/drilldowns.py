@@ -4,6 +4,7 @@ from epoch_gap.profiler.drilldown.lines import LineTimes
 from epoch_gap.profiler.drilldown.stacks import Stacks
 from epoch_gap.profiler.storage.run import Run
 from epoch_gap.reports import formats
+from epoch_gap.reports.sentences.layers import describe_overhead
 from epoch_gap.reports.terminal.tables import align
 
 LEAST_SHARE = 0.001
@@ -35,4 +36,4 @@ def slowest_lines(times: LineTimes, most: int = 20) -> str:
         share = formats.percent(line.seconds / whole[function.name]) if whole[function.name] else ""
         hits = f"{line.hits / times.steps:.0f}"
         rows.append([place, f"{1000 * line.seconds / times.steps:.2f}", share, hits, line.source[:MOST_SOURCE]])
-    return f"{align(rows)}\nan instrumented step takes {formats.times(times.slowdown)} times as long"
+    return f"{align(rows)}\n{describe_overhead(times.slowdown)}"

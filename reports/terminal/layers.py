@@ -4,7 +4,7 @@ from epoch_gap.profiler.drilldown.layers import Drilldown
 from epoch_gap.profiler.drilldown.roofline import Layer, flops, share_of_peak
 from epoch_gap.profiler.drilldown.spans import Direction, OperatorCategory
 from epoch_gap.reports import formats
-from epoch_gap.reports.sentences.layers import describe_layers
+from epoch_gap.reports.sentences.layers import describe_layers, describe_overhead
 from epoch_gap.reports.terminal.tables import align
 
 
@@ -45,6 +45,4 @@ def operator_table(d: Drilldown) -> str:
         f"{category} (a separate phase): {formats.milliseconds(s)}"
         for category, s in d.categories_outside_layers().items()
     ]
-    return "\n".join(
-        [align(rows), *separate, f"an instrumented step takes {formats.times(d.slowdown)} times as long"]
-    )
+    return "\n".join([align(rows), *separate, describe_overhead(d.slowdown)])
