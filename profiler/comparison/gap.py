@@ -1,13 +1,13 @@
 """The gap between two subjects: by phase, as a ratio, and the verdict."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import combinations, pairwise
 
 from epoch_gap.profiler.analysis.epoch import EpochEstimate
-from epoch_gap.profiler.analysis.stats import Estimate, Interval, difference, log_ratio, mean_of_processes, ratio
+from epoch_gap.profiler.analysis.stats import Estimate, Interval, ratio
+from epoch_gap.profiler.comparison.pairing import Pairing, pair_processes, pool
 from epoch_gap.profiler.comparison.subject import Subject
 from epoch_gap.profiler.phases import EPOCH_PHASES, Phase
 from epoch_gap.profiler.storage.run import Run
@@ -43,6 +43,8 @@ class Gap:
     seconds: Estimate
     ratio: Interval
     by_phase: dict[Phase, Estimate]
+    pairing: Pairing
+    """how the processes of both sides are compared"""
     excluded: tuple[Phase, ...]
     """phases that one side did not measure; excluded from both sums"""
     floor: float | None = None
@@ -108,22 +110,23 @@ def measure_gap(
     `excluded` phases are excluded from both sums; None: those that one side has but did not measure.
     """
     excluded = _partly_measured_phases(slow, fast) if excluded is None else excluded
-    is_paired = len(slow.runs) == len(fast.runs) >= 2 and _session(slow) == _session(fast) is not None
+    pairing = pair_processes(slow, fast)
     sides = [[e.without(excluded) for e in subject.any_epoch] for subject in (slow, fast)]
     by_phase = {
         phase: part
         for phase in Phase
-        if phase not in excluded and (part := _phase_difference(sides, phase, is_paired)) is not None
+        if phase not in excluded and (part := _phase_difference(sides, phase, pairing)) is not None
     }
     slow_totals, fast_totals = ([e.total for e in side] for side in sides)
     fenced = measure_gap(slow.fenced, fast.fenced, floor) if slow.fenced and fast.fenced else None
     return Gap(
         slow=slow,
         fast=fast,
-        fast_seconds=_pool(fast_totals).value,
-        seconds=_subtract(slow_totals, fast_totals, is_paired),
-        ratio=ratio(_log_ratio(slow_totals, fast_totals, is_paired)),
+        fast_seconds=pool(fast_totals).value,
+        seconds=pairing.difference(slow_totals, fast_totals),
+        ratio=ratio(pairing.log_ratio(slow_totals, fast_totals)),
         by_phase=by_phase,
+        pairing=pairing,
         excluded=excluded,
         floor=floor,
         fenced=fenced,
@@ -143,12 +146,6 @@ def _seconds(gap: Gap) -> float:
     return gap.seconds.value
 
 
-def _session(subject: Subject) -> str | None:
-    """The one session in which the subject's runs alternated with others', or None."""
-    sessions = {run.manifest.session for run in subject.runs}
-    return sessions.pop() or None if len(sessions) == 1 else None
-
-
 def _partly_measured_phases(*subjects: Subject) -> tuple[Phase, ...]:
     """The once-per-epoch phases that some run has but did not measure.
 
@@ -166,27 +163,10 @@ def _is_partly_measured(phase: Phase, runs: Sequence[tuple[Run, EpochEstimate]])
     return not all(is_measured) and (any(is_measured) or len(is_measured) < len(runs))
 
 
-def _phase_difference(sides: Sequence[Sequence[EpochEstimate]], phase: Phase, is_paired: bool) -> Estimate | None:
+def _phase_difference(sides: Sequence[Sequence[EpochEstimate]], phase: Phase, pairing: Pairing) -> Estimate | None:
     """None if neither side has the phase; a side without it contributes 0."""
     parts = [[e.phases[phase] for e in side] for side in sides]
     if all(part is None for side in parts for part in side):
         return None
     slow, fast = ([part or Estimate(0.0) for part in side] for side in parts)
-    return _subtract(slow, fast, is_paired)
-
-
-def _subtract(slow: Sequence[Estimate], fast: Sequence[Estimate], is_paired: bool) -> Estimate:
-    if is_paired:
-        return mean_of_processes(a.value - b.value for a, b in zip(slow, fast, strict=True))
-    return difference(_pool(slow), _pool(fast))
-
-
-def _log_ratio(slow: Sequence[Estimate], fast: Sequence[Estimate], is_paired: bool) -> Estimate:
-    """The mean log ratio over pairs, or the log ratio with its first-order variance."""
-    if is_paired:
-        return mean_of_processes(math.log(a.value / b.value) for a, b in zip(slow, fast, strict=True))
-    return log_ratio(_pool(slow), _pool(fast))
-
-
-def _pool(estimates: Sequence[Estimate]) -> Estimate:
-    return estimates[0] if len(estimates) == 1 else mean_of_processes(e.value for e in estimates)
+    return pairing.difference(slow, fast)
