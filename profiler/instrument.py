@@ -11,6 +11,7 @@ from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.machine.canary import read_machine, rss_bytes
 from epoch_gap.profiler.machine.environment import read_environment
 from epoch_gap.profiler.machine.run_lock import hold_run_lock
+from epoch_gap.profiler.machine.usage import read_usage, usage_cost_ns
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.recording.fencing import POLICIES
 from epoch_gap.profiler.recording.recorder import Clock, Recorder, mark_cost_ns
@@ -80,6 +81,7 @@ def recording(
         data=DataInfo(kind=DataKind.CUSTOM, source=str(data), train_images=train_images, test_images=test_images),
         full_epoch=EpochSize(train_images=train_images, test_images=test_images),
         mark_cost_ns=mark_cost_ns(),
+        usage_cost_ns=usage_cost_ns(),
         environment=read_environment(),
     )
     with hold_run_lock(session, allow_others=allow_busy) as lock:
@@ -91,6 +93,7 @@ def recording(
             wait=wait or (lambda: None),
             read_machine=at_intervals(lambda: read_machine(lock.count_other_sessions)),
             rss_bytes=rss_bytes,
+            read_usage=read_usage,
         )
         with store_final_status(writer):
             try:

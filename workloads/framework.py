@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from epoch_gap.profiler.drilldown.spans import OperatorCategory, Spans
 from epoch_gap.profiler.phases import Phase
+from epoch_gap.profiler.recording.records import ResourceUsage
 
 Images = NDArray[np.float32]
 Labels = NDArray[np.int64]
@@ -97,6 +98,10 @@ class Framework(Protocol):
     @property
     def layer_timings(self) -> LayerTimings | None:
         """The optional capability to time layers and operators; None if the framework lacks it."""
+
+    @property
+    def scripted_usage(self) -> Callable[[], ResourceUsage] | None:
+        """Reads scripted resource usage in place of this process's; None except for a scripted framework."""
 
     def parameter_count(self) -> int:
         """The number of trainable parameters of the model."""

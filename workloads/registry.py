@@ -25,6 +25,10 @@ class Options:
     """compile the training step into one function (`--compile`)"""
     costs: str | None = None
     """scripted costs, PHASE=MILLISECONDS,... per full batch (`--fake-costs`); None: the adapter's default"""
+    system: str | None = None
+    """scripted system time, PHASE=MILLISECONDS,... (`--fake-system`): a part of the costs"""
+    faults: str | None = None
+    """scripted page faults, PHASE=NUMBER,... (`--fake-faults`)"""
     lazy: bool = False
     """defer scripted work to the next wait (`--fake-lazy`)"""
 
@@ -43,7 +47,7 @@ class Entry:
     can_compile: bool = False
     """supports `Options.compiled`"""
     is_scripted: bool = False
-    """supports `Options.costs` and `Options.lazy`"""
+    """supports `Options.costs`, `system`, `faults` and `lazy`"""
 
 
 def _torch(options: Options) -> Framework:
@@ -70,7 +74,14 @@ def _fake(options: Options) -> Framework:
     if options.device not in ("auto", "cpu"):
         raise UserError(f"fake has no device {options.device!r}; choose auto or cpu")
     costs = DEFAULT_COSTS if options.costs is None else options.costs
-    return Fake(options.seed, options.batch_size, costs, options.lazy)
+    return Fake(
+        options.seed,
+        options.batch_size,
+        costs,
+        options.lazy,
+        system=options.system or "",
+        faults=options.faults or "",
+    )
 
 
 FRAMEWORKS: dict[str, Entry] = {
@@ -102,7 +113,13 @@ def _refuse_unsupported(name: str, options: Options) -> None:
     if options.compiled and not entry.can_compile:
         able = ", ".join(other for other, e in FRAMEWORKS.items() if e.can_compile)
         raise UserError(f"--compile: {name} cannot compile its step; frameworks that can: {able}")
-    if (options.costs is not None or options.lazy) and not entry.is_scripted:
+    script = {
+        "--fake-costs": options.costs is not None,
+        "--fake-system": options.system is not None,
+        "--fake-faults": options.faults is not None,
+        "--fake-lazy": options.lazy,
+    }
+    if any(script.values()) and not entry.is_scripted:
         scripted = ", ".join(other for other, e in FRAMEWORKS.items() if e.is_scripted)
-        option = "--fake-lazy" if options.costs is None else "--fake-costs"
+        option = next(option for option, is_set in script.items() if is_set)
         raise UserError(f"{option}: {name} has no scripted costs; frameworks that have them: {scripted}")

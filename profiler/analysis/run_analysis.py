@@ -81,7 +81,8 @@ class RunAnalysis:
     has_drifted: bool | None
     """None: the canary was not read"""
     marks_share: float
-    """lower bound on the share of a steady step that its marks cost; each marked phase counts once"""
+    """the recorder's own cost as a share of a steady step: its marks, each phase counted once, and two readings of
+    the resource usage"""
     cores_busy: float | None
     """CPU seconds of the process per second of training; None: unknown"""
     stolen_share: float | None
@@ -119,7 +120,7 @@ def analyse_run(run: Run) -> RunAnalysis:
         whole_epochs=tuple(whole_epochs(run)),
         flags=flags,
         has_drifted=has_drifted(run, flags),
-        marks_share=float(len(asrun.steady.phase_ns) * run.manifest.mark_cost_ns / steady_ns.mean()),
+        marks_share=_own_cost_ns(run, asrun.steady) / float(steady_ns.mean()),
         cores_busy=cores_busy(run),
         stolen_share=stolen_share(run),
     )
@@ -131,6 +132,12 @@ def _analyse_mode(run: Run, selection: StepSelection, mode: TimingMode) -> ModeA
         return None
     own, general = (estimate_epoch(run, steady, mode, is_finite=is_finite) for is_finite in (True, False))
     return ModeAnalysis(steady, mean(steady.wall_ns * NS), own, general)
+
+
+def _own_cost_ns(run: Run, steady: StepTable) -> float:
+    """What the recorder itself costs per as-run step."""
+    marks = len(steady.phase_ns) * run.manifest.mark_cost_ns
+    return marks + 2 * (run.manifest.usage_cost_ns or 0.0)
 
 
 def _count_steps(train: StepTable, start: int) -> StepCounts:

@@ -1,4 +1,4 @@
-"""Write a stored run's steps, epochs and phases as tables for other programs."""
+"""Write a stored run's steps, resource usage, epochs and phases as tables for other programs."""
 
 import argparse
 from pathlib import Path
@@ -11,7 +11,13 @@ from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.storage.atomic import open_atomically
 from epoch_gap.profiler.storage.reader import locate_run, read_run
 from epoch_gap.profiler.storage.run import Run
-from epoch_gap.reports.export.run_tables import WRITERS, epochs_table, phases_table, steps_table
+from epoch_gap.reports.export.run_tables import (
+    WRITERS,
+    epochs_table,
+    phase_usage_table,
+    phases_table,
+    steps_table,
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +32,12 @@ def execute(args: argparse.Namespace) -> int:
     """Write the tables, each atomically, and print their paths. Raises UserError before any file is written."""
     run = read_run(locate_run(args.run, args.runs_dir))
     out = args.out or run.path / "export"
-    tables = {"steps": steps_table(run), "epochs": epochs_table(run), "phases": phases_table(_subject(run))}
+    tables = {
+        "steps": steps_table(run),
+        "phase_usage": phase_usage_table(run),
+        "epochs": epochs_table(run),
+        "phases": phases_table(_subject(run)),
+    }
     prepare_folder(out, [f"{name}.{form}" for name in tables for form in WRITERS])
     with errors_as_one_line(out):
         for name, table in tables.items():

@@ -18,6 +18,7 @@ from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.machine.canary import read_machine, rss_bytes
 from epoch_gap.profiler.machine.environment import read_environment
 from epoch_gap.profiler.machine.run_lock import RunLock, hold_run_lock
+from epoch_gap.profiler.machine.usage import read_usage, usage_cost_ns
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.recording.fencing import POLICIES, ends_asrun_block
 from epoch_gap.profiler.recording.recorder import Recorder, mark_cost_ns
@@ -46,6 +47,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data-warning", default="", help=argparse.SUPPRESS)
     script = parser.add_argument_group("the scripted framework, --framework fake")
     script.add_argument("--fake-costs", metavar="PHASE=MS,...", help=f"default: {DEFAULT_COSTS}")
+    script.add_argument("--fake-system", metavar="PHASE=MS,...", help="the part of the costs that is system time")
+    script.add_argument("--fake-faults", metavar="PHASE=N,...", help="page faults per full batch")
     script.add_argument("--fake-lazy", action="store_true", help="defer forward and backward to the next wait")
 
 
@@ -71,6 +74,8 @@ def _execute(args: argparse.Namespace) -> int:
                     batch_size=preset.batch_size,
                     compiled=args.compile,
                     costs=args.fake_costs,
+                    system=args.fake_system,
+                    faults=args.fake_faults,
                     lazy=args.fake_lazy,
                 ),
             )
@@ -118,6 +123,7 @@ def _train(
         wait=framework.wait,
         read_machine=lambda: read_machine(lock.count_other_sessions),
         rss_bytes=rss_bytes,
+        read_usage=framework.scripted_usage or read_usage,
         charged_to=framework.charged_to,
     )
     size = preset.batch_size
@@ -199,6 +205,7 @@ def _build_manifest(
         ),
         full_epoch=EpochSize(train_images=FULL_SIZE[0], test_images=FULL_SIZE[1]),
         mark_cost_ns=mark_cost_ns(),
+        usage_cost_ns=usage_cost_ns(),
         environment=read_environment(),
         progress=progress_stream,
     )

@@ -11,7 +11,16 @@ from typing import Any
 
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.recording.fencing import POLICIES, Schedule, TimingMode, begins_block
-from epoch_gap.profiler.recording.records import DiscardingSink, Durations, Epoch, Reading, Sink, Stage, Step
+from epoch_gap.profiler.recording.records import (
+    DiscardingSink,
+    Durations,
+    Epoch,
+    Reading,
+    ResourceUsage,
+    Sink,
+    Stage,
+    Step,
+)
 
 Clock = Callable[[], int]
 """nanoseconds of a monotonic clock"""
@@ -36,7 +45,8 @@ class Recorder:
     `mark(phase)` is two list appends and one clock read. A phase outside `phases` (one that the framework does not
     have) is charged to its entry in `charged_to`, or else to `other`, so every step's phases sum to its wall time.
     `schedule` selects the fenced steps; in a fenced step, `wait` is called before each clock read.
-    `read_machine` reads the machine between blocks of steps, or returns None.
+    `read_machine` reads the machine between blocks of steps, or returns None. `read_usage` reads the process's
+    resource usage at both ends of a step, outside its wall time, and at the marks of a fenced step; None: never.
     """
 
     mark: Callable[[Phase], None]
@@ -52,6 +62,7 @@ class Recorder:
         wait: Callable[[], None] = lambda: None,
         read_machine: Callable[[], Reading | None] = lambda: None,
         rss_bytes: Callable[[], int] = lambda: 0,
+        read_usage: Callable[[], ResourceUsage] | None = None,
         charged_to: Mapping[Phase, Phase] | None = None,
     ) -> None:
         self._charged = {**{phase: phase for phase in phases}, **(charged_to or {})}
@@ -60,10 +71,12 @@ class Recorder:
         self._flush_after_ns = flush_after_ns
         self._read_machine = read_machine
         self._rss_bytes = rss_bytes
+        self._read_usage = read_usage
         self._steps: list[Step] = []
         self._epoch = _Open()
         self._marks: list[Any] = []
-        append = self._marks.append
+        self._usage_at_marks: list[ResourceUsage] = []
+        append, append_usage = self._marks.append, self._usage_at_marks.append
 
         def mark(phase: Phase) -> None:
             append(phase)
@@ -71,19 +84,23 @@ class Recorder:
 
         def fenced(phase: Phase) -> None:
             wait()
+            if read_usage is not None:
+                append_usage(read_usage())
             append(phase)
             append(clock())
 
         self._markers = {TimingMode.ASRUN: mark, TimingMode.FENCED: fenced}
         self._schedule = schedule
         self._use(TimingMode.ASRUN)
+        self._usage_at_origin = read_usage() if read_usage is not None else None
         self._origin = self._flushed = clock()
 
     def start_epoch(self, index: int) -> None:
         """Start an epoch. The time before this call belongs to no phase."""
         self._marks.clear()
+        self._usage_at_marks.clear()
         self._epoch = _Open(index)
-        self._origin = self._clock()
+        self._start_stretch()
 
     def start_stage(self, stage: Stage) -> None:
         """Assign the following steps to `stage`; evaluation steps are never fenced. Call it right after a mark."""
@@ -103,6 +120,7 @@ class Recorder:
         The whole time of an evaluation batch is added to the epoch's `evaluate`. `images`, `loss` and `correct` may
         be any numbers that int() and float() accept, NumPy's included.
         """
+        usage, phase_usage = self._close_usage()
         start, durations, wall = self._close()
         e = self._epoch
         step = Step(
@@ -117,6 +135,8 @@ class Recorder:
             wall_ns=wall,
             durations=durations,
             rss_bytes=self._rss_bytes(),
+            usage=usage,
+            phase_usage=phase_usage,
         )
         self._steps.append(step)
         e.steps += 1
@@ -136,6 +156,7 @@ class Recorder:
     def close_outside(self) -> None:
         """End a stretch that belongs to the epoch but to no batch (epoch_start, checkpoint), at its last mark."""
         _, durations, wall = self._close()
+        self._usage_at_marks.clear()
         self._add_outside(durations)
         self._epoch.wall_ns += wall
         self.resume()
@@ -164,9 +185,15 @@ class Recorder:
 
     def resume(self) -> int:
         """Start the next stretch now. The time since the last mark belongs to no phase."""
-        now = self._clock()
-        self._epoch.paused_ns += now - self._origin
-        self._origin = now
+        end = self._origin
+        now = self._start_stretch()
+        self._epoch.paused_ns += now - end
+        return now
+
+    def _start_stretch(self) -> int:
+        if self._read_usage is not None:
+            self._usage_at_origin = self._read_usage()
+        self._origin = now = self._clock()
         return now
 
     def _take_reading(self) -> None:
@@ -188,6 +215,20 @@ class Recorder:
         self._marks.clear()
         self._origin = previous
         return start, durations, previous - start
+
+    def _close_usage(self) -> tuple[ResourceUsage | None, dict[Phase, ResourceUsage]]:
+        """The usage since the start of the step and, in a fenced step, of each phase. Call it before `_close`."""
+        if self._read_usage is None or self._usage_at_origin is None:
+            return None, {}
+        start = previous = self._usage_at_origin
+        by_phase: dict[Phase, ResourceUsage] = {}
+        for phase, now in zip(self._marks[::2], self._usage_at_marks, strict=False):
+            charged = self._charged.get(phase, Phase.OTHER)
+            by_phase[charged] = by_phase.get(charged, ResourceUsage()).plus(now.since(previous))
+            previous = now
+        last = self._usage_at_marks[-1] if self._usage_at_marks else self._read_usage()
+        self._usage_at_marks.clear()
+        return last.since(start), by_phase
 
     def _add_outside(self, durations: Durations) -> None:
         outside = self._epoch.outside

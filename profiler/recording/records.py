@@ -1,6 +1,10 @@
-"""The records that a recorder passes on: steps, epochs, and readings of the machine. Standard library only."""
+"""The records that a recorder passes on: steps, their resource usage, epochs, readings of the machine.
 
-from dataclasses import dataclass
+Standard library only.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from typing import Literal, Protocol
 
 from epoch_gap.profiler.phases import Phase
@@ -9,6 +13,39 @@ from epoch_gap.profiler.recording.fencing import TimingMode
 Stage = Literal["train", "evaluate"]
 Durations = dict[Phase, int]
 """nanoseconds by phase"""
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceUsage:
+    """What the operating system counts for a process (getrusage), all its threads together.
+
+    Either totals since the process started, or the difference between two such totals.
+    """
+
+    user_ns: int = 0
+    """CPU time in the program"""
+    system_ns: int = 0
+    """CPU time in the operating system's kernel on behalf of the program"""
+    minor_faults: int = 0
+    """page faults without input or output: the kernel handed out a page of memory"""
+    major_faults: int = 0
+    """page faults that had to read from disk"""
+    voluntary_switches: int = 0
+    """context switches because a thread waited"""
+    involuntary_switches: int = 0
+    """context switches because a thread's turn was over"""
+
+    def since(self, earlier: "ResourceUsage") -> "ResourceUsage":
+        """The usage between two readings."""
+        return ResourceUsage(*(getattr(self, name) - getattr(earlier, name) for name in USAGE_FIELDS))
+
+    def plus(self, other: "ResourceUsage") -> "ResourceUsage":
+        """The sum of two usages."""
+        return ResourceUsage(*(getattr(self, name) + getattr(other, name) for name in USAGE_FIELDS))
+
+
+USAGE_FIELDS = tuple(field.name for field in fields(ResourceUsage))
+"""the names of the counters, in order"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +67,10 @@ class Step:
     """sums to `wall_ns`"""
     rss_bytes: int = 0
     """resident size of the process after the step; 0: unknown"""
+    usage: ResourceUsage | None = None
+    """from the first boundary to the last; None: not counted"""
+    phase_usage: Mapping[Phase, ResourceUsage] = field(default_factory=dict)
+    """of each phase of a fenced step; empty for an as-run step, whose marks read only the clock"""
 
 
 @dataclass(frozen=True, slots=True)

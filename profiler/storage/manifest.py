@@ -113,6 +113,8 @@ class Manifest:
     full_epoch: EpochSize
     environment: Environment
     mark_cost_ns: float
+    usage_cost_ns: float | None = None
+    """the cost of one reading of the resource usage, of which a step needs two; None: not read"""
     session: str = ""
     """shared by the runs of one `profile` command; empty for a single run"""
     order: tuple[str, ...] = ()

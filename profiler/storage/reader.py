@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.phases import Phase
-from epoch_gap.profiler.recording.records import Epoch, Reading
+from epoch_gap.profiler.recording.records import USAGE_FIELDS, Epoch, Reading
 from epoch_gap.profiler.storage.manifest import Manifest, RunStatus, manifest_from_json
-from epoch_gap.profiler.storage.run import Run, StepTable
+from epoch_gap.profiler.storage.run import Run, StepTable, UsageTable
 from epoch_gap.profiler.storage.schema import DATABASE, EPOCH_COLUMNS, READING_COLUMNS, SCHEMA_VERSION
 
 CHUNK = 10_000
@@ -107,7 +107,31 @@ def _read_steps(db: sqlite3.Connection, stage: str) -> StepTable:
     epoch, index, fenced, images, correct, start, wall, rss, *phases = integers
     (loss,) = _fetch(db, stage, ["loss"], np.float64)
     by_phase = dict(zip(present, phases, strict=True))
-    return StepTable(epoch, index, fenced == 1, images, loss, correct, start, wall, by_phase, rss)
+    usage, phase_usage = _read_usage(db, stage), _read_phase_usage(db, stage, epoch, index)
+    return StepTable(epoch, index, fenced == 1, images, loss, correct, start, wall, by_phase, rss, usage, phase_usage)
+
+
+def _read_usage(db: sqlite3.Connection, stage: str) -> UsageTable | None:
+    """None if the steps were stored by a version that did not count it, or by a recorder that does not."""
+    query = "SELECT count(*) FROM steps WHERE stage = ? AND user_ns IS NULL"
+    if USAGE_FIELDS[0] not in _columns(db, "steps") or db.execute(query, (stage,)).fetchone()[0]:
+        return None
+    return UsageTable.from_rows(_fetch(db, stage, list(USAGE_FIELDS), np.int64))
+
+
+def _read_phase_usage(
+    db: sqlite3.Connection, stage: str, epoch: NDArray[np.int64], index: NDArray[np.int64]
+) -> dict[Phase, UsageTable]:
+    """By phase, one value per step; a step without a row has zeros."""
+    if not _columns(db, "phase_usage"):
+        return {}  # before version 3
+    place = {step: i for i, step in enumerate(zip(epoch.tolist(), index.tolist(), strict=True))}
+    query = f"SELECT epoch, step, phase, {', '.join(USAGE_FIELDS)} FROM phase_usage WHERE stage = ?"
+    tables: dict[Phase, NDArray[np.int64]] = {}
+    for at_epoch, at_step, name, *counts in db.execute(query, (stage,)):
+        table = tables.setdefault(Phase(name), np.zeros((len(USAGE_FIELDS), len(index)), np.int64))
+        table[:, place[at_epoch, at_step]] = counts
+    return {phase: UsageTable.from_rows(table) for phase, table in tables.items()}
 
 
 def _fetch[T: np.generic](db: sqlite3.Connection, stage: str, columns: list[str], kind: type[T]) -> NDArray[T]:

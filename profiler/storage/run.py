@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +10,48 @@ from numpy.typing import NDArray
 
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.recording.fencing import TimingMode
-from epoch_gap.profiler.recording.records import Epoch, Reading, Step
+from epoch_gap.profiler.recording.records import USAGE_FIELDS, Epoch, Reading, ResourceUsage, Step
 from epoch_gap.profiler.storage.manifest import Config, FrameworkInfo, Manifest, RunStatus
 
 
 def finite_or_none(loss: float | None) -> float | None:
     """A loss as a JSON value: None if it is not finite."""
     return float(loss) if loss is not None and math.isfinite(loss) else None
+
+
+@dataclass(frozen=True, eq=False)
+class UsageTable:
+    """The resource usage of steps as columns, each of shape (n,); see `ResourceUsage`. Compared by identity."""
+
+    user_ns: NDArray[np.int64]
+    system_ns: NDArray[np.int64]
+    minor_faults: NDArray[np.int64]
+    major_faults: NDArray[np.int64]
+    voluntary_switches: NDArray[np.int64]
+    involuntary_switches: NDArray[np.int64]
+
+    @classmethod
+    def from_rows(cls, rows: NDArray[np.int64]) -> "UsageTable":
+        """Columns from an array of shape (6, n), in the order of `USAGE_FIELDS`."""
+        return cls(*rows)
+
+    @classmethod
+    def from_usages(cls, usages: Sequence[ResourceUsage]) -> "UsageTable":
+        """Columns from one usage per step."""
+        return cls(*(np.array([getattr(usage, name) for usage in usages], np.int64) for name in USAGE_FIELDS))
+
+    def columns(self) -> dict[str, NDArray[np.int64]]:
+        """The columns by the name of the counter."""
+        return {name: getattr(self, name) for name in USAGE_FIELDS}
+
+    @property
+    def cpu_ns(self) -> NDArray[np.int64]:
+        """User and system time together."""
+        return self.user_ns + self.system_ns
+
+    def where(self, keep: NDArray[np.bool_]) -> "UsageTable":
+        """The steps for which `keep`, of shape (n,), is true."""
+        return UsageTable(*(column[keep] for column in self.columns().values()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +70,10 @@ class StepTable:
     """the phases that the framework has, and no others"""
     rss_bytes: NDArray[np.int64]
     """the process's resident size after each step; 0: unknown"""
+    usage: UsageTable | None = None
+    """of each step; None: not counted by the version that stored the run"""
+    phase_usage: Mapping[Phase, UsageTable] = field(default_factory=dict)
+    """of each phase in fenced steps, with zeros in as-run steps; empty without fenced steps"""
 
     def __len__(self) -> int:
         return len(self.wall_ns)
@@ -54,6 +93,8 @@ class StepTable:
             self.wall_ns[keep],
             {phase: ns[keep] for phase, ns in self.phase_ns.items()},
             self.rss_bytes[keep],
+            None if self.usage is None else self.usage.where(keep),
+            {phase: usage.where(keep) for phase, usage in self.phase_usage.items()},
         )
 
     @classmethod
@@ -71,7 +112,19 @@ class StepTable:
             np.array([s.wall_ns for s in steps]),
             phases,
             np.array([s.rss_bytes for s in steps]),
+            _usage_table([s.usage for s in steps]),
+            _phase_usage_tables(steps),
         )
+
+
+def _usage_table(usages: Sequence[ResourceUsage | None]) -> UsageTable | None:
+    known = [usage for usage in usages if usage is not None]
+    return UsageTable.from_usages(known) if len(known) == len(usages) else None
+
+
+def _phase_usage_tables(steps: Sequence[Step]) -> dict[Phase, UsageTable]:
+    phases = dict.fromkeys(phase for step in steps for phase in step.phase_usage)
+    return {p: UsageTable.from_usages([s.phase_usage.get(p, ResourceUsage()) for s in steps]) for p in phases}
 
 
 @dataclass(frozen=True)

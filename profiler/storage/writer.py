@@ -17,7 +17,7 @@ from typing import Any, cast
 
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.phases import Phase
-from epoch_gap.profiler.recording.records import Durations, Epoch, Reading, Step
+from epoch_gap.profiler.recording.records import USAGE_FIELDS, Durations, Epoch, Reading, ResourceUsage, Step
 from epoch_gap.profiler.storage.atomic import write_atomically
 from epoch_gap.profiler.storage.directories import create_directory, safe_name
 from epoch_gap.profiler.storage.manifest import Manifest, RunStatus, manifest_to_json
@@ -27,6 +27,7 @@ from epoch_gap.profiler.storage.schema import (
     EPOCH_COLUMNS,
     HISTORY_JSON,
     PHASE_NS_COLUMNS,
+    PHASE_USAGE_COLUMNS,
     READING_COLUMNS,
     STATEMENTS,
     STEP_COLUMNS,
@@ -54,21 +55,31 @@ class RunWriter:
             (
                 *(s.stage, s.epoch, s.index, s.mode, s.images, s.loss, s.correct, s.start_ns, s.wall_ns),
                 s.rss_bytes or None,
+                *_usage_values(s.usage),
                 *_phase_values(s.durations),
             )
             for s in steps
         ]
-        self._insert("steps", [*STEP_COLUMNS, *PHASE_NS_COLUMNS], rows)
+        usages = [
+            (s.stage, s.epoch, s.index, phase, *_usage_values(usage))
+            for s in steps
+            for phase, usage in s.phase_usage.items()
+        ]
+        with self._transaction():
+            self._insert("steps", [*STEP_COLUMNS, *USAGE_FIELDS, *PHASE_NS_COLUMNS], rows)
+            self._insert("phase_usage", PHASE_USAGE_COLUMNS, usages)
 
     def epoch(self, epoch: Epoch) -> None:
         """Append a finished epoch and update history.json."""
         row = [getattr(epoch, name) for name in EPOCH_COLUMNS]
-        self._insert("epochs", [*EPOCH_COLUMNS, *PHASE_NS_COLUMNS], [(*row, *_phase_values(epoch.durations))])
+        with self._transaction():
+            self._insert("epochs", [*EPOCH_COLUMNS, *PHASE_NS_COLUMNS], [(*row, *_phase_values(epoch.durations))])
         self._write_history()
 
     def reading(self, epoch: int, step: int, reading: Reading) -> None:
         """Append a reading of the machine, taken before training step `step`."""
-        self._insert("readings", ["epoch", "step", *READING_COLUMNS], [(epoch, step, *astuple(reading))])
+        with self._transaction():
+            self._insert("readings", ["epoch", "step", *READING_COLUMNS], [(epoch, step, *astuple(reading))])
 
     def event(self, kind: str, text: str) -> None:
         """Append a note about the run."""
@@ -103,9 +114,9 @@ class RunWriter:
         self._db.executemany("INSERT OR REPLACE INTO manifest VALUES (?, ?)", rows)
 
     def _insert(self, table: str, columns: list[str], rows: list[tuple[Any, ...]]) -> None:
+        """Insert rows; call it within a transaction."""
         slots = ", ".join("?" * len(columns))
-        with self._transaction():
-            self._db.executemany(f"INSERT OR REPLACE INTO {table} ({', '.join(columns)}) VALUES ({slots})", rows)
+        self._db.executemany(f"INSERT OR REPLACE INTO {table} ({', '.join(columns)}) VALUES ({slots})", rows)
 
     def _write_history(self) -> None:
         text = json.dumps(_history(self._db), indent=1)
@@ -129,6 +140,10 @@ def create_run(runs_dir: Path, manifest: Manifest) -> RunWriter:
 
 def _phase_values(durations: Durations) -> list[int | None]:
     return [durations.get(phase) for phase in Phase]
+
+
+def _usage_values(usage: ResourceUsage | None) -> list[int | None]:
+    return [None if usage is None else getattr(usage, name) for name in USAGE_FIELDS]
 
 
 def _history(db: sqlite3.Connection) -> dict[str, list[float | None]]:

@@ -1,4 +1,4 @@
-"""A run as a trace for Perfetto and chrome://tracing: steps, phases, and readings of the machine over time.
+"""A run as a trace for Perfetto and chrome://tracing: steps, phases, resource usage, readings of the machine.
 
 Format: Trace Event Format, JSON object form. Times in microseconds of the run's clock.
 """
@@ -41,6 +41,7 @@ def run_to_trace(run: Run, most_steps: int = MOST_STEPS) -> dict[str, Any]:
             *_steps(train, "train"),
             *_steps(evaluate, "evaluate"),
             *(event for epoch in run.epochs for event in _outside(run, epoch)),
+            *_usage_counters(train),
             *(event for reading in run.readings for event in _counters(reading)),
         ],
     }
@@ -89,6 +90,26 @@ def _outside(run: Run, epoch: Epoch) -> Iterator[dict[str, Any]]:
             yield _event(phase, TimingMode.ASRUN, end, ns, OUTSIDE, epoch=epoch.epoch)
 
 
+def _usage_counters(train: StepTable) -> Iterator[dict[str, Any]]:
+    """The resource usage of each training step, as a rate over the step."""
+    if train.usage is None:
+        return
+    usage, seconds = train.usage, np.maximum(train.wall_ns, 1) * 1e-9
+    tracks = {
+        "cores busy in the program": usage.user_ns * 1e-9 / seconds,
+        "cores busy in the kernel": usage.system_ns * 1e-9 / seconds,
+        "page faults per second": (usage.minor_faults + usage.major_faults) / seconds,
+        "context switches per second": (usage.voluntary_switches + usage.involuntary_switches) / seconds,
+    }
+    for name, rates in tracks.items():
+        for start_ns, rate in zip(train.start_ns, rates, strict=True):
+            yield _counter(name, "resource usage", start_ns / 1000, float(rate))
+
+
+def _counter(name: str, category: str, at_us: float, value: float) -> dict[str, Any]:
+    return {"ph": "C", "pid": 1, "tid": 0, "name": name, "cat": category, "ts": at_us, "args": {name: value}}
+
+
 def _counters(reading: Reading) -> Iterator[dict[str, Any]]:
     values = {
         "resident memory, MB": reading.rss_bytes / 1e6,
@@ -96,5 +117,4 @@ def _counters(reading: Reading) -> Iterator[dict[str, Any]]:
         "load": reading.load_1min,
     }
     for name, value in values.items():
-        at = reading.at_ns / 1000
-        yield {"ph": "C", "pid": 1, "tid": 0, "name": name, "cat": "machine", "ts": at, "args": {name: value}}
+        yield _counter(name, "machine", reading.at_ns / 1000, value)

@@ -1,4 +1,4 @@
-"""A run as Arrow tables: steps, epochs and phases, as CSV, Parquet or JSON. Columns: docs/data-dictionary.md."""
+"""A run as Arrow tables, as CSV, Parquet or JSON. Columns: docs/data-dictionary.md."""
 
 import json
 import math
@@ -14,12 +14,20 @@ from epoch_gap.profiler.analysis.epoch import EpochEstimate
 from epoch_gap.profiler.comparison.subject import Subject
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.recording.fencing import TimingMode
+from epoch_gap.profiler.recording.records import USAGE_FIELDS
 from epoch_gap.profiler.storage.run import Run, StepTable
 
 EPOCHS_TABLE_COLUMNS = {
     **dict.fromkeys(("epoch", "wall_ns", "paused_ns"), pa.int64()),
     **dict.fromkeys(("lr", "train_loss", "train_acc", "test_loss", "test_acc"), pa.float64()),
 }
+_NO_PHASE_USAGE = pa.table(
+    {
+        **{name: pa.array([], pa.int64()) for name in ("epoch", "step")},
+        "phase": pa.array([], pa.string()),
+        **{name: pa.array([], pa.int64()) for name in USAGE_FIELDS},
+    }
+)
 PHASES_TABLE_COLUMNS = {
     **dict.fromkeys(("ledger", "phase"), pa.string()),
     **dict.fromkeys(("seconds_per_epoch", "low_s", "high_s", "share"), pa.float64()),
@@ -44,10 +52,30 @@ def _steps(stage: str, table: StepTable) -> pa.Table:
         "wall_ns": pa.array(table.wall_ns),
         "rss_bytes": pa.array(table.rss_bytes, mask=table.rss_bytes == 0),
     }
+    counted = table.usage.columns() if table.usage is not None else {}
+    for name in USAGE_FIELDS:
+        columns[name] = pa.array(counted[name]) if counted else pa.nulls(len(table), pa.int64())
     for phase in Phase:
         ns = table.phase_ns.get(phase)
         columns[f"{phase}_ns"] = pa.nulls(len(table), pa.int64()) if ns is None else pa.array(ns)
     return pa.table(columns)
+
+
+def phase_usage_table(run: Run) -> pa.Table:
+    """A row per fenced training step and phase: the resource usage of that phase; no rows without fenced steps."""
+    steps = run.train.where(run.train.fenced)
+    tables = [
+        pa.table(
+            {
+                "epoch": pa.array(steps.epoch),
+                "step": pa.array(steps.index),
+                "phase": pa.repeat(str(phase), len(steps)),
+                **{name: pa.array(column) for name, column in usage.columns().items()},
+            }
+        )
+        for phase, usage in steps.phase_usage.items()
+    ]
+    return pa.concat_tables([_NO_PHASE_USAGE, *tables]).sort_by([("epoch", "ascending"), ("step", "ascending")])
 
 
 def epochs_table(run: Run) -> pa.Table:

@@ -24,10 +24,17 @@ COSTS = "epoch_start=3,fetch=1,collate=2,to_device=4,zero_grad=5,forward=10,back
 
 
 def train_into(
-    sink: Sink, clock: TickingClock, lazy: bool, costs: str, images: int, schedule: Schedule = POLICIES["none"]
+    sink: Sink,
+    clock: TickingClock,
+    lazy: bool,
+    costs: str,
+    images: int,
+    schedule: Schedule = POLICIES["none"],
+    **script: str,
 ) -> None:
-    fake = Fake(42, 10, costs, lazy, clock)
-    recorder = Recorder(fake.phases, sink, clock, schedule=schedule, wait=fake.wait)
+    """`script` holds the fake's `system` and `faults`."""
+    fake = Fake(42, 10, costs, lazy, clock, **script)
+    recorder = Recorder(fake.phases, sink, clock, schedule=schedule, wait=fake.wait, read_usage=fake.scripted_usage)
     made = make_synthetic(images, 10, 1)
     x, y = made.x_train.astype(np.float32), made.y_train.astype(np.int64)
     loop.train(
@@ -41,11 +48,14 @@ def train_into(
     )
 
 
-def scripted_run(folder: Path, lazy: bool, fence: str = "alternate", costs: str = COSTS, images: int = 400) -> Run:
+def scripted_run(
+    folder: Path, lazy: bool, fence: str = "alternate", costs: str = COSTS, images: int = 400, **script: str
+) -> Run:
+    """A stored run of the fake; `script` holds its `system` and `faults`."""
     clock = TickingClock()
     label = f"{'lazy' if lazy else 'eager'} {fence}"
     phases = sorted(set(Phase) - (set() if lazy else {Phase.MATERIALIZE, Phase.FLUSH}))
     writer = create_run(folder, manifest(config={"label": label}, framework={"phases": phases}))
-    train_into(writer, clock, lazy, costs, images=images, schedule=POLICIES[fence])
+    train_into(writer, clock, lazy, costs, images=images, schedule=POLICIES[fence], **script)
     writer.finish("complete")
     return read_run(writer.path)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.recording.fencing import POLICIES
 from epoch_gap.profiler.recording.recorder import Recorder
-from epoch_gap.profiler.recording.records import Reading, Step
+from epoch_gap.profiler.recording.records import Reading, ResourceUsage, Step
 from tests.helpers.clocks import ScriptedClock
 from tests.helpers.recorded import RecordingSink
 
@@ -158,3 +158,75 @@ def test_time_before_resuming_belongs_to_no_phase(clock: ScriptedClock) -> None:
     recorder.close_epoch(1e-3, 0.0, 0.0)
     assert [s.wall_ns for s in sink.kept] == [20, 20]
     assert sink.ended[0].paused_ns == 2 * 333
+
+
+class ScriptedUsage:
+    """Counters that rise only when a test raises them."""
+
+    def __init__(self) -> None:
+        self.now = ResourceUsage(10, 20, 30, 40, 50, 60)
+        self.readings = 0
+
+    def __call__(self) -> ResourceUsage:
+        self.readings += 1
+        return self.now
+
+    def add(self, **counts: int) -> None:
+        self.now = self.now.plus(ResourceUsage(**counts))
+
+
+def test_a_step_has_the_usage_between_its_boundaries(clock: ScriptedClock) -> None:
+    usage, sink = ScriptedUsage(), RecordingSink(clock)
+    recorder = Recorder(Phase, sink, clock, read_usage=usage)
+    usage.add(minor_faults=999)  # before the epoch
+    recorder.start_epoch(0)
+    for faults in (5, 7):
+        usage.add(user_ns=100, minor_faults=faults)
+        recorder.mark(Phase.FORWARD)
+        recorder.close_step(1, 0.0, 0)
+        usage.add(minor_faults=1000)  # the caller's own work between steps
+        recorder.resume()
+    recorder.flush()
+    assert [step.usage for step in sink.kept] == [ResourceUsage(100, minor_faults=n) for n in (5, 7)]
+    assert [step.phase_usage for step in sink.kept] == [{}, {}]
+
+
+def test_only_a_fenced_step_reads_the_usage_at_its_marks(clock: ScriptedClock) -> None:
+    usage, sink = ScriptedUsage(), RecordingSink(clock)
+    recorder = Recorder(
+        {Phase.FORWARD, Phase.BACKWARD}, sink, clock, schedule=POLICIES["alternate"], read_usage=usage
+    )
+    recorder.start_epoch(0)
+    recorder.start_stage("train")
+    readings = []
+    for _ in range(9):
+        before = usage.readings
+        for phase, faults in ((Phase.FETCH, 1), (Phase.FORWARD, 10), (Phase.BACKWARD, 100)):
+            usage.add(minor_faults=faults)
+            recorder.mark(phase)
+        readings.append(usage.readings - before)
+        recorder.close_step(1, 0.0, 0)
+    recorder.flush()
+    fenced = [step for step in sink.kept if step.mode == "fenced"]
+    assert [n for n, step in zip(readings, sink.kept, strict=True) if step.mode == "asrun"] == [0] * (9 - len(fenced))
+    assert fenced
+    for step in fenced:
+        faults = {phase: used.minor_faults for phase, used in step.phase_usage.items()}
+        assert faults == {Phase.OTHER: 1, Phase.FORWARD: 10, Phase.BACKWARD: 100}
+    assert {step.usage.minor_faults for step in sink.kept if step.usage} == {111}
+
+
+def test_usage_outside_the_steps_belongs_to_no_step(clock: ScriptedClock) -> None:
+    usage, sink = ScriptedUsage(), RecordingSink(clock)
+    recorder = Recorder(Phase, sink, clock, schedule=POLICIES["all"], read_usage=usage)
+    recorder.start_epoch(0)
+    usage.add(minor_faults=50)
+    recorder.mark(Phase.EPOCH_START)
+    recorder.close_outside()
+    recorder.start_stage("train")
+    usage.add(minor_faults=3)
+    recorder.mark(Phase.FORWARD)
+    recorder.close_step(1, 0.0, 0)
+    recorder.flush()
+    assert sink.kept[0].usage == ResourceUsage(minor_faults=3)
+    assert sink.kept[0].phase_usage == {Phase.FORWARD: ResourceUsage(minor_faults=3)}

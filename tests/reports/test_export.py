@@ -11,7 +11,7 @@ from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.storage.run import Run
 from tests.helpers.runs import MakeRun
 
-TABLES = ("steps", "epochs", "phases")
+TABLES = ("steps", "phase_usage", "epochs", "phases")
 STEPS = [1.0, 1.1, 0.9, 1.0, 1.1, 0.9]
 
 
@@ -64,6 +64,7 @@ def test_unknown_values_are_empty_and_never_0(make_run: MakeRun, form: str) -> N
     for name, column in (
         ("steps", "materialize_ns"),
         ("steps", "rss_bytes"),
+        ("steps", "system_ns"),
         ("epochs", "test_loss"),
         ("epochs", "forward_ns"),
     ):
@@ -112,7 +113,7 @@ def test_only_its_own_files_are_replaced(make_run: MakeRun, capsys: pytest.Captu
     out.mkdir()
     for _ in range(2):
         assert export(run, "csv", "--out", str(out)) == 0
-    assert {path.name for path in out.iterdir()} == {"steps.csv", "epochs.csv", "phases.csv"}
+    assert {path.name for path in out.iterdir()} == {f"{name}.csv" for name in TABLES}
     (out / "thesis.txt").write_text("all I have")
     before = {path.name: path.read_bytes() for path in out.iterdir()}
     assert export(run, "json", "--out", str(out)) == 2

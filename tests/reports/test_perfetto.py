@@ -72,3 +72,27 @@ def test_the_verb_writes_the_trace_to_the_given_path_and_prints_it(
     assert json.loads(target.read_text()) == json.loads((run.path / "trace.json").read_text())
     assert main(["trace", str(run.path), "-o", str(tmp_path / "no" / "t.json")]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_usage_has_a_counter_track_per_kind(tmp_path: Path) -> None:
+    run = scripted_run(tmp_path, lazy=False, system="backward=11", faults="backward=550")
+    events = run_to_trace(run)["traceEvents"]
+    tracks: dict[str, list[float]] = {}
+    for event in events:
+        if event["ph"] == "C" and event["cat"] == "resource usage":
+            tracks.setdefault(event["name"], []).extend(event["args"].values())
+    assert set(tracks) == {
+        "cores busy in the program",
+        "cores busy in the kernel",
+        "page faults per second",
+        "context switches per second",
+    }
+    assert {len(values) for values in tracks.values()} == {len(run.train)}
+    seconds = float(run.train.wall_ns[0]) * 1e-9
+    assert tracks["cores busy in the kernel"][0] == pytest.approx(0.011 / seconds)
+    assert tracks["page faults per second"][0] == pytest.approx(550 / seconds)
+
+
+def test_a_run_without_usage_has_no_such_track(make_run: MakeRun) -> None:
+    events = run_to_trace(make_run([1.0] * 6))["traceEvents"]
+    assert not [event for event in events if event.get("cat") == "resource usage"]

@@ -4,6 +4,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,8 @@ import pytest
 
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.phases import Phase
-from epoch_gap.profiler.recording.records import Epoch, Reading
+from epoch_gap.profiler.recording.fencing import TimingMode
+from epoch_gap.profiler.recording.records import Epoch, Reading, ResourceUsage
 from epoch_gap.profiler.storage.noise_floor_store import NOISE_JSON, NoiseFloor, load_noise_floors, save_noise_floor
 from epoch_gap.profiler.storage.reader import CHUNK, find_runs, locate_run, read_header, read_run
 from epoch_gap.profiler.storage.schema import DATABASE, HISTORY_JSON
@@ -49,6 +51,35 @@ def test_written_content_is_read_back(tmp_path: Path) -> None:
     assert run.events == (("note", "something happened"),)
     assert run.readings == (A_READING,)
     assert run.train.rss_bytes.tolist() == [2000, 2001]
+
+
+def test_usage_is_read_back_by_step_and_by_phase(tmp_path: Path) -> None:
+    writer = create_run(tmp_path, manifest())
+    whole, part = ResourceUsage(1, 2, 3, 4, 5, 6), ResourceUsage(0, 1, 2, 3, 4, 5)
+    asrun = replace(known_step(0), usage=whole)
+    fenced = replace(known_step(1), mode=TimingMode.FENCED, usage=whole, phase_usage={Phase.FORWARD: part})
+    writer.steps([asrun, fenced])
+    writer.finish("complete")
+    train = read_run(writer.path).train
+    assert train.usage is not None
+    assert {name: column.tolist() for name, column in train.usage.columns().items()} == {
+        "user_ns": [1, 1],
+        "system_ns": [2, 2],
+        "minor_faults": [3, 3],
+        "major_faults": [4, 4],
+        "voluntary_switches": [5, 5],
+        "involuntary_switches": [6, 6],
+    }
+    assert train.phase_usage[Phase.FORWARD].minor_faults.tolist() == [0, 2]
+    later = train.where(np.array([False, True]))
+    assert later.phase_usage[Phase.FORWARD].system_ns.tolist() == [1]
+
+
+def test_a_step_whose_usage_was_not_counted_makes_it_unknown_for_its_stage(tmp_path: Path) -> None:
+    writer = create_run(tmp_path, manifest())
+    writer.steps([replace(known_step(0), usage=ResourceUsage()), known_step(1)])
+    writer.finish("complete")
+    assert read_run(writer.path).train.usage is None
 
 
 def test_a_phase_that_was_never_marked_is_absent_not_zero(tmp_path: Path) -> None:

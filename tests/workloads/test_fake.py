@@ -11,7 +11,7 @@ from epoch_gap.profiler.storage.writer import create_run
 from epoch_gap.reports.export.summary import summarise
 from epoch_gap.workloads.adapters.fake import Fake, parse_costs
 from tests.helpers.clocks import TickingClock
-from tests.helpers.fake_training import COSTS, train_into
+from tests.helpers.fake_training import COSTS, scripted_run, train_into
 from tests.helpers.recorded import RecordingSink
 from tests.helpers.runs import manifest
 
@@ -101,3 +101,41 @@ def test_an_eager_framework_has_no_flush() -> None:
     assert Phase.FLUSH not in train(lazy=False).ended[0].durations
     with pytest.raises(UserError, match="flush is a phase of a lazy fake only"):
         Fake(1, 10, "flush=3")
+
+
+def test_scripted_faults_and_system_time_are_found_in_their_phase(tmp_path: Path) -> None:
+    run = scripted_run(tmp_path, lazy=False, system="forward=4,backward=6", faults="backward=300,step=20")
+    fenced = run.train.where(run.train.fenced)
+    assert len(fenced) > 0
+    found = {
+        str(phase): (int(usage.system_ns[0]), int(usage.minor_faults[0]))
+        for phase, usage in fenced.phase_usage.items()
+        if usage.system_ns[0] or usage.minor_faults[0]
+    }
+    assert found == {"forward": (4 * MS, 0), "backward": (6 * MS, 300), "step": (0, 20)}
+    assert run.train.usage is not None
+    assert set(run.train.usage.system_ns.tolist()) == {10 * MS}
+    assert set(run.train.usage.minor_faults.tolist()) == {320}
+    assert all(not usage.system_ns[~run.train.fenced].any() for usage in run.train.phase_usage.values())
+
+
+def test_deferred_work_takes_its_faults_with_it(tmp_path: Path) -> None:
+    script = {"system": "forward=4,backward=6", "faults": "forward=100,backward=300"}
+    run = scripted_run(tmp_path, lazy=True, fence="alternate", **script)
+    fenced = run.train.where(run.train.fenced)
+    faults = {str(phase): int(usage.minor_faults[0]) for phase, usage in fenced.phase_usage.items()}
+    assert {phase: n for phase, n in faults.items() if n} == {"forward": 100, "backward": 300}
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        ({"system": "forward"}, "--fake-system: 'forward' is not PHASE=MILLISECONDS"),
+        ({"faults": "forward=many"}, "--fake-faults: 'forward=many' is not PHASE=NUMBER"),
+        ({"faults": "other=1"}, "--fake-faults: 'other=1': other cannot be scripted"),
+        ({"faults": "forward=-1"}, "a number of page faults must be between 0 and 1000000000"),
+    ],
+)
+def test_an_invalid_script_of_usage_is_refused_in_one_line(script: dict[str, str], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        Fake(42, 10, **script)

@@ -2,8 +2,9 @@
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -12,6 +13,7 @@ from epoch_gap.profiler.drilldown.spans import Direction
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.recording.recorder import Clock
+from epoch_gap.profiler.recording.records import ResourceUsage
 from epoch_gap.workloads import resnet18
 from epoch_gap.workloads.adapters.fake_spans import FakeLayerTimings
 from epoch_gap.workloads.framework import LOGGING_CLOCK, Batch, Collate, Images, Labels, WrapCollate, seed_python
@@ -21,8 +23,23 @@ _LAZY = frozenset({Phase.MATERIALIZE, Phase.FLUSH})
 _SCRIPTABLE = frozenset(Phase) - {Phase.LOGGING, Phase.OTHER, Phase.COMPILED}
 
 
+@dataclass(frozen=True)
+class _Work:
+    """Work to do: its time, the part of it that counts as system time, and its page faults."""
+
+    ms: float = 0.0
+    system_ms: float = 0.0
+    faults: float = 0.0
+
+    def plus(self, other: "_Work") -> "_Work":
+        return _Work(self.ms + other.ms, self.system_ms + other.system_ms, self.faults + other.faults)
+
+
 class Fake:
     """Spends `costs` milliseconds per full batch in each phase; a smaller batch takes proportionally less.
+
+    `system` is the part of these milliseconds that its own counters report as system time, and `faults` the page
+    faults that they report, per full batch.
 
     A lazy fake defers the work of forward and backward to the next wait: `materialize`, `step` or `metrics`.
     The cost of `flush` accumulates over the steps until a fence or the end of the epoch.
@@ -42,9 +59,14 @@ class Fake:
         costs: str = DEFAULT_COSTS,
         lazy: bool = False,
         clock: Clock | None = None,
+        system: str = "",
+        faults: str = "",
     ) -> None:
         seed_python(seed)
         self.costs = parse_costs(costs)
+        self._system_ms, self._faults = parse_costs(system, "--fake-system"), parse_faults(faults)
+        self._counted = ResourceUsage()
+        self.scripted_usage: Callable[[], ResourceUsage] | None = self._usage if system or faults else None
         self.phases = frozenset(Phase) - {Phase.COMPILED} - (frozenset() if lazy else _LAZY)
         self.clocks = _clocks(self.phases - {Phase.OTHER}, lazy)
         self.lr = resnet18.ADAM.lr
@@ -52,7 +74,7 @@ class Fake:
             raise UserError(f"--fake-costs: {min(surplus)} is a phase of a lazy fake only; add --fake-lazy")
         self._lazy, self._batch_size = lazy, batch_size
         self._clock = clock or time.perf_counter_ns
-        self._owed_ms = self._state_ms = 0.0
+        self._owed = self._state = _Work()
         self._images = batch_size
         self._steps = 0
         self._evaluating = False
@@ -96,7 +118,7 @@ class Fake:
     def step(self) -> None:
         self._compute()
         self.spend(Phase.STEP)
-        self._state_ms += self._cost_ms(Phase.FLUSH)
+        self._state = self._state.plus(self._work(Phase.FLUSH))
         self._steps += 1
 
     def metrics(self, logits: float, loss: float, targets: int) -> tuple[float, float, int, int]:
@@ -127,34 +149,41 @@ class Fake:
     def wait(self) -> None:
         """Do all deferred work."""
         self._compute()
-        owed, self._state_ms = self._state_ms, 0.0
-        self._spin(owed)
+        owed, self._state = self._state, _Work()
+        self._do(owed)
+
+    def _usage(self) -> ResourceUsage:
+        return self._counted
 
     def _compute(self) -> None:
         """Do the work on which the loss and the parameters depend."""
-        owed, self._owed_ms = self._owed_ms, 0.0
-        self._spin(owed)
+        owed, self._owed = self._owed, _Work()
+        self._do(owed)
 
     def spend(self, phase: Phase) -> None:
         """Busy-wait for the scripted cost of `phase`; during evaluation only `evaluate` has a cost."""
         if self._evaluating and phase is not Phase.EVALUATE:
             return
-        self._spin(self._cost_ms(phase))
+        self._do(self._work(phase))
 
     def _request(self, phase: Phase) -> None:
         if self._lazy and not self._evaluating:
-            self._owed_ms += self._cost_ms(phase)
+            self._owed = self._owed.plus(self._work(phase))
         else:
             self.spend(phase)
 
-    def _cost_ms(self, phase: Phase) -> float:
+    def _work(self, phase: Phase) -> _Work:
         share = 1.0 if phase in (Phase.EPOCH_START, Phase.CHECKPOINT) else self._images / self._batch_size
-        return self.costs.get(phase, 0.0) * share
+        return _Work(*(script.get(phase, 0.0) * share for script in (self.costs, self._system_ms, self._faults)))
 
-    def _spin(self, ms: float) -> None:
-        end = self._clock() + round(ms * 1e6)
+    def _do(self, work: _Work) -> None:
+        """Busy-wait for the work's time, and count what it uses."""
+        end = self._clock() + round(work.ms * 1e6)
         while self._clock() < end:
             pass
+        system_ns = round(work.system_ms * 1e6)
+        used = ResourceUsage(round(work.ms * 1e6) - system_ns, system_ns, round(work.faults))
+        self._counted = self._counted.plus(used)
 
     def _collate(self, images: int) -> int:
         self.spend(Phase.COLLATE)
@@ -193,18 +222,27 @@ class _Loader:
             yield self._collate(images)
 
 
-def parse_costs(text: str) -> Mapping[Phase, float]:
+def parse_costs(text: str, option: str = "--fake-costs") -> Mapping[Phase, float]:
     """Parse `forward=10,backward=20` (milliseconds per full batch). Raises UserError."""
-    costs: dict[Phase, float] = {}
+    return _parse_script(text, option, "MILLISECONDS", "a cost", 60_000, " ms")
+
+
+def parse_faults(text: str) -> Mapping[Phase, float]:
+    """Parse `forward=1000` (page faults per full batch). Raises UserError."""
+    return _parse_script(text, "--fake-faults", "NUMBER", "a number of page faults", 10**9, "")
+
+
+def _parse_script(text: str, option: str, unit: str, what: str, most: float, suffix: str) -> Mapping[Phase, float]:
+    script: dict[Phase, float] = {}
     for item in filter(None, text.split(",")):
-        name, _, value = item.partition("=")
+        name, _, number = item.partition("=")
         try:
-            phase, ms = Phase(name.strip()), float(value)
+            phase, value = Phase(name.strip()), float(number)
         except ValueError:
-            raise UserError(f"--fake-costs: {item!r} is not PHASE=MILLISECONDS") from None
+            raise UserError(f"{option}: {item!r} is not PHASE={unit}") from None
         if phase not in _SCRIPTABLE:
-            raise UserError(f"--fake-costs: {item!r}: {phase} cannot be scripted")
-        if not 0 <= ms <= 60_000:
-            raise UserError(f"--fake-costs: {item!r}: a cost must be between 0 and 60000 ms")
-        costs[phase] = ms
-    return costs
+            raise UserError(f"{option}: {item!r}: {phase} cannot be scripted")
+        if not 0 <= value <= most:
+            raise UserError(f"{option}: {item!r}: {what} must be between 0 and {most}{suffix}")
+        script[phase] = value
+    return script

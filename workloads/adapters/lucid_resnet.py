@@ -33,6 +33,7 @@ class LucidResNet:
     title = "Lucid"
     version = version(DISTRIBUTION)
     checkpoint_name = "model.lcd"
+    scripted_usage = None
     charged_to: Mapping[Phase, Phase] = MappingProxyType({})
 
     def __init__(self, device: str, seed: int) -> None:

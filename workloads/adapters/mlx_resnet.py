@@ -76,6 +76,7 @@ class MlxResNet:
     title = "MLX"
     version = version("mlx")
     checkpoint_name = "model.safetensors"
+    scripted_usage = None
 
     def __init__(self, device: str, seed: int, compiled: bool = False) -> None:
         unsplit = {Phase.ZERO_GRAD, Phase.FORWARD, Phase.MATERIALIZE, Phase.BACKWARD, Phase.STEP}

@@ -25,6 +25,7 @@ class TorchResNet:
     title = "PyTorch"
     version = torch.__version__
     checkpoint_name = "model.pt"
+    scripted_usage = None
     charged_to: Mapping[Phase, Phase] = MappingProxyType({})
 
     def __init__(self, device: str, seed: int) -> None:
