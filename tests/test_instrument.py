@@ -118,8 +118,8 @@ def test_a_condition_that_is_not_json_is_refused_before_anything_is_stored(tmp_p
 def test_with_a_wait_some_steps_are_fenced(tmp_path: Path) -> None:
     waits: list[None] = []
     run = recorded(tmp_path, wait=lambda: waits.append(None))
-    assert run.train.fenced.tolist() == [False] * 6 + [True] * 3 + [False] * 3
-    assert len(waits) == 3 * 3, "before each mark of a fenced step"
+    assert run.train.fenced.tolist() == [False] * 4 + [True] * 3 + [False] * 4 + [True]
+    assert len(waits) == 4 * 3, "before each mark of a fenced step"
     assert not recorded(tmp_path).train.fenced.any()
 
 

@@ -20,6 +20,31 @@ class ShouldStop(Protocol):
         """Whether to stop after `step`, the newest of its epoch."""
 
 
+class EvaluationPlan(Protocol):
+    """When to evaluate, and on how much of the test set. Its decisions take time of no phase."""
+
+    def is_due(self) -> bool:
+        """Whether to evaluate now, after a training step and before the next one; at most once per epoch."""
+
+    def ends_after(self, batches: int) -> bool:
+        """Whether the evaluation ends after this number of batches, even if the test set has more."""
+
+
+class EvaluateAtTheEnd:
+    """Evaluate on the whole test set, after the training of the epoch."""
+
+    def is_due(self) -> bool:
+        """Never within the training."""
+        return False
+
+    def ends_after(self, batches: int) -> bool:
+        """Never early."""
+        return False
+
+
+AT_THE_END = EvaluateAtTheEnd()
+
+
 def timed_collate(recorder: Recorder) -> WrapCollate:
     """A wrapper of a loader's collation that ends `fetch` before it and `collate` after it."""
 
@@ -44,13 +69,19 @@ def train(
     *,
     epochs: int,
     should_stop: ShouldStop,
+    evaluation: EvaluationPlan = AT_THE_END,
     checkpoint_folder: Path | None = None,
 ) -> None:
-    """Train and evaluate for `epochs` epochs; `should_stop` may end the training of an epoch early."""
+    """Train and evaluate for `epochs` epochs; `should_stop` may end the training of an epoch early.
+
+    Every epoch is evaluated once: when `evaluation` is due, or else after its training.
+    """
     for epoch in range(epochs):
         recorder.start_epoch(epoch)
-        train_loss, train_acc = _train_epoch(framework, train_loader, recorder, progress, should_stop)
-        test_loss, test_acc = _evaluate(framework, test_loader, recorder)
+        test = _Test(framework, test_loader, recorder, evaluation)
+        train_loss, train_acc = _train_epoch(framework, train_loader, recorder, progress, should_stop, test)
+        if test.result is None:
+            test.evaluate()
         lr = framework.lr
         framework.end_epoch()
         recorder.mark(Phase.OTHER)
@@ -58,7 +89,7 @@ def train(
             _checkpoint(framework, checkpoint_folder)
             recorder.mark(Phase.CHECKPOINT)
         recorder.close_outside()
-        recorder.close_epoch(lr, train_loss, train_acc, test_loss, test_acc)
+        recorder.close_epoch(lr, train_loss, train_acc, *(test.result or (None, None)))
 
 
 def _checkpoint(framework: Framework, folder: Path) -> None:
@@ -68,7 +99,12 @@ def _checkpoint(framework: Framework, folder: Path) -> None:
 
 
 def _train_epoch(
-    framework: Framework, loader: Iterable[Batch], recorder: Recorder, progress: Progress, should_stop: ShouldStop
+    framework: Framework,
+    loader: Iterable[Batch],
+    recorder: Recorder,
+    progress: Progress,
+    should_stop: ShouldStop,
+    test: "_Test",
 ) -> tuple[float, float]:
     """The mean loss and the accuracy of the epoch's training."""
     framework.train()
@@ -105,14 +141,27 @@ def _train_epoch(
         recorder.resume()
         if done:
             break
-    recorder.leave_stage()
-    recorder.mark(Phase.OTHER)  # the end of the loader
-    framework.wait()
-    recorder.mark(Phase.FLUSH)
+        if test.is_due():
+            _flush(framework, recorder)
+            recorder.close_outside()
+            test.evaluate()
+            framework.train()
+            recorder.mark(Phase.OTHER)
+            recorder.close_outside()
+            recorder.start_stage("train")
+    _flush(framework, recorder)
     progress.close()
     recorder.mark(Phase.LOGGING)
     recorder.close_outside()
     return total_loss / total, correct / total
+
+
+def _flush(framework: Framework, recorder: Recorder) -> None:
+    """End the training, and wait for the work that its steps have left."""
+    recorder.leave_stage()
+    recorder.mark(Phase.OTHER)  # the end of the loader
+    framework.wait()
+    recorder.mark(Phase.FLUSH)
 
 
 def _remaining(batches: Iterator[Batch]) -> Iterator[Batch]:
@@ -122,18 +171,35 @@ def _remaining(batches: Iterator[Batch]) -> Iterator[Batch]:
             yield next(batches)
 
 
-def _evaluate(framework: Framework, loader: Iterable[Batch], recorder: Recorder) -> tuple[float, float]:
-    """The mean loss and the accuracy on the test set."""
-    total_loss, correct, total = 0.0, 0, 0
-    recorder.start_stage("evaluate")
-    with framework.evaluating():
-        for batch in loader:
-            inputs, targets = framework.to_device(batch)
-            logits, loss = framework.forward(inputs, targets)
-            batch_loss, loss_sum, hits, images = framework.metrics(logits, loss, targets)
-            total_loss += loss_sum
-            correct += hits
-            total += images
-            recorder.mark(Phase.EVALUATE)
-            recorder.close_step(images, batch_loss, hits)
-    return total_loss / total, correct / total
+class _Test:
+    """The evaluation of one epoch."""
+
+    result: tuple[float, float] | None = None
+    """the mean loss and the accuracy; None before the evaluation"""
+
+    def __init__(
+        self, framework: Framework, loader: Iterable[Batch], recorder: Recorder, plan: EvaluationPlan
+    ) -> None:
+        self._framework, self._loader, self._recorder, self._plan = framework, loader, recorder, plan
+
+    def is_due(self) -> bool:
+        return self.result is None and self._plan.is_due()
+
+    def evaluate(self) -> None:
+        framework, recorder = self._framework, self._recorder
+        total_loss, correct, total = 0.0, 0, 0
+        recorder.start_stage("evaluate")
+        with framework.evaluating():
+            for number, batch in enumerate(self._loader, start=1):
+                inputs, targets = framework.to_device(batch)
+                logits, loss = framework.forward(inputs, targets)
+                batch_loss, loss_sum, hits, images = framework.metrics(logits, loss, targets)
+                total_loss += loss_sum
+                correct += hits
+                total += images
+                recorder.mark(Phase.EVALUATE)
+                recorder.close_step(images, batch_loss, hits)
+                if self._plan.ends_after(number):
+                    break
+                recorder.resume()
+        self.result = total_loss / total, correct / total

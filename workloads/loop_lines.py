@@ -11,8 +11,8 @@ from epoch_gap.workloads import loop
 
 FILE = Path(loop.__file__).name
 FOLDER = Path(loop.__file__).parent.name
-LOOP, COLLATION = "_train_epoch", "timed"
-"""the functions of the loop that mark phases within a training step"""
+LOOP, COLLATION, FLUSH = "_train_epoch", "timed", "_flush"
+"""the functions of the loop that mark phases within the training"""
 
 
 def phase_of(frame: Frame) -> str | None:
@@ -27,7 +27,7 @@ def _phases() -> dict[tuple[str, int], Phase]:
     tree = ast.parse(inspect.getsource(loop))
     functions = {node.name: node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
     phases: dict[tuple[str, int], Phase] = {}
-    for name in (LOOP, COLLATION):
+    for name in (LOOP, COLLATION, FLUSH):
         for first, last, phase in _marked_ranges(functions[name].body):
             phases.update({(name, line): phase for line in range(first, last + 1)})
     batches = next(node for node in functions[LOOP].body if isinstance(node, ast.For))

@@ -205,9 +205,15 @@ def _scale_flush(run: Run) -> Iterable[Estimate]:
 
 
 def _images_since_a_fence(run: Run, epoch: int) -> int:
-    rows = slice(*np.searchsorted(run.train.epoch, [epoch, epoch + 1]))
-    fenced = np.flatnonzero(run.train.fenced[rows])
-    return int(run.train.images[rows][fenced[-1] + 1 if len(fenced) else 0 :].sum())
+    """Images of the steps whose work was flushed: before the evaluation, and after one within the training."""
+    train, evaluate = (steps.where(steps.epoch == epoch) for steps in (run.train, run.evaluate))
+    is_later = train.start_ns > evaluate.start_ns[0] if len(evaluate) else np.zeros(len(train), np.bool_)
+    return sum(_images_after_the_last_fence(train.where(part)) for part in (~is_later, is_later))
+
+
+def _images_after_the_last_fence(steps: StepTable) -> int:
+    fenced = np.flatnonzero(steps.fenced)
+    return int(steps.images[fenced[-1] + 1 if len(fenced) else 0 :].sum())
 
 
 def whole_epochs(run: Run) -> list[Epoch]:

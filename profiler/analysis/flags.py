@@ -1,8 +1,10 @@
 """Flags: conditions that may have changed a run's times, shown beside the numbers that they affect."""
 
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 
 import numpy as np
 
@@ -91,7 +93,7 @@ def has_drifted(run: Run, flags: Iterable[Flag]) -> bool | None:
 def cores_busy(run: Run) -> float | None:
     """CPU seconds of the run's process per second of training; None without readings."""
     seconds = _elapsed_s(run.readings)
-    return (run.readings[-1].own_s - run.readings[0].own_s) / seconds if seconds else None
+    return _risen(run.readings, lambda reading: reading.own_s) / seconds if seconds else None
 
 
 def _canary(run: Run) -> Iterator[Flag]:
@@ -157,12 +159,10 @@ def _machine(run: Run) -> Iterator[Flag]:
     readings = run.readings
     if not readings:
         return
-    first, last = readings[0], readings[-1]
     if other_runs := max(r.other_runs for r in readings):
         yield Flag(FlagKind.OTHER_RUNS, f"{other_runs} other timed run{'s' * (other_runs > 1)} at the same time")
-    if first.throttled is not None and last.throttled is not None and last.throttled > first.throttled:
-        times = last.throttled - first.throttled
-        yield Flag(FlagKind.THROTTLED, f"the control group's CPU limit stopped the process {times} times")
+    if None not in {r.throttled for r in readings} and (times := _risen(readings, lambda r: r.throttled or 0)) > 0:
+        yield Flag(FlagKind.THROTTLED, f"the control group's CPU limit stopped the process {times:.0f} times")
     steal, others = stolen_share(run), _others_share(run)
     if steal is not None and steal > STEAL_LIMIT:
         yield Flag(FlagKind.STOLEN, f"the host gave {steal:.1%} of the machine's CPU time to others (steal)")
@@ -173,9 +173,9 @@ def _machine(run: Run) -> Iterator[Flag]:
 def stolen_share(run: Run) -> float | None:
     """The share of the machine's CPU time that its host gave to other guests; None: unknown."""
     available = _cpu_seconds(run)
-    if available is None or run.readings[0].steal_s is None or run.readings[-1].steal_s is None:
+    if available is None or any(reading.steal_s is None for reading in run.readings):
         return None
-    return (run.readings[-1].steal_s - run.readings[0].steal_s) / available
+    return _risen(run.readings, lambda reading: reading.steal_s or 0.0) / available
 
 
 def _others_share(run: Run) -> float | None:
@@ -183,12 +183,11 @@ def _others_share(run: Run) -> float | None:
     available = _cpu_seconds(run)
     if available is None:
         return None
-    first, last = run.readings[0], run.readings[-1]
-    return (last.busy_s - first.busy_s - (last.own_s - first.own_s)) / available
+    return _risen(run.readings, lambda reading: reading.busy_s - reading.own_s) / available
 
 
 def _cpu_seconds(run: Run) -> float | None:
-    """CPU seconds available on all cores together between the first reading and the last."""
+    """CPU seconds available on all cores together, in the time that the readings cover."""
     seconds = _elapsed_s(run.readings)
     cores = run.manifest.environment.machine.cores_logical
     return seconds * cores if seconds and isinstance(cores, int) else None
@@ -206,8 +205,13 @@ def _forced_kernels(run: Run) -> Iterator[Flag]:
 
 
 def _elapsed_s(readings: tuple[Reading, ...]) -> float:
-    """Seconds between the first reading and the last; 0 without two readings."""
-    return (readings[-1].at_ns - readings[0].at_ns) * NS if readings else 0.0
+    """Seconds between neighbouring readings of one turn, summed; 0 without such a pair."""
+    return _risen(readings, lambda reading: reading.at_ns * NS)
+
+
+def _risen(readings: Sequence[Reading], counter: Callable[[Reading], float]) -> float:
+    """By how much a counter rose, only between neighbouring readings of one turn: not while other processes ran."""
+    return math.fsum(counter(b) - counter(a) for a, b in pairwise(readings) if a.turn == b.turn)
 
 
 def _is_clear(change: Estimate, limit: float) -> bool:

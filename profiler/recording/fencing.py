@@ -9,9 +9,10 @@ alternates has both from one process. The stored name of the timing mode is `led
 from collections.abc import Callable
 from enum import StrEnum
 
-ASRUN_BLOCK, FENCED_BLOCK = 6, 3
+ASRUN_BLOCK, FENCED_BLOCK = 4, 3
 """Steps of one timing mode before the other's turn. Totals need more precision than the split. The first step after a
-switch is excluded, since it may include work left over from the step before it."""
+switch is excluded, since it may include work left over from the step before it. Short blocks let a short process have
+both modes."""
 
 
 class TimingMode(StrEnum):

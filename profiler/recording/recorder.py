@@ -35,8 +35,8 @@ class _Open:
     paused_ns: int = 0
     outside: Durations = field(default_factory=dict)
     stage: Stage = "train"
-    steps: int = 0
-    """of the current stage"""
+    steps: dict[Stage, int] = field(default_factory=lambda: {"train": 0, "evaluate": 0})
+    """by stage, so far"""
 
 
 class Recorder:
@@ -103,10 +103,13 @@ class Recorder:
         self._start_stretch()
 
     def start_stage(self, stage: Stage) -> None:
-        """Assign the following steps to `stage`; evaluation steps are never fenced. Call it right after a mark."""
-        self._take_reading()
-        self._epoch.stage, self._epoch.steps = stage, 0
-        self._use(self._schedule(0) if stage == "train" else TimingMode.ASRUN)
+        """Assign the following steps to `stage`; evaluation steps are never fenced. Call it right after a mark.
+
+        A stage may be left and started again within an epoch: the numbers of its steps go on.
+        """
+        self.take_reading()
+        self._epoch.stage = stage
+        self._use(self._schedule(self._epoch.steps[stage]) if stage == "train" else TimingMode.ASRUN)
         self.resume()
 
     def leave_stage(self) -> None:
@@ -127,7 +130,7 @@ class Recorder:
             stage=e.stage,
             mode=self._mode,
             epoch=e.index,
-            index=e.steps,
+            index=e.steps[e.stage],
             images=int(images),
             loss=float(loss),
             correct=int(correct),
@@ -139,12 +142,12 @@ class Recorder:
             phase_usage=phase_usage,
         )
         self._steps.append(step)
-        e.steps += 1
+        e.steps[e.stage] += 1
         e.wall_ns += wall
         if e.stage == "train":
-            if begins_block(self._schedule, e.steps):
-                self._take_reading()
-            self._use(self._schedule(e.steps))
+            if begins_block(self._schedule, e.steps["train"]):
+                self.take_reading()
+            self._use(self._schedule(e.steps["train"]))
         else:
             self._add_outside({Phase.EVALUATE: wall})  # regardless of the names of its marks
         if self._origin - self._flushed > self._flush_after_ns:
@@ -196,9 +199,10 @@ class Recorder:
         self._origin = now = self._clock()
         return now
 
-    def _take_reading(self) -> None:
+    def take_reading(self) -> None:
+        """Read the machine now, between two steps. Call `resume` before the next one."""
         if (reading := self._read_machine()) is not None:
-            self._sink.reading(self._epoch.index, self._epoch.steps, reading)
+            self._sink.reading(self._epoch.index, self._epoch.steps["train"], reading)
 
     def _use(self, mode: TimingMode) -> None:
         self._mode = mode

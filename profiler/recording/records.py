@@ -113,6 +113,8 @@ class Reading:
     """number of times that the control group's CPU limit has stopped the process"""
     other_runs: int
     """timed runs of other sessions at this moment"""
+    turn: int = 0
+    """the turn of this process in which it was read, if processes take turns; counters are compared within a turn"""
 
 
 class Sink(Protocol):

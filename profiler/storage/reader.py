@@ -182,8 +182,9 @@ def _epoch_from_row(row: tuple[Any, ...], known: list[Phase]) -> Epoch:
 def _read_readings(db: sqlite3.Connection) -> tuple[Reading, ...]:
     if not _columns(db, "readings"):
         return ()  # version 1
-    query = f"SELECT {', '.join(READING_COLUMNS)} FROM readings ORDER BY rowid"
-    return tuple(Reading(*row) for row in db.execute(query))
+    known = [column for column in READING_COLUMNS if column in _columns(db, "readings")]
+    rows = db.execute(f"SELECT {', '.join(known)} FROM readings ORDER BY rowid")
+    return tuple(Reading(**dict(zip(known, row, strict=True))) for row in rows)
 
 
 def _is_locked(path: Path) -> bool:

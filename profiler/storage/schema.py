@@ -4,7 +4,7 @@ Versions of the schema:
   1  manifest, steps, epochs, events.
   2  phases `flush` and `compiled_step`; `rss_bytes` per step; table `readings`, which replaces `load_start` and
      `load_end` in the manifest.
-  3  resource usage per step, and per phase of fenced steps in the table `phase_usage`.
+  3  resource usage per step, and per phase of fenced steps in the table `phase_usage`; `turn` per reading.
 """
 
 from dataclasses import fields
@@ -40,7 +40,7 @@ STATEMENTS = (
     """CREATE TABLE readings (
   epoch INTEGER NOT NULL, step INTEGER NOT NULL, at_ns INTEGER NOT NULL, matmul_ns INTEGER NOT NULL,
   loop_ns INTEGER NOT NULL, rss_bytes INTEGER NOT NULL, busy_s REAL NOT NULL, own_s REAL NOT NULL, steal_s REAL,
-  load_1min REAL NOT NULL, throttled INTEGER, other_runs INTEGER NOT NULL)""",
+  load_1min REAL NOT NULL, throttled INTEGER, other_runs INTEGER NOT NULL, turn INTEGER NOT NULL DEFAULT 0)""",
     "CREATE TABLE events (at TEXT NOT NULL, kind TEXT NOT NULL, text TEXT NOT NULL)",
     f"PRAGMA user_version = {SCHEMA_VERSION}",
 )

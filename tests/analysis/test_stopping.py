@@ -84,6 +84,6 @@ def test_a_sample_of_a_lazy_device_ends_where_its_flush_can_be_scaled() -> None:
     may_end = partial(ends_asrun_block, POLICIES["alternate"])
     rule = StoppingRule(BATCH, IMAGES, share=0.02, may_end=may_end)
     n = taken(rule, noisy(0.01, fence="alternate"))
-    assert n == 24
+    assert n == 25
     assert [POLICIES["alternate"](i) for i in range(n - ASRUN_BLOCK, n)] == [TimingMode.ASRUN] * ASRUN_BLOCK
     assert POLICIES["alternate"](n) is TimingMode.FENCED
