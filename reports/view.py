@@ -8,6 +8,7 @@ from epoch_gap.profiler.comparison.fairness import Item, audit_fairness
 from epoch_gap.profiler.comparison.gap import Gap, measure_chain, measure_gaps
 from epoch_gap.profiler.comparison.identity import drilldown_key, watched_key
 from epoch_gap.profiler.comparison.noise_floor import applicable_floor
+from epoch_gap.profiler.comparison.spread_history import NOTHING_KNOWN, KnownSpread
 from epoch_gap.profiler.comparison.subject import Subject, shorten_titles
 from epoch_gap.profiler.drilldown.layers import Drilldown
 from epoch_gap.profiler.drilldown.lines import LineTimes
@@ -96,13 +97,16 @@ class View:
 
 
 def view_subjects(
-    subjects: Sequence[Subject], floors: NoiseFloors | None = None, drilldowns: Drilldowns | None = None
+    subjects: Sequence[Subject],
+    floors: NoiseFloors | None = None,
+    drilldowns: Drilldowns | None = None,
+    spread: KnownSpread = NOTHING_KNOWN,
 ) -> View:
     """The view of subjects, at least one, whose runs can be compared."""
     subjects = tuple(sorted(shorten_titles(subjects), key=lambda s: -s.epoch.total.value))
     noise_floor = applicable_floor(floors or {}, [run for s in subjects for run in s.runs])
     floor = noise_floor.share if noise_floor else None
-    gaps = tuple(measure_gaps(subjects, floor))
+    gaps = tuple(measure_gaps(subjects, floor, spread))
     fairness = tuple(audit_fairness(subjects))
     distinct = _distinct_frameworks(subjects)
     matched = _match_drilldowns(distinct, drilldowns or Drilldowns())
@@ -111,7 +115,7 @@ def view_subjects(
     return View(
         subjects=subjects,
         gaps=gaps,
-        chain=tuple(measure_chain(subjects, floor)) if len(subjects) > 2 else (),
+        chain=tuple(measure_chain(subjects, floor, spread)) if len(subjects) > 2 else (),
         fairness=fairness,
         phases=_phases_shown(subjects),
         verdict=describe_verdict(subjects, gaps),

@@ -73,6 +73,13 @@ def t_quantile(p: float, dof: float) -> float:
     return float(stdtrit(dof, p))
 
 
+def f_quantile(p: float, dof: float, dof_below: float) -> float:
+    """The p-quantile of the F distribution of a ratio of two variances with these degrees of freedom, each > 0."""
+    from scipy.special import fdtri  # imported late, as above
+
+    return float(fdtri(dof, dof_below, p))
+
+
 def total(parts: Iterable[Estimate]) -> Estimate:
     """The sum of independent estimates; degrees of freedom after Welch and Satterthwaite.
 

@@ -6,8 +6,10 @@ from enum import StrEnum
 from itertools import combinations, pairwise
 
 from epoch_gap.profiler.analysis.epoch import EpochEstimate
-from epoch_gap.profiler.analysis.stats import Estimate, Interval, ratio
+from epoch_gap.profiler.analysis.stats import Estimate, Interval, log_ratio, ratio
 from epoch_gap.profiler.comparison.pairing import Pairing, pair_processes, pool
+from epoch_gap.profiler.comparison.spread import Basis
+from epoch_gap.profiler.comparison.spread_history import NOTHING_KNOWN, KnownSpread
 from epoch_gap.profiler.comparison.subject import Subject
 from epoch_gap.profiler.phases import EPOCH_PHASES, Phase
 from epoch_gap.profiler.storage.run import Run
@@ -25,9 +27,10 @@ class Verdict(StrEnum):
 
 
 class IntervalScope(StrEnum):
-    """The variation that the intervals of a gap include; the values are stored in summary.json."""
+    """The variation that the interval of a ratio includes; the values are stored in summary.json."""
 
     BETWEEN_PROCESSES = "between processes"
+    WIDENED = "one process of each, widened by the spread between processes"
     WITHIN_PROCESSES = "within one process of each"
     ONE_SIDE_REPEATED = "one side not repeated"
 
@@ -42,6 +45,11 @@ class Gap:
     """`fast`'s epoch without the excluded phases; adding `seconds` gives `slow`'s epoch"""
     seconds: Estimate
     ratio: Interval
+    """its interval is unknown if the spread between processes is"""
+    ratio_within: Interval
+    """the ratio with what the processes know about themselves, without the spread between processes"""
+    basis: Basis | None
+    """what the interval of `ratio` rests on; None: the spread between processes is unknown"""
     by_phase: dict[Phase, Estimate]
     pairing: Pairing
     """how the processes of both sides are compared"""
@@ -58,7 +66,14 @@ class Gap:
         repeats = sorted(len(side.analyses) for side in (self.slow, self.fast))
         if repeats[0] >= 2:
             return IntervalScope.BETWEEN_PROCESSES
+        if self.basis is not None:
+            return IntervalScope.WIDENED
         return IntervalScope.WITHIN_PROCESSES if repeats[1] == 1 else IntervalScope.ONE_SIDE_REPEATED
+
+    @property
+    def judged(self) -> Interval:
+        """The ratio that the verdict rests on: `ratio_within` if the spread between processes is unknown."""
+        return self.ratio_within if self.basis is None else self.ratio
 
     @property
     def verdict(self) -> Verdict:
@@ -68,12 +83,12 @@ class Gap:
     @property
     def is_below_floor(self) -> bool:
         """Whether the verdict would be `SLOWER` without the machine's noise floor."""
-        return self._verdict_by_interval is Verdict.SLOWER and self.ratio.value <= 1 + (self.floor or 0.0)
+        return self._verdict_by_interval is Verdict.SLOWER and self.judged.value <= 1 + (self.floor or 0.0)
 
     @property
     def is_clear(self) -> bool:
         """Whether the epochs differ, in either direction: by both intervals and beyond the noise floor."""
-        return self._intervals_exclude_equality and abs(self.ratio.value - 1) > (self.floor or 0.0)
+        return self._intervals_exclude_equality and abs(self.judged.value - 1) > (self.floor or 0.0)
 
     def share(self, seconds: float) -> float | None:
         """`seconds` over the gap; None unless the verdict is `SLOWER`, because otherwise there is no gap to split."""
@@ -82,11 +97,11 @@ class Gap:
     @property
     def _intervals_exclude_equality(self) -> bool:
         """Whether both intervals exclude equality; with few, skewed steps, one of them alone can exclude it."""
-        return self.ratio.excludes(1) and self.seconds.interval().excludes(0)
+        return self.judged.excludes(1) and self.seconds.interval().excludes(0)
 
     @property
     def _verdict_by_interval(self) -> Verdict:
-        low, high = self.ratio.low, self.ratio.high
+        low, high = self.judged.low, self.judged.high
         if low is None or high is None:
             return Verdict.UNDECIDED
         if low > 1 - EQUAL_WITHIN and high < 1 + EQUAL_WITHIN:
@@ -94,37 +109,50 @@ class Gap:
         return Verdict.SLOWER if low > 1 and self._intervals_exclude_equality else Verdict.UNDECIDED
 
 
-def measure_gaps(subjects: Sequence[Subject], floor: float | None = None) -> list[Gap]:
+def measure_gaps(
+    subjects: Sequence[Subject], floor: float | None = None, spread: KnownSpread = NOTHING_KNOWN
+) -> list[Gap]:
     """The gap of every pair, largest first."""
     pairs = (
-        max(measure_gap(a, b, floor), measure_gap(b, a, floor), key=_seconds) for a, b in combinations(subjects, 2)
+        max(measure_gap(a, b, floor, spread=spread), measure_gap(b, a, floor, spread=spread), key=_seconds)
+        for a, b in combinations(subjects, 2)
     )
     return sorted(pairs, key=_seconds, reverse=True)
 
 
 def measure_gap(
-    slow: Subject, fast: Subject, floor: float | None = None, excluded: tuple[Phase, ...] | None = None
+    slow: Subject,
+    fast: Subject,
+    floor: float | None = None,
+    excluded: tuple[Phase, ...] | None = None,
+    spread: KnownSpread = NOTHING_KNOWN,
 ) -> Gap:
-    """The gap between two subjects, paired by process if at least two processes of each alternated.
+    """The gap between two subjects, paired by round if at least two processes of each alternated.
 
     `excluded` phases are excluded from both sums; None: those that one side has but did not measure.
     """
     excluded = _partly_measured_phases(slow, fast) if excluded is None else excluded
     pairing = pair_processes(slow, fast)
-    sides = [[e.without(excluded) for e in subject.any_epoch] for subject in (slow, fast)]
+    sides = _epochs(slow, fast, excluded)
+    earlier = [_epochs(a, b, excluded) for a, b in spread.of_pair(slow, fast)]
     by_phase = {
         phase: part
         for phase in Phase
-        if phase not in excluded and (part := _phase_difference(sides, phase, pairing)) is not None
+        if phase not in excluded and (part := _phase_difference(sides, earlier, phase, pairing)) is not None
     }
-    slow_totals, fast_totals = ([e.total for e in side] for side in sides)
-    fenced = measure_gap(slow.fenced, fast.fenced, floor) if slow.fenced and fast.fenced else None
+    totals, earlier_totals = _totals(sides), [_totals(pair) for pair in earlier]
+    log, basis = pairing.log_ratio(*totals, earlier_totals, spread.floor)
+    fenced = (
+        measure_gap(slow.fenced, fast.fenced, floor, spread=spread.fenced()) if slow.fenced and fast.fenced else None
+    )
     return Gap(
         slow=slow,
         fast=fast,
-        fast_seconds=pool(fast_totals).value,
-        seconds=pairing.difference(slow_totals, fast_totals),
-        ratio=ratio(pairing.log_ratio(slow_totals, fast_totals)),
+        fast_seconds=pool(totals[1]).value,
+        seconds=pairing.difference(*totals, earlier_totals),
+        ratio=ratio(log),
+        ratio_within=ratio(log_ratio(pool(totals[0]), pool(totals[1]))),
+        basis=basis,
         by_phase=by_phase,
         pairing=pairing,
         excluded=excluded,
@@ -133,13 +161,15 @@ def measure_gap(
     )
 
 
-def measure_chain(subjects: Sequence[Subject], floor: float | None = None) -> list[Gap]:
+def measure_chain(
+    subjects: Sequence[Subject], floor: float | None = None, spread: KnownSpread = NOTHING_KNOWN
+) -> list[Gap]:
     """The gaps from each subject to the next; they sum to the gap between the first and the last.
 
     They contain only the phases that every subject measured, so the phases sum, too.
     """
     excluded = _partly_measured_phases(*subjects)
-    return [measure_gap(a, b, floor, excluded) for a, b in pairwise(subjects)]
+    return [measure_gap(a, b, floor, excluded, spread) for a, b in pairwise(subjects)]
 
 
 def _seconds(gap: Gap) -> float:
@@ -163,10 +193,27 @@ def _is_partly_measured(phase: Phase, runs: Sequence[tuple[Run, EpochEstimate]])
     return not all(is_measured) and (any(is_measured) or len(is_measured) < len(runs))
 
 
-def _phase_difference(sides: Sequence[Sequence[EpochEstimate]], phase: Phase, pairing: Pairing) -> Estimate | None:
+Sides = tuple[list[EpochEstimate], list[EpochEstimate]]
+"""the epochs of the slow side's processes, and of the fast side's"""
+
+
+def _epochs(slow: Subject, fast: Subject, excluded: tuple[Phase, ...]) -> Sides:
+    of_slow, of_fast = ([e.without(excluded) for e in subject.any_epoch] for subject in (slow, fast))
+    return of_slow, of_fast
+
+
+def _totals(sides: Sides) -> tuple[list[Estimate], list[Estimate]]:
+    return [e.total for e in sides[0]], [e.total for e in sides[1]]
+
+
+def _phase_difference(sides: Sides, earlier: Sequence[Sides], phase: Phase, pairing: Pairing) -> Estimate | None:
     """None if neither side has the phase; a side without it contributes 0."""
-    parts = [[e.phases[phase] for e in side] for side in sides]
-    if all(part is None for side in parts for part in side):
+    if all(e.phases[phase] is None for side in sides for e in side):
         return None
-    slow, fast = ([part or Estimate(0.0) for part in side] for side in parts)
-    return pairing.difference(slow, fast)
+    slow, fast = _parts(sides, phase)
+    return pairing.difference(slow, fast, [_parts(pair, phase) for pair in earlier])
+
+
+def _parts(sides: Sides, phase: Phase) -> tuple[list[Estimate], list[Estimate]]:
+    slow, fast = ([e.phases[phase] or Estimate(0.0) for e in side] for side in sides)
+    return slow, fast

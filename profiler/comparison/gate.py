@@ -25,9 +25,10 @@ def decide_gate(gap: Gap, allowed: float) -> GateDecision:
     B fails only if the whole interval of the ratio is above 1 + `allowed` (a share, >= 0), the interval of the
     difference excludes 0, and the ratio exceeds the machine's noise floor. With an unknown interval, B never fails.
     """
-    if gap.ratio.low is None or gap.ratio.high is None:
+    ratio = gap.judged
+    if ratio.low is None or ratio.high is None:
         return GateDecision.UNKNOWN
-    if gap.ratio.low <= 1 + allowed:
+    if ratio.low <= 1 + allowed:
         return GateDecision.NOT_SHOWN
     if not gap.seconds.interval().excludes(0):
         return GateDecision.MAY_BE_ZERO

@@ -1,31 +1,66 @@
-"""How the processes of two subjects are compared: pair by pair if they alternated, otherwise as two groups."""
+"""How the processes of two subjects are compared: round by round if they alternated, otherwise as two groups."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from epoch_gap.profiler.analysis.stats import Estimate, difference, log_ratio, mean_of_processes
+from epoch_gap.profiler.comparison.spread import Basis, Variance, mean_of_rounds, variance_of_one
 from epoch_gap.profiler.comparison.subject import Subject
+
+Values = Sequence[Estimate]
+"""one value per process of a subject, in order"""
 
 
 @dataclass(frozen=True)
 class Pairing:
-    """How values of `slow`'s processes and of `fast`'s are compared; both have one value per process, in order."""
+    """How values of `slow`'s processes and of `fast`'s are compared; both have one value per process, in order.
+
+    `earlier` are the same values of earlier sessions of both subjects; their spread is pooled with this one's.
+    """
 
     is_paired: bool
-    """whether the i-th process of one side ran beside the i-th of the other"""
+    """whether the i-th process of one side and the i-th of the other are of one round"""
 
-    def difference(self, slow: Sequence[Estimate], fast: Sequence[Estimate]) -> Estimate:
-        """The mean of slow - fast over pairs, or the difference of the two means."""
-        if self.is_paired:
-            return mean_of_processes(a.value - b.value for a, b in zip(slow, fast, strict=True))
-        return difference(pool(slow), pool(fast))
+    def difference(self, slow: Values, fast: Values, earlier: Sequence[tuple[Values, Values]] = ()) -> Estimate:
+        """The mean of slow - fast over rounds, or the difference of the two means.
 
-    def log_ratio(self, slow: Sequence[Estimate], fast: Sequence[Estimate]) -> Estimate:
-        """The mean of ln(slow / fast) over pairs, or the log ratio of the two means with its first-order variance."""
+        Two single processes are compared by what each knows about itself.
+        """
+        if not self.is_paired:
+            return difference(pool(slow), pool(fast))
+        sessions = [[a.value - b.value for a, b in zip(*sides, strict=True)] for sides in earlier]
+        values = [a.value - b.value for a, b in zip(slow, fast, strict=True)]
+        within = [a.variance + b.variance for a, b in zip(slow, fast, strict=True)]
+        return mean_of_rounds(values, within, sessions)[0]
+
+    def log_ratio(
+        self,
+        slow: Values,
+        fast: Values,
+        earlier: Sequence[tuple[Values, Values]] = (),
+        floor: Variance | None = None,
+    ) -> tuple[Estimate, Basis | None]:
+        """ln(slow / fast), and what its spread rests on: the mean over rounds, or the log ratio of the two means.
+
+        For two single processes, the spread between processes is that of `earlier` sessions, or else that of the
+        noise `floor`. Without either, and with several processes of only one side, it is unknown (dof 0, basis None).
+        """
         if self.is_paired:
-            return mean_of_processes(math.log(a.value / b.value) for a, b in zip(slow, fast, strict=True))
-        return log_ratio(pool(slow), pool(fast))
+            sessions = [[math.log(a.value / b.value) for a, b in zip(*sides, strict=True)] for sides in earlier]
+            logs = [log_ratio(a, b) for a, b in zip(slow, fast, strict=True)]
+            return mean_of_rounds([log.value for log in logs], [log.variance for log in logs], sessions)
+        whole, repeats = log_ratio(pool(slow), pool(fast)), min(len(slow), len(fast))
+        if repeats > 1:
+            return whole, Basis(repeats)
+        if len(slow) != len(fast):
+            return Estimate(whole.value, 0.0, 0.0), None
+        of_one = variance_of_one(*([_logs(sides[i]) for sides in earlier] for i in range(2))) or floor
+        return mean_of_rounds([whole.value], [whole.variance], of_one=of_one)
+
+
+def _logs(values: Values) -> list[float]:
+    return [math.log(value.value) for value in values]
 
 
 def pair_processes(slow: Subject, fast: Subject) -> Pairing:
@@ -33,7 +68,7 @@ def pair_processes(slow: Subject, fast: Subject) -> Pairing:
     return Pairing(len(slow.runs) == len(fast.runs) >= 2 and _session(slow) == _session(fast) is not None)
 
 
-def pool(estimates: Sequence[Estimate]) -> Estimate:
+def pool(estimates: Values) -> Estimate:
     """The mean over processes; a single process keeps what it knows about itself."""
     return estimates[0] if len(estimates) == 1 else mean_of_processes(e.value for e in estimates)
 

@@ -118,9 +118,11 @@ class Manifest:
     session: str = ""
     """shared by the runs of one `profile` command; empty for a single run"""
     order: tuple[str, ...] = ()
-    """the session's frameworks in run order, fixed before its first run"""
+    """the session's frameworks in run order, fixed before its first run; with rounds, of this round"""
     turn: int = 1
     """this run's position in `order`, from 1"""
+    round: int | None = None
+    """the round of the session to which the run belongs, from 1; None without rounds"""
     progress: str | None = None
     """the progress bar's destination: terminal | lines | discarded"""
     created: str = ""

@@ -1,6 +1,7 @@
 """summary.json: the report for programs. Contract: docs/summary.md."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from epoch_gap.profiler.analysis.epoch import EpochEstimate
@@ -108,9 +109,11 @@ def _gap(gap: Gap) -> dict[str, Any]:
         "fast": gap.fast.id,
         "seconds": _interval(gap.seconds.interval()),
         "ratio": _interval(gap.ratio),
+        "ratio_within": _interval(gap.ratio_within),
         "verdict": gap.verdict,
         "noise_floor": gap.floor,
         "interval": gap.scope,
+        "basis": asdict(gap.basis) if gap.basis else None,
         "left_out": list(gap.excluded),
         "by_phase": {"asrun": _by_phase(gap), "fenced": _by_phase(gap.fenced) if gap.fenced else None},
     }

@@ -87,8 +87,8 @@ def describe_machines(subjects: Mapping[str, Subject]) -> str | None:
 def _headline_gap(headline: Sequence[Gap]) -> Iterator[str]:
     for gap in headline:
         yield from (f"{phase} is excluded from the gap: one side did not measure it." for phase in gap.excluded)
-        if gap.scope is IntervalScope.WITHIN_PROCESSES:
-            yield "One process per side: process-to-process variation is not included in the interval."
+        if gap.scope in (IntervalScope.WITHIN_PROCESSES, IntervalScope.WIDENED):
+            yield "One process per side: the intervals of the phases exclude process-to-process variation."
         elif gap.scope is IntervalScope.ONE_SIDE_REPEATED:
             yield "Only one side was repeated: the interval excludes process-to-process variation of the other."
 

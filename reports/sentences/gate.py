@@ -2,12 +2,12 @@
 
 from epoch_gap.profiler.comparison.gap import Gap
 from epoch_gap.profiler.comparison.gate import GateDecision
-from epoch_gap.reports.sentences.verdict import SCOPES
+from epoch_gap.reports.sentences.spread import describe_basis
 
 
 def describe_decision(decision: GateDecision, gap: Gap, allowed: float) -> str:
     """The decision on B against A, with its reason; `allowed` is a share."""
-    scope, ratio, limit = SCOPES[gap.scope], gap.ratio, _percent(allowed)
+    scope, ratio, limit = describe_basis(gap), gap.judged, _percent(allowed)
     if decision is GateDecision.UNKNOWN or ratio.low is None or ratio.high is None:
         return f"the interval of B / A is unknown ({scope}), so the gate makes no decision; run more steps or repeats"
     measured = f"(B / A {ratio.value:.3f}, 95 % {ratio.low:.3f} to {ratio.high:.3f}, {scope})"

@@ -4,7 +4,7 @@ from epoch_gap.profiler.comparison.history import Entry, Series
 from epoch_gap.profiler.comparison.subject import shorten_versions
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.reports import formats
-from epoch_gap.reports.sentences.verdict import SCOPES
+from epoch_gap.reports.sentences.spread import describe_basis, describe_ratio
 
 
 def describe_series(series: Series) -> str:
@@ -22,8 +22,8 @@ def describe_change(series: Series) -> str:
     word = "slower" if ratio.value >= 1 else "faster"
     change = f"{formats.percent(abs(ratio.value - 1))} {word}" if series.change.is_clear else "undecided"
     without = f"; without {', '.join(series.change.excluded)}" if series.change.excluded else ""
-    within = f"ratio {formats.times(ratio.value)}, 95 % {formats.within(ratio.low, ratio.high, 'x')}"
-    return f"first to last{versions}: {change}, {within}, {SCOPES[series.change.scope]}{without}"
+    known = f"{describe_ratio(series.change)}, {describe_basis(series.change)}"
+    return f"first to last{versions}: {change}, ratio {known}{without}"
 
 
 def has_evaluate(entry: Entry) -> bool:

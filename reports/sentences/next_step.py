@@ -28,7 +28,9 @@ def suggest_next_step(subjects: Sequence[Subject], gaps: Sequence[Gap], has_laye
         slow = gap.slow.config.framework
         return f"make flame-{slow} lines-{slow}{settings}, for the stacks and lines of the slower side."
     if gap.scope is not IntervalScope.BETWEEN_PROCESSES:
-        return "run the same again with REPEATS=3, for an interval that includes process-to-process variation."
+        size = f" --batch-size {subjects[0].first.batch_size}" if settings else ""
+        command = f"python -m profiler profile --frameworks {both.replace(' ', ',')}{size}"
+        return f"{command}, whose rounds include the variation from process to process."
     if not all(subject.has_whole_epoch for subject in subjects):
         return "make profile PRESET=epoch, for whole epochs and a comparison of accuracy."
     if min(len(s.first.epochs) for s in subjects) < ARTICLE_EPOCHS:

@@ -3,19 +3,14 @@
 from collections.abc import Sequence
 
 from epoch_gap.profiler.analysis.stats import Estimate, Interval
-from epoch_gap.profiler.comparison.gap import EQUAL_WITHIN, Gap, IntervalScope, Verdict
+from epoch_gap.profiler.comparison.gap import EQUAL_WITHIN, Gap, Verdict
 from epoch_gap.profiler.comparison.subject import Subject
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.storage.noise_floor_store import NoiseFloor
 from epoch_gap.reports import formats
+from epoch_gap.reports.sentences.spread import describe_basis, describe_ratio
 
 TOP = 3
-SCOPES = {
-    IntervalScope.BETWEEN_PROCESSES: "between processes",
-    IntervalScope.WITHIN_PROCESSES: "within one process of each",
-    IntervalScope.ONE_SIDE_REPEATED: "only one side repeated",
-}
-"""the variation that an interval includes, in words"""
 
 
 def describe_verdict(subjects: Sequence[Subject], gaps: Sequence[Gap]) -> str:
@@ -28,10 +23,8 @@ def describe_verdict(subjects: Sequence[Subject], gaps: Sequence[Gap]) -> str:
     slow, fast = formats.seconds(gap.fast_seconds + gap.seconds.value), formats.seconds(gap.fast_seconds)
     scope = f"per epoch{_without_evaluate((gap.slow, gap.fast))}"
     sides = f"{gap.slow.title} takes {slow} {scope}{_on_data(gap.slow)}, {gap.fast.title} {fast}"
-    ratio = (
-        f"{formats.times(gap.ratio.value)} times as long, 95 % {formats.within(gap.ratio.low, gap.ratio.high, 'x')}"
-    )
-    known = f"{SCOPES[gap.scope]}; {_how_steps_are_known((gap.slow, gap.fast))}"
+    ratio = describe_ratio(gap, "times as long")
+    known = f"{describe_basis(gap)}; {_how_steps_are_known((gap.slow, gap.fast))}"
     sentences = {
         Verdict.SLOWER: f"{sides}: {ratio} ({known}).",
         Verdict.EQUAL: f"{sides}: equal within {100 * EQUAL_WITHIN:.0f} % ({ratio}, {known}).",

@@ -10,7 +10,8 @@ from epoch_gap.profiler.comparison.subject import Subject
 from epoch_gap.profiler.storage.noise_floor_store import NoiseFloor
 from epoch_gap.reports import formats
 from epoch_gap.reports.sentences.cautions import describe_machines
-from epoch_gap.reports.sentences.verdict import SCOPES, describe_noise_floor
+from epoch_gap.reports.sentences.spread import describe_basis, describe_ratio
+from epoch_gap.reports.sentences.verdict import describe_noise_floor
 from epoch_gap.reports.terminal.tables import align
 
 PLUS_MINUS = "\N{PLUS-MINUS SIGN}"
@@ -115,6 +116,5 @@ def _describe_verdict(gap: Gap) -> str:
     is_faster = gap.is_clear and gap.ratio.value < 1 and gap.verdict is not Verdict.EQUAL
     verdict = f"equal within {100 * EQUAL_WITHIN:.0f} %" if gap.verdict is Verdict.EQUAL else str(gap.verdict)
     without = f"; without {', '.join(gap.excluded)}, not measured on both sides" if gap.excluded else ""
-    within = formats.within(gap.ratio.low, gap.ratio.high, "x")
-    times = f"{formats.times(gap.ratio.value)} times A's epoch, 95 % {within}, {SCOPES[gap.scope]}{without}"
+    times = f"{describe_ratio(gap, "times A's epoch")}, {describe_basis(gap)}{without}"
     return f"B: {'faster' if is_faster else verdict}: {times}"

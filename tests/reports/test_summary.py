@@ -36,7 +36,19 @@ SUBJECT = {
     "more_steps",
     "accuracy",
 }
-GAP = {"slow", "fast", "seconds", "ratio", "verdict", "noise_floor", "interval", "left_out", "by_phase"}
+GAP = {
+    "slow",
+    "fast",
+    "seconds",
+    "ratio",
+    "ratio_within",
+    "verdict",
+    "noise_floor",
+    "interval",
+    "basis",
+    "left_out",
+    "by_phase",
+}
 INTERVAL = {"value", "low", "high"}
 
 

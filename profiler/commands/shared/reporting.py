@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from epoch_gap.profiler.commands.shared.earlier_sessions import find_known_spread
 from epoch_gap.profiler.commands.shared.output_folder import write_report
 from epoch_gap.profiler.commands.shared.printing import warn
 from epoch_gap.profiler.commands.shared.run_selection import readable_noise_floors
@@ -14,7 +15,9 @@ from epoch_gap.reports.report import render_report
 def report_runs(runs: Sequence[Run], out: Path, runs_dir: Path, svg: bool = False) -> None:
     """Write the report of `runs` and print its verdict and path. Raises UserError before any file is written."""
     drilldowns = load_drilldowns(runs, runs_dir, warn)
-    report = render_report(runs, readable_noise_floors(runs_dir), drilldowns, svg)
+    floors = readable_noise_floors(runs_dir)
+    spread = find_known_spread(runs, runs_dir, floors)
+    report = render_report(runs, floors, drilldowns, svg, spread)
     page = write_report(report, out)
     print(report.view.verdict)
     print(report.view.floor)

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from epoch_gap.profiler.commands.shared.printing import warn
+from epoch_gap.profiler.comparison.complete_rounds import unfinished_rounds
 from epoch_gap.profiler.comparison.identity import candidate_key, subject_id, why_incomparable
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.storage.noise_floor_store import NoiseFloors, load_noise_floors
-from epoch_gap.profiler.storage.reader import find_runs, read_run
+from epoch_gap.profiler.storage.reader import RunHeader, find_runs, read_header, read_run
 from epoch_gap.profiler.storage.run import Run
 
 
@@ -29,7 +30,11 @@ def add_latest_candidates(runs: Sequence[Run], runs_dir: Path) -> list[Run]:
     chosen = list(runs)
     fixed = {candidate_key(run.manifest) for run in runs}
     rejected: dict[tuple[str, str], Run] = {}
-    for path in reversed(find_runs(runs_dir)):
+    paths = find_runs(runs_dir)
+    unfinished = unfinished_rounds(header for path in paths if (header := _header(path)) is not None)
+    for path in reversed(paths):
+        if path.name in unfinished:
+            continue
         run = _read_or_warn(path)
         if run is None or not len(run.train) or candidate_key(run.manifest) in fixed:
             continue
@@ -62,6 +67,14 @@ def _explain_rejection(run: Run, chosen: Sequence[Run]) -> None:
         f"skipped: {run.id} ({reason}); repeat it with the same settings, or name the runs to report",
         file=sys.stderr,
     )
+
+
+def _header(path: Path) -> RunHeader | None:
+    """None for a run that cannot be read, about which `_read_or_warn` warns."""
+    try:
+        return read_header(path)
+    except UserError:
+        return None
 
 
 def _read_or_warn(path: Path) -> Run | None:

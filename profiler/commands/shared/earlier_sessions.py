@@ -1,0 +1,61 @@
+"""Find the earlier sessions that tell how much processes of the shown subjects differ."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from epoch_gap.profiler.comparison.complete_rounds import unfinished_rounds
+from epoch_gap.profiler.comparison.identity import series_key, subject_id
+from epoch_gap.profiler.comparison.noise_floor import applicable_floor
+from epoch_gap.profiler.comparison.spread_history import KnownSpread, variance_of_floor
+from epoch_gap.profiler.comparison.subject import group_runs
+from epoch_gap.profiler.errors import UserError
+from epoch_gap.profiler.storage.manifest import Manifest, RunStatus
+from epoch_gap.profiler.storage.noise_floor_store import NoiseFloors
+from epoch_gap.profiler.storage.reader import RunHeader, find_runs, read_header, read_run
+from epoch_gap.profiler.storage.run import Run
+
+MOST_SESSIONS = 8
+"""The newest ones are read: more would hardly narrow an interval, and a machine changes with time."""
+
+
+def find_known_spread(runs: Sequence[Run], runs_dir: Path, floors: NoiseFloors) -> KnownSpread:
+    """The sessions stored beside `runs` that repeated their subjects under the same conditions, and the noise floor.
+
+    A run that cannot be read is skipped: this only narrows intervals.
+    """
+    floor = applicable_floor(floors, runs)
+    return KnownSpread(
+        tuple(tuple(group_runs(session)) for session in _earlier_sessions(runs, runs_dir)),
+        variance_of_floor(floor) if floor is not None and floor.processes >= 4 else None,
+    )
+
+
+def _earlier_sessions(runs: Sequence[Run], runs_dir: Path) -> list[list[Run]]:
+    shown = {run.manifest.session for run in runs}
+    keys = {_key(run.manifest) for run in runs}
+    headers = [header for path in find_runs(runs_dir) if (header := _read_header(path)) is not None]
+    unfinished = unfinished_rounds(headers)
+    sessions: dict[str, list[Path]] = defaultdict(list)
+    for header in headers:
+        session = header.manifest.session
+        if session and session not in shown and header.id not in unfinished and _counts(header, keys):
+            sessions[session].append(runs_dir / header.id)
+    repeated = [paths for paths in sessions.values() if len(paths) > 1]
+    return [[read_run(path) for path in sorted(paths)] for paths in repeated[-MOST_SESSIONS:]]
+
+
+def _counts(header: RunHeader, keys: set[tuple[object, ...]]) -> bool:
+    is_usable = header.status is RunStatus.COMPLETE and header.training_steps > 1
+    return is_usable and _key(header.manifest) in keys
+
+
+def _key(manifest: Manifest) -> tuple[object, ...]:
+    return subject_id(manifest), *series_key(manifest), manifest.config.preset
+
+
+def _read_header(path: Path) -> RunHeader | None:
+    try:
+        return read_header(path)
+    except UserError:
+        return None
