@@ -17,11 +17,11 @@ STORES := --runs-dir "$(RUNS)" --out "$(OUT)"
 WORKLOAD := --preset $(PRESET) --device $(DEVICE) --data "$(DATA)" \
   $(if $(BATCH),--batch-size $(BATCH)) $(if $(STEPS),--steps $(STEPS)) $(if $(EPOCHS),--epochs $(EPOCHS)) \
   $(if $(REPEATS),--repeats $(REPEATS)) $(if $(SEED),--seed $(SEED)) --runs-dir "$(RUNS)"
-WORK := $(WORKLOAD) --out "$(OUT)"
+WORK := $(WORKLOAD) $(if $(MINUTES),--minutes $(MINUTES)) --out "$(OUT)"
 
 help: ## this list
 	@echo "make TARGET [PRESET=smoke|quick|epoch|article] [DEVICE=auto|cpu|gpu|mps|cuda] [DATA=auto|synthetic|PATH]"
-	@echo "            [BATCH=] [STEPS=] [EPOCHS=] [REPEATS=] [SEED=] [RUNS=runs] [OUT=reports/out]"
+	@echo "            [BATCH=] [STEPS=] [EPOCHS=] [REPEATS=] [MINUTES=] [SEED=] [RUNS=runs] [OUT=reports/out]"
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' Makefile | while IFS='|' read -r name text; do \
 	  printf '  %-16s %s\n' "$$name" "$$text"; done
 

@@ -1,8 +1,10 @@
 """Run each framework in fresh processes, in an order fixed in advance, then report; the main job."""
 
 import argparse
+import sys
 from pathlib import Path
 
+from epoch_gap.profiler.commands.shared.exit_status import INTERRUPTED, TERMINATED
 from epoch_gap.profiler.commands.shared.options import (
     add_workload,
     framework_names,
@@ -10,10 +12,11 @@ from epoch_gap.profiler.commands.shared.options import (
     workload_arguments,
 )
 from epoch_gap.profiler.commands.shared.output_folder import REPORTS, prepare_report_folder
-from epoch_gap.profiler.commands.shared.printing import warn
+from epoch_gap.profiler.commands.shared.printing import ProgressLine, warn
 from epoch_gap.profiler.commands.shared.reporting import report_runs
+from epoch_gap.profiler.commands.shared.rounds import LEAST_ROUNDS, Budget
 from epoch_gap.profiler.commands.shared.run_selection import add_latest_candidates
-from epoch_gap.profiler.commands.shared.sessions import alternating_order, run_session
+from epoch_gap.profiler.commands.shared.sessions import alternating_order, run_rounds, run_session
 from epoch_gap.profiler.storage.reader import read_run
 from epoch_gap.workloads.cifar10.load import resolve_source
 
@@ -22,23 +25,48 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("--frameworks", type=framework_names, default=["torch", "lucid"], metavar="A,B")
     parser.add_argument(
-        "--repeats", type=parse_positive, default=1, metavar="N", help="processes per framework (default: 1)"
+        "--repeats",
+        type=parse_positive,
+        metavar="N",
+        help=f"rounds (default: at least {LEAST_ROUNDS}, and more if --minutes allow), or processes per framework "
+        "with another preset, a single framework, --steps, --seconds or --epochs (default: 1)",
+    )
+    parser.add_argument(
+        "--minutes", type=parse_positive, default=10, metavar="N", help="time of all rounds together (default: 10)"
     )
     parser.add_argument("--out", type=Path, default=REPORTS, metavar="DIR")
     add_workload(parser)
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Run, then report on these runs together with the newest comparable ones of other frameworks."""
+    """Run, then report on these runs together with the newest comparable ones of other frameworks.
+
+    If the rounds are interrupted, those that were finished are reported.
+    """
     prepare_report_folder(args.out)
     data, warning = resolve_source(args.data)
     if warning:
         warn(warning)
     common = [*workload_arguments(args, data=data), "--data-warning", warning or ""]
     arguments = {name: ["--framework", name, *common] for name in args.frameworks}
-    status, paths = run_session(arguments, alternating_order(args.frameworks, args.repeats), args.allow_busy)
-    if status:
-        return status
+    if _takes_rounds(args):
+        budget = Budget(60.0 * args.minutes, args.repeats)
+        show = ProgressLine(sys.stderr, args.quiet)
+        status, paths = run_rounds(arguments, budget, args.allow_busy, show)
+        show.close()
+        if status and not (paths and status in (INTERRUPTED, TERMINATED)):
+            return status
+    else:
+        order = alternating_order(args.frameworks, args.repeats or 1)
+        status, paths = run_session(arguments, order, args.allow_busy)
+        if status:
+            return status
     runs = add_latest_candidates([read_run(path) for path in paths], args.runs_dir)
     report_runs(runs, args.out, args.runs_dir)
-    return 0
+    return status
+
+
+def _takes_rounds(args: argparse.Namespace) -> bool:
+    """Whether the amount of work is left to the rule of the rounds, and there is something to compare."""
+    is_fixed = any(value is not None for value in (args.steps, args.seconds, args.epochs))
+    return args.preset == "quick" and not is_fixed and len(set(args.frameworks)) > 1

@@ -1,19 +1,22 @@
 """Train one framework in this process and store every step; the last line of stdout is the run's directory."""
 
 import argparse
+import os
 import secrets
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
 from functools import partial
 from typing import Any
 
 from epoch_gap.profiler.analysis.stopping import StoppingRule
+from epoch_gap.profiler.analysis.sufficiency import Sufficiency
 from epoch_gap.profiler.commands.shared.exit_status import TERMINATED
 from epoch_gap.profiler.commands.shared.options import add_workload
 from epoch_gap.profiler.commands.shared.printing import warn
+from epoch_gap.profiler.commands.shared.turns import Turns
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.machine.canary import read_machine, rss_bytes
 from epoch_gap.profiler.machine.environment import read_environment
@@ -44,12 +47,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--session", default="", help=argparse.SUPPRESS)
     parser.add_argument("--turn", type=int, default=1, help=argparse.SUPPRESS)
     parser.add_argument("--order", default="", help=argparse.SUPPRESS)
+    parser.add_argument("--round", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--turns", type=_descriptors, metavar="READ,WRITE", help=argparse.SUPPRESS)
     parser.add_argument("--data-warning", default="", help=argparse.SUPPRESS)
     script = parser.add_argument_group("the scripted framework, --framework fake")
     script.add_argument("--fake-costs", metavar="PHASE=MS,...", help=f"default: {DEFAULT_COSTS}")
     script.add_argument("--fake-system", metavar="PHASE=MS,...", help="the part of the costs that is system time")
     script.add_argument("--fake-faults", metavar="PHASE=N,...", help="page faults per full batch")
     script.add_argument("--fake-lazy", action="store_true", help="defer forward and backward to the next wait")
+
+
+def _descriptors(text: str) -> tuple[int, int]:
+    """The file descriptors of two pipes, for argparse."""
+    commands, reports = text.split(",")
+    return int(commands), int(reports)
 
 
 def execute(args: argparse.Namespace) -> int:
@@ -88,11 +99,11 @@ def _execute(args: argparse.Namespace) -> int:
 
 def _store(args: argparse.Namespace, preset: Preset, framework: Framework, data: Cifar10, lock: RunLock) -> int:
     """Train with every step stored, however the training ends."""
-    stream_name, stream = progress.stream(args.quiet)
+    stream_name, stream = progress.stream(args.quiet or args.turns is not None)
     writer = create_run(args.runs_dir, _build_manifest(args, preset, framework, data, stream_name))
     try:
         with store_final_status(writer):
-            if data.warning:
+            if data.warning and args.turns is None:
                 warn(data.warning)
             if warning := data.warning or args.data_warning:
                 writer.event("data", warning)
@@ -121,7 +132,7 @@ def _train(
         writer,
         schedule=schedule,
         wait=framework.wait,
-        read_machine=lambda: read_machine(lock.count_other_sessions),
+        read_machine=lambda: replace(read_machine(lock.count_other_sessions), turn=turns.number if turns else 0),
         rss_bytes=rss_bytes,
         read_usage=framework.scripted_usage or read_usage,
         charged_to=framework.charged_to,
@@ -132,9 +143,12 @@ def _train(
     planned = min(steps, preset.steps or steps)
     is_lazy = Phase.FLUSH in framework.phases and preset.fence == "alternate"
     may_end = partial(ends_asrun_block, schedule) if is_lazy else lambda steps: True
+    turns = _take_turns(args.turns, Sufficiency(size, schedule, is_lazy), lambda: recorder.take_reading())
     stopping = StoppingRule(size, FULL_SIZE[0], preset.steps, preset.seconds, preset.share, may_end)
     bar = progress.Progress(framework.name, None if preset.seconds else planned, full_steps, stream)
     try:
+        if turns:
+            turns.wait_for_first_turn()
         loop.train(
             framework,
             framework.loader(data.x_train, data.y_train, size, True, loop.timed_collate(recorder)),
@@ -142,14 +156,26 @@ def _train(
             recorder,
             bar,
             epochs=preset.epochs,
-            should_stop=stopping,
+            should_stop=turns or stopping,
+            evaluation=turns or loop.AT_THE_END,
             checkpoint_folder=writer.path if args.checkpoint else None,
         )
-        writer.update({"stopped": stopping.reason})
-        if not args.quiet:
-            print(f"{framework.name}: training ended because {stopping.reason}", file=sys.stderr)
+        reason = (turns or stopping).reason
+        writer.update({"stopped": reason})
+        if not args.quiet and turns is None:
+            print(f"{framework.name}: training ended because {reason}", file=sys.stderr)
     finally:
         recorder.flush()
+
+
+def _take_turns(
+    descriptors: tuple[int, int] | None, sufficiency: Sufficiency, between_turns: Callable[[], None]
+) -> Turns | None:
+    """None unless a session has given this process its pipes."""
+    if descriptors is None:
+        return None
+    commands, reports = descriptors
+    return Turns(os.fdopen(commands), os.fdopen(reports, "w"), sufficiency, between_turns)
 
 
 def _preset(args: argparse.Namespace) -> Preset:
@@ -157,7 +183,7 @@ def _preset(args: argparse.Namespace) -> Preset:
     preset = PRESETS[args.preset]
     options = {f.name: getattr(args, f.name, None) for f in fields(Preset)}
     changes = {name: value for name, value in options.items() if value is not None}
-    if "steps" in changes:
+    if "steps" in changes or args.turns is not None:
         changes = {"seconds": None, "share": None, **changes}
     return replace(preset, **changes)
 
@@ -187,6 +213,7 @@ def _build_manifest(
         session=args.session,
         order=tuple(args.order.split(",")) if args.order else (),
         turn=args.turn,
+        round=args.round,
         framework=FrameworkInfo(
             name=framework.name,
             title=framework.title,

@@ -1,13 +1,17 @@
-"""Sessions: several `run` processes, one after the other, in an order fixed in advance."""
+"""Sessions: several `run` processes in an order fixed in advance, one after the other or in rounds."""
 
 import secrets
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from epoch_gap.profiler.commands.shared.exit_status import INTERRUPTED, TERMINATED, USAGE_ERROR
+from epoch_gap.profiler.commands.shared.rounds import Budget, Round
+from epoch_gap.profiler.commands.shared.turn_process import TurnProcess
 from epoch_gap.profiler.machine.run_lock import hold_run_lock
 
 EXPLAINED = (USAGE_ERROR, INTERRUPTED, TERMINATED)
@@ -38,10 +42,85 @@ def run_session(
             if path is not None:
                 paths.append(path)
             if status:
-                if status not in EXPLAINED:
-                    print(f"{name} ended with status {status}; no result is reported", file=sys.stderr)
+                _explain(name, status)
                 return status, paths
     return 0, paths
+
+
+def _explain(name: str, status: int) -> None:
+    if status not in EXPLAINED:
+        print(f"{name} ended with status {status}; no result is reported", file=sys.stderr)
+
+
+def run_rounds(
+    arguments: Mapping[str, Sequence[str]], budget: Budget, allow_busy: bool, show: Callable[[str], None]
+) -> tuple[int, list[Path]]:
+    """Execute the verb `run` for each name, in rounds of fresh processes that take turns, within `budget`.
+
+    Returns the exit status of the first failure, which ends the session, or 0; and the directories of the runs of
+    the rounds that were finished. Raises UserError if another timed run is in progress.
+    """
+    session = secrets.token_hex(4)
+    paths: list[Path] = []
+    batches: int | None = None
+    with hold_run_lock(session, allow_others=allow_busy), suppress(KeyboardInterrupt):
+        for number in budget.rounds():
+            processes: list[TurnProcess] = []
+            with _all_ended(processes):
+                processes += _start(arguments, session, number)
+                batches = _play(processes, budget, batches, partial(_show_round, show, budget, number))
+            if failed := [(process.name, process.status) for process in processes if process.status]:
+                # A side that failed is the cause; the others have been interrupted.
+                name, status = min(failed, key=lambda side: side[1] in (INTERRUPTED, TERMINATED))
+                _explain(name, status)
+                return status, paths
+            paths += [process.path for process in processes if process.path is not None]
+        return 0, paths
+    return INTERRUPTED, paths
+
+
+def _show_round(show: Callable[[str], None], budget: Budget, number: int, text: str) -> None:
+    show(budget.describe(number, text))
+
+
+def _start(arguments: Mapping[str, Sequence[str]], session: str, number: int) -> list[TurnProcess]:
+    """The processes of a round, in its order."""
+    names = alternating_order(list(arguments), number)[-len(arguments) :]
+    place = ["--session", session, "--round", str(number), "--order", ",".join(names)]
+    return [
+        TurnProcess(name, [*arguments[name], *place, "--turn", str(turn)]) for turn, name in enumerate(names, start=1)
+    ]
+
+
+def _play(
+    processes: Sequence[TurnProcess], budget: Budget, batches: int | None, show: Callable[[str], None]
+) -> int | None:
+    """Play one round once all processes are ready. Returns the number of test batches that they evaluate on."""
+    ready = [report for process in processes if (report := process.wait_until_ready()) is not None]
+    if len(ready) < len(processes):
+        return batches
+    one = Round(processes, ready, budget.deadline(), batches, show=show)
+    one.play()
+    return one.batches
+
+
+@contextmanager
+def _all_ended(processes: Sequence[TurnProcess]) -> Iterator[None]:
+    """On exit, all `processes` have ended. SIGTERM is passed on; Ctrl-C reaches the whole process group by itself."""
+
+    def terminate(signum: int, frame: object) -> None:
+        for process in processes:
+            process.terminate()
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    except KeyboardInterrupt:
+        pass  # the processes have been interrupted as well: their exit statuses tell
+    finally:
+        for process in processes:
+            process.wait()
+        signal.signal(signal.SIGTERM, before)
 
 
 def _run_process(arguments: Sequence[str]) -> tuple[int, Path | None]:
