@@ -12,7 +12,7 @@ class Preset:
     steps: int | None = None
     """training steps per epoch"""
     seconds: float | None = None
-    """time limit of the training per epoch"""
+    """time limit of training and evaluation per epoch"""
     share: float | None = None
     """training ends when the 95 % interval of the epoch time is within +- this share"""
     train_limit: int | None = None

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from itertools import count
 
 from epoch_gap.profiler.analysis.epoch import training_precision
 from epoch_gap.profiler.analysis.stats import t_quantile
@@ -9,10 +10,14 @@ from epoch_gap.profiler.analysis.step_selection import select_steps
 from epoch_gap.profiler.recording.records import Step
 from epoch_gap.profiler.storage.run import StepTable
 
-LEAST_IN_TIME = 8
+LEAST_IN_TIME = 4
 """The fewest steps before the time limit applies."""
 LEAST_FOR_PRECISION = 18
 """The fewest steps before the precision limit applies: two cycles of both timing modes."""
+EVALUATION = 0.1
+"""share of the time that is left to the evaluation"""
+LEAST_BATCHES = 2
+"""the fewest test batches, whatever the time"""
 ALL_IMAGES = "all images were used"
 GROWTH = 1.05
 """The interval is checked again each time the number of steps has grown by this factor."""
@@ -23,9 +28,10 @@ CHECKS = 3
 class StoppingRule:
     """Ends an epoch's training by number of steps, time or precision, whichever is first; `reason` names it.
 
-    `seconds` counts from the end of the epoch's first step; `share` is half the 95 % interval of the epoch's
-    training, as a share of it. None: no such limit. Time and precision end training only after a number of steps for
-    which `may_end` is true.
+    `seconds` are for training and evaluation, from the end of the epoch's first step. Training ends before the step
+    that would leave less than `EVALUATION` of them, and the evaluation when they are over. `share` is half the 95 %
+    interval of the epoch's training, as a share of it. None: no such limit. Time and precision end training only
+    after a number of steps for which `may_end` is true.
     """
 
     def __init__(
@@ -42,7 +48,7 @@ class StoppingRule:
         self._most, self._seconds, self._share, self._clock = steps, seconds, share, clock
         self._may_end = may_end
         self._steps: list[Step] = []
-        self._deadline = 0.0
+        self._first_end = 0.0
         self._next_check = 0.0
         self._passed_checks = 0
         self.reason = ALL_IMAGES
@@ -59,10 +65,21 @@ class StoppingRule:
             self.reason = reason
         return reason is not None
 
+    def is_due(self) -> bool:
+        """Whether to evaluate within the training: never."""
+        return False
+
+    def ends_after(self, batches: int) -> bool:
+        """Whether the evaluation ends after this number of test batches, because the time is over."""
+        return self._seconds is not None and batches >= LEAST_BATCHES and self._elapsed() >= self._seconds
+
+    def _elapsed(self) -> float:
+        return self._clock() - self._first_end
+
     def _start_epoch(self) -> None:
         self._steps.clear()
         self.reason = ALL_IMAGES
-        self._deadline = self._clock() + (self._seconds or 0.0)
+        self._first_end = self._clock()
         self._next_check = LEAST_FOR_PRECISION
         self._passed_checks = 0
 
@@ -85,9 +102,9 @@ class StoppingRule:
         return self._passed_checks >= CHECKS and self._may_end(steps)
 
     def _is_out_of_time(self, steps: int) -> bool:
-        return (
-            self._seconds is not None
-            and steps >= LEAST_IN_TIME
-            and self._may_end(steps)
-            and self._clock() >= self._deadline
-        )
+        """Whether training up to the next number of steps at which it may end would take too long."""
+        if self._seconds is None or steps < LEAST_IN_TIME or not self._may_end(steps):
+            return False
+        elapsed = self._elapsed()
+        further = next(n for n in count(1) if self._may_end(steps + n))
+        return elapsed + further * elapsed / (steps - 1) > self._seconds * (1 - EVALUATION)

@@ -157,13 +157,17 @@ def _train(
             bar,
             epochs=preset.epochs,
             should_stop=turns or stopping,
-            evaluation=turns or loop.AT_THE_END,
+            evaluation=turns or stopping,
             checkpoint_folder=writer.path if args.checkpoint else None,
         )
         reason = (turns or stopping).reason
         writer.update({"stopped": reason})
         if not args.quiet and turns is None:
+            batches = -(-len(data.y_test) // size)
             print(f"{framework.name}: training ended because {reason}", file=sys.stderr)
+            if recorder.count("evaluate") < batches:
+                of = f"{recorder.count('evaluate')} of {batches} test batches"
+                print(f"{framework.name}: evaluated on {of}, because its time was spent", file=sys.stderr)
     finally:
         recorder.flush()
 

@@ -199,6 +199,10 @@ class Recorder:
         self._origin = now = self._clock()
         return now
 
+    def count(self, stage: Stage) -> int:
+        """The steps of a stage in the current epoch."""
+        return self._epoch.steps[stage]
+
     def take_reading(self) -> None:
         """Read the machine now, between two steps. Call `resume` before the next one."""
         if (reading := self._read_machine()) is not None:

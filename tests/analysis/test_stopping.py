@@ -59,7 +59,32 @@ def test_the_time_limit_starts_again_in_every_epoch() -> None:
         while not rule(a_step(count)):
             now += 10.0
             count += 1
-        assert count == 10
+        assert count == 9, "a tenth of the time is the evaluation's"
+
+
+def test_training_ends_where_it_may_before_its_time_is_over() -> None:
+    """On a lazy device, after 4 and 11 steps: at 10 s a step, the next end would be too late for 100 s."""
+    now = 0.0
+    may_end = partial(ends_asrun_block, POLICIES["alternate"])
+    rule = StoppingRule(BATCH, IMAGES, seconds=100, may_end=may_end, clock=lambda: now)
+    steps = 0
+    while not rule(a_step(steps)):
+        now += 10.0
+        steps += 1
+    assert steps + 1 == 4
+    assert now <= 90
+
+
+def test_an_evaluation_ends_with_the_time_but_not_before_the_least_number_of_batches() -> None:
+    now = 0.0
+    rule = StoppingRule(BATCH, IMAGES, seconds=100, clock=lambda: now)
+    rule(a_step(0))
+    assert not rule.is_due()
+    now = 99.0
+    assert not rule.ends_after(50)
+    now = 101.0
+    assert [rule.ends_after(n) for n in (1, 2, 3)] == [False, True, True]
+    assert not StoppingRule(BATCH, IMAGES, steps=3, clock=lambda: now).ends_after(1_000)
 
 
 @pytest.mark.parametrize("fence", ["none", "alternate"])

@@ -42,7 +42,9 @@ def add_workload(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--steps", type=parse_positive, metavar="N", help="maximum number of training steps per epoch"
     )
-    parser.add_argument("--seconds", type=parse_positive, metavar="N", help="maximum seconds of training per epoch")
+    parser.add_argument(
+        "--seconds", type=parse_positive, metavar="N", help="maximum seconds of training and evaluation per epoch"
+    )
     parser.add_argument("--epochs", type=parse_positive, metavar="N", help="number of epochs")
     parser.add_argument("--train-limit", type=parse_positive, metavar="N", help="number of training images")
     parser.add_argument("--test-limit", type=parse_positive, metavar="N", help="number of test images")
