@@ -18,16 +18,19 @@ from epoch_gap.profiler.drilldown import layers
 from epoch_gap.profiler.drilldown.roofline import numpy_peak_rates
 from epoch_gap.profiler.drilldown.spans import Direction, OperatorCategory, Spans
 from epoch_gap.profiler.machine import canary
-from epoch_gap.profiler.phases import Phase
+from epoch_gap.profiler.machine.usage import usage_cost_ns
+from epoch_gap.profiler.phases import EPOCH_PHASES, Phase
 from epoch_gap.profiler.recording.recorder import mark_cost_ns
 from epoch_gap.profiler.storage.artifacts import find_artifacts, read_json_artifact
 from epoch_gap.profiler.storage.reader import find_runs, read_run
 from epoch_gap.profiler.storage.schema import DATABASE
+from epoch_gap.workloads.adapters.torch_resnet import TorchResNet
 from tests.helpers import own_cost, simulation
 from tests.helpers.adapters import build, images, layer_timings, operators_watch
 from tests.helpers.browser import Open, drawn
 from tests.helpers.large_run import large_run
 from tests.helpers.paths import ROOT
+from tests.helpers.rounds_simulation import SPEEDS, Simulation
 from tests.helpers.runs import MakeRun
 from tests.helpers.sampling import sampled_phases, skip_without_sampling
 
@@ -57,6 +60,26 @@ def test_a_mark_costs_at_most_two_clock_reads() -> None:
         f"\none mark: {mark_cost_ns():.0f} ns; clock read: {clock_cost_ns():.0f} ns; ratio, median of 21: {ratio:.2f}"
     )
     assert ratio <= MARK_BUDGET
+
+
+def test_the_recorder_takes_less_than_a_hundred_thousandth_of_a_step_of_100_ms() -> None:
+    """With the counters on: they are read outside the step's wall time, so only its marks are in it."""
+    marks = len({phase for phase in TorchResNet("cpu", 1).phases if phase not in EPOCH_PHASES})
+    within = float(np.median([marks * mark_cost_ns() for _ in range(5)])) / 100e6
+    between = float(np.median([2 * usage_cost_ns() for _ in range(5)])) / 100e6
+    print(
+        f"\nof a step of 100 ms: {marks} marks {within:.1e}; two readings of the counters, outside it: {between:.1e}"
+    )
+    assert within < 1e-5
+    assert within + between < MARKS_SHARE_BUDGET
+
+
+@pytest.mark.parametrize("name", SPEEDS)
+def test_intervals_between_rounds_cover_and_noise_is_not_claimed(make_run: MakeRun, name: str) -> None:
+    found = Simulation(make_run).cover(SPEEDS[name], 2000)
+    print(f"\n{name}: covered {found.covered:.1%}, +- {found.half_width:.1%}; A against A slower {found.alarms:.1%}")
+    assert 0.92 <= found.covered <= 0.98
+    assert found.alarms < 0.05
 
 
 def test_a_report_of_a_fake_recovers_its_costs_on_the_real_clock(tmp_path: Path) -> None:

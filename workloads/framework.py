@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from epoch_gap.profiler.drilldown.spans import OperatorCategory, Spans
 from epoch_gap.profiler.phases import Phase
-from epoch_gap.profiler.recording.records import ResourceUsage
+from epoch_gap.profiler.recording.recorder import ReadUsage
 
 Images = NDArray[np.float32]
 Labels = NDArray[np.int64]
@@ -100,7 +100,7 @@ class Framework(Protocol):
         """The optional capability to time layers and operators; None if the framework lacks it."""
 
     @property
-    def scripted_usage(self) -> Callable[[], ResourceUsage] | None:
+    def scripted_usage(self) -> ReadUsage | None:
         """Reads scripted resource usage in place of this process's; None except for a scripted framework."""
 
     def parameter_count(self) -> int:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from epoch_gap.profiler.analysis.stats import Estimate, difference, log_ratio, mean_of_processes
-from epoch_gap.profiler.comparison.spread import Basis, Variance, mean_of_rounds, variance_of_one
+from epoch_gap.profiler.comparison.spread import Basis, Variance, mean_of_rounds, variance_of_one, widen
 from epoch_gap.profiler.comparison.subject import Subject
 
 Values = Sequence[Estimate]
@@ -31,8 +31,7 @@ class Pairing:
             return difference(pool(slow), pool(fast))
         sessions = [[a.value - b.value for a, b in zip(*sides, strict=True)] for sides in earlier]
         values = [a.value - b.value for a, b in zip(slow, fast, strict=True)]
-        within = [a.variance + b.variance for a, b in zip(slow, fast, strict=True)]
-        return mean_of_rounds(values, within, sessions)[0]
+        return mean_of_rounds(values, sessions)[0]
 
     def log_ratio(
         self,
@@ -48,15 +47,13 @@ class Pairing:
         """
         if self.is_paired:
             sessions = [[math.log(a.value / b.value) for a, b in zip(*sides, strict=True)] for sides in earlier]
-            logs = [log_ratio(a, b) for a, b in zip(slow, fast, strict=True)]
-            return mean_of_rounds([log.value for log in logs], [log.variance for log in logs], sessions)
+            return mean_of_rounds([math.log(a.value / b.value) for a, b in zip(slow, fast, strict=True)], sessions)
         whole, repeats = log_ratio(pool(slow), pool(fast)), min(len(slow), len(fast))
         if repeats > 1:
             return whole, Basis(repeats)
         if len(slow) != len(fast):
             return Estimate(whole.value, 0.0, 0.0), None
-        of_one = variance_of_one(*([_logs(sides[i]) for sides in earlier] for i in range(2))) or floor
-        return mean_of_rounds([whole.value], [whole.variance], of_one=of_one)
+        return widen(whole, variance_of_one(*([_logs(sides[i]) for sides in earlier] for i in range(2))) or floor)
 
 
 def _logs(values: Values) -> list[float]:

@@ -41,27 +41,24 @@ class Variance:
     basis: Basis
 
 
-def mean_of_rounds(
-    values: Sequence[float],
-    within: Sequence[float],
-    earlier: Sequence[Sequence[float]] = (),
-    of_one: Variance | None = None,
-) -> tuple[Estimate, Basis | None]:
-    """The mean of one value per round, with the spread between rounds, and what that spread rests on.
+def mean_of_rounds(values: Sequence[float], earlier: Sequence[Sequence[float]] = ()) -> tuple[Estimate, Basis]:
+    """The mean of one value per round, at least two, with the spread between rounds, and what that rests on.
 
-    `within` are the variances that each round knows about itself; the result is never more certain than they allow.
-    `earlier` holds the values of earlier sessions, of which each is taken around its own mean. `of_one` is the
-    variance of a single value, which adds to what a single round knows about itself; without it, the spread of a
-    single round is unknown (dof 0, basis None).
+    The spread contains what the processes of a round do not know about themselves and what they do. `earlier` holds
+    the values of earlier sessions, of which each is taken around its own mean.
     """
-    mean, n = math.fsum(values) / len(values), len(values)
-    known = math.fsum(within) / n**2
-    if n == 1:
-        if of_one is None:
-            return Estimate(mean, 0.0, 0.0), None
-        return Estimate(mean, of_one.value + known, of_one.dof), of_one.basis
     variance = _pool(values, earlier)
-    return Estimate(mean, max(variance.value / n, known), variance.dof), variance.basis
+    return Estimate(math.fsum(values) / len(values), variance.value / len(values), variance.dof), variance.basis
+
+
+def widen(single: Estimate, of_one: Variance | None) -> tuple[Estimate, Basis | None]:
+    """The value of a single pair of processes with the variance of such a value added.
+
+    Without it, the spread is unknown (dof 0, basis None).
+    """
+    if of_one is None:
+        return Estimate(single.value, 0.0, 0.0), None
+    return Estimate(single.value, single.variance + of_one.value, of_one.dof), of_one.basis
 
 
 def _pool(values: Sequence[float], earlier: Sequence[Sequence[float]]) -> Variance:

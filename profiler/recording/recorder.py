@@ -7,6 +7,7 @@ wall time exactly, in integer nanoseconds, by construction.
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from resource import struct_rusage
 from typing import Any
 
 from epoch_gap.profiler.phases import Phase
@@ -24,6 +25,8 @@ from epoch_gap.profiler.recording.records import (
 
 Clock = Callable[[], int]
 """nanoseconds of a monotonic clock"""
+ReadUsage = Callable[[], struct_rusage]
+"""reads totals since the process started; the recorder takes their differences outside every phase"""
 
 
 @dataclass(slots=True)
@@ -62,7 +65,7 @@ class Recorder:
         wait: Callable[[], None] = lambda: None,
         read_machine: Callable[[], Reading | None] = lambda: None,
         rss_bytes: Callable[[], int] = lambda: 0,
-        read_usage: Callable[[], ResourceUsage] | None = None,
+        read_usage: ReadUsage | None = None,
         charged_to: Mapping[Phase, Phase] | None = None,
     ) -> None:
         self._charged = {**{phase: phase for phase in phases}, **(charged_to or {})}
@@ -75,7 +78,7 @@ class Recorder:
         self._steps: list[Step] = []
         self._epoch = _Open()
         self._marks: list[Any] = []
-        self._usage_at_marks: list[ResourceUsage] = []
+        self._usage_at_marks: list[struct_rusage] = []
         append, append_usage = self._marks.append, self._usage_at_marks.append
 
         def mark(phase: Phase) -> None:
@@ -232,11 +235,11 @@ class Recorder:
         by_phase: dict[Phase, ResourceUsage] = {}
         for phase, now in zip(self._marks[::2], self._usage_at_marks, strict=False):
             charged = self._charged.get(phase, Phase.OTHER)
-            by_phase[charged] = by_phase.get(charged, ResourceUsage()).plus(now.since(previous))
+            by_phase[charged] = by_phase.get(charged, ResourceUsage()).plus(ResourceUsage.between(previous, now))
             previous = now
         last = self._usage_at_marks[-1] if self._usage_at_marks else self._read_usage()
         self._usage_at_marks.clear()
-        return last.since(start), by_phase
+        return ResourceUsage.between(start, last), by_phase
 
     def _add_outside(self, durations: Durations) -> None:
         outside = self._epoch.outside

@@ -5,6 +5,7 @@ Standard library only.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from resource import struct_rusage
 from typing import Literal, Protocol
 
 from epoch_gap.profiler.phases import Phase
@@ -17,10 +18,7 @@ Durations = dict[Phase, int]
 
 @dataclass(frozen=True, slots=True)
 class ResourceUsage:
-    """What the operating system counts for a process (getrusage), all its threads together.
-
-    Either totals since the process started, or the difference between two such totals.
-    """
+    """What the operating system counted for a process between two readings, all its threads together."""
 
     user_ns: int = 0
     """CPU time in the program"""
@@ -35,9 +33,17 @@ class ResourceUsage:
     involuntary_switches: int = 0
     """context switches because a thread's turn was over"""
 
-    def since(self, earlier: "ResourceUsage") -> "ResourceUsage":
-        """The usage between two readings."""
-        return ResourceUsage(*(getattr(self, name) - getattr(earlier, name) for name in USAGE_FIELDS))
+    @classmethod
+    def between(cls, earlier: struct_rusage, later: struct_rusage) -> "ResourceUsage":
+        """The usage between two readings of `getrusage`."""
+        return cls(
+            round((later.ru_utime - earlier.ru_utime) * 1e9),
+            round((later.ru_stime - earlier.ru_stime) * 1e9),
+            later.ru_minflt - earlier.ru_minflt,
+            later.ru_majflt - earlier.ru_majflt,
+            later.ru_nvcsw - earlier.ru_nvcsw,
+            later.ru_nivcsw - earlier.ru_nivcsw,
+        )
 
     def plus(self, other: "ResourceUsage") -> "ResourceUsage":
         """The sum of two usages."""

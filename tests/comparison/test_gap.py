@@ -17,8 +17,6 @@ from tests.helpers.runs import MakeRun, retimed, with_materialize
 
 STEPS, EPOCH_START = 10.4, 0.5
 """full steps in the full epoch of `make_run`, and its seconds outside them"""
-WHOLE = {"full_epoch": {"train_images": 100}}
-"""an epoch of 10 full steps: no last partial batch, whose cost is uncertain"""
 
 
 def noisy(mean: float, seed: int, n: int = 20, spread: float = 0.05) -> np.ndarray:
@@ -61,10 +59,10 @@ def test_only_a_clear_gap_has_shares(make_run: MakeRun) -> None:
 
 def test_pairs_of_processes_have_a_t_interval_over_log_ratios(make_run: MakeRun) -> None:
     slow_seconds, fast_seconds = [2.0, 2.6, 2.2], [1.0, 1.2, 1.05]
-    slow = [make_run([s] * 6, config={"label": "slow"}, **WHOLE) for s in slow_seconds]
-    fast = [make_run([s] * 6, **WHOLE) for s in fast_seconds]
+    slow = [make_run([s] * 6, config={"label": "slow"}) for s in slow_seconds]
+    fast = [make_run([s] * 6) for s in fast_seconds]
     g = measure_gaps(group_runs([*slow, *fast]))[0]
-    epochs = [10 * np.array(s) + EPOCH_START for s in (slow_seconds, fast_seconds)]
+    epochs = [STEPS * np.array(s) + EPOCH_START for s in (slow_seconds, fast_seconds)]
     logs = scipy_stats.ttest_1samp(np.log(epochs[0] / epochs[1]), 0).confidence_interval(0.95)
     assert g.ratio.low == pytest.approx(np.exp(logs.low))
     assert g.ratio.high == pytest.approx(np.exp(logs.high))
@@ -75,8 +73,8 @@ def test_pairs_of_processes_have_a_t_interval_over_log_ratios(make_run: MakeRun)
 
 def test_a_drift_shared_by_pairs_does_not_hide_the_gap(make_run: MakeRun) -> None:
     drift = [1.0, 1.5, 2.2, 3.0]
-    slow = [make_run([1.05 * d] * 6, config={"label": "slow"}, **WHOLE) for d in drift]
-    fast = [make_run([d] * 6, **WHOLE) for d in drift]
+    slow = [make_run([1.05 * d] * 6, config={"label": "slow"}) for d in drift]
+    fast = [make_run([d] * 6) for d in drift]
     assert measure_gaps(group_runs([*slow, *fast]))[0].verdict == "slower"
     assert measure_gaps(group_runs([*slow, *fast[:3]]))[0].verdict == "undecided"
 

@@ -24,7 +24,7 @@ def noisy(mean: float, seed: int) -> list[float]:
 def pairs(make_run: MakeRun, a: list[float], b: list[float]) -> list[Run]:
     """Alternating processes whose steps take these seconds, on average."""
     return [
-        make_run(noisy(seconds, 10 * i + j), config={"label": label}, full_epoch={"train_images": 3900})
+        make_run(noisy(seconds, 10 * i + j), config={"label": label})
         for i, both in enumerate(zip(a, b, strict=True))
         for j, (label, seconds) in enumerate(zip("AB", both, strict=True))
     ]

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from epoch_gap.profiler.analysis.stats import Interval
+from epoch_gap.profiler.machine.usage import read_usage
 from epoch_gap.profiler.recording.recorder import Recorder
 from epoch_gap.profiler.recording.records import DiscardingSink, Step
 from epoch_gap.workloads import loop, registry
@@ -20,7 +21,7 @@ WARM_UP = 6
 def blocks(pairs: int, steps: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Seconds of blocks of `steps` steps with marks and of as many without, each of shape (pairs,)."""
     framework = registry.build("torch", registry.Options("cpu"))
-    recorder = Recorder(framework.phases, DiscardingSink())
+    recorder = Recorder(framework.phases, DiscardingSink(), read_usage=read_usage)
     needed = WARM_UP + 2 * pairs * steps
     made = make_synthetic(BATCH * needed, BATCH, 1)
     x, y = made.x_train.astype(np.float32) / 255, made.y_train.astype(np.int64)

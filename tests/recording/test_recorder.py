@@ -1,4 +1,5 @@
 from itertools import pairwise
+from resource import struct_rusage
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -164,12 +165,14 @@ class ScriptedUsage:
     """Counters that rise only when a test raises them."""
 
     def __init__(self) -> None:
-        self.now = ResourceUsage(10, 20, 30, 40, 50, 60)
+        self.now = ResourceUsage(10**9, 2 * 10**9, 30, 40, 50, 60)
         self.readings = 0
 
-    def __call__(self) -> ResourceUsage:
+    def __call__(self) -> struct_rusage:
         self.readings += 1
-        return self.now
+        now = self.now
+        values = [now.user_ns / 1e9, now.system_ns / 1e9, *[0] * 4, now.minor_faults, now.major_faults, *[0] * 6]
+        return struct_rusage([*values, now.voluntary_switches, now.involuntary_switches])
 
     def add(self, **counts: int) -> None:
         self.now = self.now.plus(ResourceUsage(**counts))
@@ -181,13 +184,15 @@ def test_a_step_has_the_usage_between_its_boundaries(clock: ScriptedClock) -> No
     usage.add(minor_faults=999)  # before the epoch
     recorder.start_epoch(0)
     for faults in (5, 7):
-        usage.add(user_ns=100, minor_faults=faults)
+        usage.add(user_ns=1000, minor_faults=faults, voluntary_switches=2)
         recorder.mark(Phase.FORWARD)
         recorder.close_step(1, 0.0, 0)
         usage.add(minor_faults=1000)  # the caller's own work between steps
         recorder.resume()
     recorder.flush()
-    assert [step.usage for step in sink.kept] == [ResourceUsage(100, minor_faults=n) for n in (5, 7)]
+    assert [step.usage for step in sink.kept] == [
+        ResourceUsage(1000, minor_faults=n, voluntary_switches=2) for n in (5, 7)
+    ]
     assert [step.phase_usage for step in sink.kept] == [{}, {}]
 
 

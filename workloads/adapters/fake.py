@@ -2,18 +2,18 @@
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from resource import struct_rusage
 from types import MappingProxyType
 from typing import Any
 
 from epoch_gap.profiler.drilldown.spans import Direction
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.phases import Phase
-from epoch_gap.profiler.recording.recorder import Clock
-from epoch_gap.profiler.recording.records import ResourceUsage
+from epoch_gap.profiler.recording.recorder import Clock, ReadUsage
 from epoch_gap.workloads import resnet18
 from epoch_gap.workloads.adapters.fake_spans import FakeLayerTimings
 from epoch_gap.workloads.framework import LOGGING_CLOCK, Batch, Collate, Images, Labels, WrapCollate, seed_python
@@ -65,8 +65,8 @@ class Fake:
         seed_python(seed)
         self.costs = parse_costs(costs)
         self._system_ms, self._faults = parse_costs(system, "--fake-system"), parse_faults(faults)
-        self._counted = ResourceUsage()
-        self.scripted_usage: Callable[[], ResourceUsage] | None = self._usage if system or faults else None
+        self._done = _Work()
+        self.scripted_usage: ReadUsage | None = self._usage if system or faults else None
         self.phases = frozenset(Phase) - {Phase.COMPILED} - (frozenset() if lazy else _LAZY)
         self.clocks = _clocks(self.phases - {Phase.OTHER}, lazy)
         self.lr = resnet18.ADAM.lr
@@ -152,8 +152,10 @@ class Fake:
         owed, self._state = self._state, _Work()
         self._do(owed)
 
-    def _usage(self) -> ResourceUsage:
-        return self._counted
+    def _usage(self) -> struct_rusage:
+        done = self._done
+        user = (done.ms - done.system_ms) / 1e3
+        return struct_rusage((user, done.system_ms / 1e3, *[0] * 4, round(done.faults), *[0] * 9))
 
     def _compute(self) -> None:
         """Do the work on which the loss and the parameters depend."""
@@ -181,9 +183,7 @@ class Fake:
         end = self._clock() + round(work.ms * 1e6)
         while self._clock() < end:
             pass
-        system_ns = round(work.system_ms * 1e6)
-        used = ResourceUsage(round(work.ms * 1e6) - system_ns, system_ns, round(work.faults))
-        self._counted = self._counted.plus(used)
+        self._done = self._done.plus(work)
 
     def _collate(self, images: int) -> int:
         self.spend(Phase.COLLATE)
