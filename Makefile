@@ -16,12 +16,12 @@ PROFILER := $(PYTHON) -m profiler
 STORES := --runs-dir "$(RUNS)" --out "$(OUT)"
 WORKLOAD := --preset $(PRESET) --device $(DEVICE) --data "$(DATA)" \
   $(if $(BATCH),--batch-size $(BATCH)) $(if $(STEPS),--steps $(STEPS)) $(if $(EPOCHS),--epochs $(EPOCHS)) \
-  $(if $(REPEATS),--repeats $(REPEATS)) $(if $(SEED),--seed $(SEED)) --runs-dir "$(RUNS)"
+  $(if $(REPEATS),--repeats $(REPEATS)) $(if $(SEED),--seed $(SEED)) $(if $(ALLOCATOR),--allocator $(ALLOCATOR)) --runs-dir "$(RUNS)"
 WORK := $(WORKLOAD) $(if $(MINUTES),--minutes $(MINUTES)) --out "$(OUT)"
 
 help: ## this list
 	@echo "make TARGET [PRESET=smoke|quick|epoch|article] [DEVICE=auto|cpu|gpu|mps|cuda] [DATA=auto|synthetic|PATH]"
-	@echo "            [BATCH=] [STEPS=] [EPOCHS=] [REPEATS=] [MINUTES=] [SEED=] [RUNS=runs] [OUT=reports/out]"
+	@echo "            [BATCH=] [STEPS=] [EPOCHS=] [REPEATS=] [MINUTES=] [SEED=] [ALLOCATOR=default|keep] [RUNS=runs] [OUT=reports/out]"
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' Makefile | while IFS='|' read -r name text; do \
 	  printf '  %-16s %s\n' "$$name" "$$text"; done
 
@@ -43,7 +43,7 @@ profile-mlx: $(READY) ## native MLX alone, then the report with the newest run o
 	@$(PROFILER) profile --frameworks mlx $(WORK)
 
 DRILL := --device $(DEVICE) --data "$(DATA)" $(if $(BATCH),--batch-size $(BATCH)) $(if $(STEPS),--steps $(STEPS)) \
-  --runs-dir "$(RUNS)"
+  $(if $(ALLOCATOR),--allocator $(ALLOCATOR)) --runs-dir "$(RUNS)"
 FRAMEWORKS ?= torch lucid
 layers: $(READY) ## forward and backward of FRAMEWORKS="torch lucid", by layer and by operator category, then the report
 	@for framework in $(FRAMEWORKS); do \

@@ -115,7 +115,7 @@ def view_subjects(
     return View(
         subjects=subjects,
         gaps=gaps,
-        chain=tuple(measure_chain(subjects, floor, spread)) if len(subjects) > 2 else (),
+        chain=_chain(subjects, gaps, floor, spread),
         fairness=fairness,
         phases=_phases_shown(subjects),
         verdict=describe_verdict(subjects, gaps),
@@ -134,6 +134,16 @@ def view_subjects(
         article=tuple(ARTICLE[name] for name in frameworks if name in ARTICLE),
         summary=summarise(subjects, gaps, fairness),
     )
+
+
+def _chain(
+    subjects: Sequence[Subject], gaps: Sequence[Gap], floor: float | None, spread: KnownSpread
+) -> tuple[Gap, ...]:
+    """The chain through the subjects that have the allocator of the headline, if there are at least three."""
+    if not gaps:
+        return ()
+    links = [s for s in subjects if s.config.keeps_memory == gaps[0].slow.config.keeps_memory]
+    return tuple(measure_chain(links, floor, spread)) if len(links) > 2 else ()
 
 
 def _distinct_frameworks(subjects: Sequence[Subject]) -> list[Subject]:

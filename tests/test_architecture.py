@@ -115,7 +115,7 @@ def test_no_test_module_imports_another(path: Path) -> None:
 
 
 def test_the_recorder_needs_only_the_standard_library() -> None:
-    standard = {"time", "collections", "dataclasses", "enum", "typing"}
+    standard = {"time", "collections", "dataclasses", "enum", "resource", "typing"}
     for path in (ROOT / "profiler" / "recording").glob("*.py"):
         assert imported_tops(path) <= {"profiler", *standard}
 

@@ -1,12 +1,14 @@
 """The command line: select the verb and execute it."""
 
 import argparse
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import NoReturn, Protocol, cast
 
 from epoch_gap.profiler.commands.shared.exit_status import USAGE_ERROR, exit_status_of
+from epoch_gap.profiler.machine.allocator import KEEP_VARIABLES, Allocator, environment_of
 
 
 class Verb(Protocol):
@@ -64,4 +66,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(words)
     assert verb is not None, "argparse refuses any other first word"
     chosen = verb
+    if argv is None and getattr(args, "allocator", Allocator.DEFAULT) is Allocator.KEEP:
+        return exit_status_of(lambda: _execute_with_kept_memory(words, args, chosen.execute))
     return exit_status_of(lambda: chosen.execute(args))
+
+
+def _execute_with_kept_memory(
+    words: Sequence[str], args: argparse.Namespace, execute: Callable[[argparse.Namespace], int]
+) -> int:
+    """Execute the verb, after this process has restarted in the environment that its allocator needs.
+
+    The allocator reads the environment only when a process starts; processes that the verb starts inherit it.
+    """
+    environment = environment_of(Allocator.KEEP)
+    if environment != dict(os.environ):
+        if not args.quiet:
+            settings = " ".join(f"{name}={value}" for name, value in KEEP_VARIABLES.items())
+            print(f"allocator: freed memory is kept ({settings})", file=sys.stderr)
+        sys.stdout.flush()
+        os.execve(sys.executable, [sys.executable, "-m", "epoch_gap.profiler", *words], environment)
+    return execute(args)

@@ -18,6 +18,7 @@ from epoch_gap.profiler.commands.shared.options import add_workload
 from epoch_gap.profiler.commands.shared.printing import warn
 from epoch_gap.profiler.commands.shared.turns import Turns
 from epoch_gap.profiler.errors import UserError
+from epoch_gap.profiler.machine.allocator import check_allocator
 from epoch_gap.profiler.machine.canary import read_machine, rss_bytes
 from epoch_gap.profiler.machine.environment import read_environment
 from epoch_gap.profiler.machine.run_lock import RunLock, hold_run_lock
@@ -73,6 +74,7 @@ def execute(args: argparse.Namespace) -> int:
 
 
 def _execute(args: argparse.Namespace) -> int:
+    check_allocator(args.allocator)
     session = args.session or secrets.token_hex(4)
     with hold_run_lock(session, allow_others=args.allow_busy) as lock:  # before anything slow
         preset = _preset(args)
@@ -212,6 +214,7 @@ def _build_manifest(
             checkpoint=args.checkpoint,
             mmap=args.mmap,
             compile=args.compile,
+            allocator=args.allocator,
             **asdict(preset),
         ),
         session=args.session,

@@ -77,8 +77,23 @@ def _describe_cores_busy(analysis: RunAnalysis) -> str | None:
     return None if analysis.cores_busy is None else f"about {analysis.cores_busy:.0f}"
 
 
-def _describe_variables(environment: Environment) -> str:
-    return ", ".join(f"{name}={value}" for name, value in environment.variables.items()) or "none set"
+def _describe_variables(environment: Environment) -> str | None:
+    return _describe_set(environment.variables)
+
+
+def _describe_set(variables: Mapping[str, str] | None) -> str | None:
+    """The variables with their values; None if they were not recorded."""
+    if variables is None:
+        return None
+    return ", ".join(f"{name}={value}" for name, value in variables.items()) or "none set"
+
+
+def _describe_allocator(environment: Environment) -> str | None:
+    """The allocator, and whether it keeps freed memory, as read back from the process."""
+    if environment.allocator is None:
+        return None
+    kept = {None: "", True: ", keeps freed memory", False: ", gives large blocks back"}[environment.keeps_memory]
+    return f"{environment.allocator}{kept}"
 
 
 def _describe_git(manifest: Manifest) -> Mapping[str, Any]:
@@ -110,6 +125,9 @@ CONDITIONS: tuple[Condition, ...] = (
     _config("fence policy", lambda config: config.fence, Affects.TIME),
     _config("epochs", lambda config: config.epochs, Affects.ACCURACY),
     _config("checkpoint per epoch", lambda config: config.checkpoint, Affects.TIME),
+    _environment("memory allocator", _describe_allocator),
+    _environment("memory variables", lambda environment: _describe_set(environment.memory_variables)),
+    _environment("huge pages", lambda environment: environment.huge_pages),
     _config("memory-mapped data", lambda config: config.mmap, Affects.TIME),
     _manifest("test images", lambda manifest: manifest.data.test_images, Affects.ACCURACY),
     _manifest("training images", lambda manifest: manifest.data.train_images, Affects.BOTH),

@@ -7,6 +7,7 @@ from itertools import combinations, pairwise
 
 from epoch_gap.profiler.analysis.epoch import EpochEstimate
 from epoch_gap.profiler.analysis.stats import Estimate, Interval, log_ratio, ratio
+from epoch_gap.profiler.comparison.identity import why_incomparable
 from epoch_gap.profiler.comparison.pairing import Pairing, pair_processes, pool
 from epoch_gap.profiler.comparison.spread import Basis
 from epoch_gap.profiler.comparison.spread_history import NOTHING_KNOWN, KnownSpread
@@ -112,12 +113,13 @@ class Gap:
 def measure_gaps(
     subjects: Sequence[Subject], floor: float | None = None, spread: KnownSpread = NOTHING_KNOWN
 ) -> list[Gap]:
-    """The gap of every pair, largest first."""
+    """The gap of every pair that can be compared: first those with the default allocator, the largest first."""
     pairs = (
         max(measure_gap(a, b, floor, spread=spread), measure_gap(b, a, floor, spread=spread), key=_seconds)
         for a, b in combinations(subjects, 2)
+        if why_incomparable(a.first, b.first) is None
     )
-    return sorted(pairs, key=_seconds, reverse=True)
+    return sorted(pairs, key=lambda gap: (_kept_sides(gap), -_seconds(gap)))
 
 
 def measure_gap(
@@ -170,6 +172,11 @@ def measure_chain(
     """
     excluded = _partly_measured_phases(*subjects)
     return [measure_gap(a, b, floor, excluded, spread) for a, b in pairwise(subjects)]
+
+
+def _kept_sides(gap: Gap) -> int:
+    """The order of pairs by allocator: none of the sides keeps memory, both do, or only one."""
+    return {0: 0, 2: 1, 1: 2}[sum(side.config.keeps_memory for side in (gap.slow, gap.fast))]
 
 
 def _seconds(gap: Gap) -> float:

@@ -13,7 +13,7 @@
 | `watched_key` | one drill-down would explain both | drill-downs |
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.storage.manifest import Manifest
@@ -24,9 +24,14 @@ SETTINGS = ("checkpoint", "mmap", "compile")
 """switches that distinguish configurations"""
 
 
+KEPT = "memory kept"
+"""the setting of an allocator that keeps freed memory, in titles"""
+
+
 def active_settings(manifest: Manifest) -> list[str]:
-    """The switches of `SETTINGS` that are on."""
-    return [name for name in SETTINGS if getattr(manifest.config, name)]
+    """The switches of `SETTINGS` that are on, and `KEPT`."""
+    switches = [name for name in SETTINGS if getattr(manifest.config, name)]
+    return [*switches, *([KEPT] if manifest.config.keeps_memory else [])]
 
 
 def subject_id(manifest: Manifest) -> str:
@@ -41,8 +46,8 @@ def lineage_id(manifest: Manifest) -> str:
 
 def _join(manifest: Manifest, version: str) -> str:
     framework, label = manifest.framework, manifest.config.label
-    parts = [framework.name, label, version, framework.device, *active_settings(manifest)]
-    return "-".join(filter(None, parts))
+    settings = [setting.replace(" ", "-") for setting in active_settings(manifest)]
+    return "-".join(filter(None, [framework.name, label, version, framework.device, *settings]))
 
 
 def data_key(manifest: Manifest) -> str:
@@ -58,14 +63,14 @@ def machine_key(manifest: Manifest) -> str:
 
 
 def comparison_key(manifest: Manifest) -> str:
-    """The key of the noise floor that applies: framework, device, batch size and kind of data."""
-    framework, config = manifest.framework, manifest.config
-    return noise_floor_key(config.framework, framework.device, config.batch_size, manifest.data.kind)
+    """The key of the noise floor that applies: framework, device, batch size, kind of data and allocator."""
+    device, config = manifest.framework.device, manifest.config
+    return noise_floor_key(config.framework, device, config.batch_size, manifest.data.kind, config.keeps_memory)
 
 
-def candidate_key(manifest: Manifest) -> tuple[str, str]:
-    """Framework and label."""
-    return manifest.config.framework, manifest.config.label
+def candidate_key(manifest: Manifest) -> tuple[str, str, bool]:
+    """Framework, label and allocator."""
+    return manifest.config.framework, manifest.config.label, manifest.config.keeps_memory
 
 
 def drilldown_key(manifest: Manifest) -> str:
@@ -73,10 +78,10 @@ def drilldown_key(manifest: Manifest) -> str:
     return f"{manifest.config.framework}-{manifest.framework.device}"
 
 
-def watched_key(manifest: Manifest) -> tuple[str, str, str]:
-    """Framework, version and device: drill-downs have neither labels nor settings."""
+def watched_key(manifest: Manifest) -> tuple[str, str, str, bool]:
+    """Framework, version, device and allocator: drill-downs have neither labels nor other settings."""
     framework = manifest.framework
-    return framework.name, framework.version, framework.device
+    return framework.name, framework.version, framework.device, manifest.config.keeps_memory
 
 
 def series_key(manifest: Manifest) -> tuple[object, ...]:
@@ -86,14 +91,36 @@ def series_key(manifest: Manifest) -> tuple[object, ...]:
 
 
 def check_comparable(runs: Sequence[Run]) -> None:
+    """Raise UserError unless every run can be compared with the first."""
+    _refuse(runs, why_incomparable)
+
+
+def check_same_task(runs: Sequence[Run]) -> None:
     """Raise UserError unless all runs used the same batch size and the same data."""
+    _refuse(runs, why_different_tasks)
+
+
+def _refuse(runs: Sequence[Run], why: Callable[[Run, Run], str | None]) -> None:
     for run in runs[1:]:
-        if reason := why_incomparable(runs[0], run):
+        if reason := why(runs[0], run):
             raise UserError(f"{runs[0].id} and {run.id} cannot be compared: {reason}")
 
 
 def why_incomparable(a: Run, b: Run) -> str | None:
-    """The reason that two runs cannot be compared, or None."""
+    """The reason that two runs cannot be compared, or None: another task, or an unfair allocator.
+
+    One framework with and without kept memory can be compared: that is what keeping it is worth.
+    """
+    if reason := why_different_tasks(a, b):
+        return reason
+    kept = {run.config.keeps_memory for run in (a, b)}
+    if len(kept) > 1 and a.framework.name != b.framework.name:
+        return "the allocator keeps freed memory on one side only; run both with ALLOCATOR=keep, or both without"
+    return None
+
+
+def why_different_tasks(a: Run, b: Run) -> str | None:
+    """The reason that two runs do not belong into one report, or None."""
     if a.batch_size != b.batch_size:
         return f"batch sizes {a.batch_size} and {b.batch_size} differ"
     if data_key(a.manifest) != data_key(b.manifest):

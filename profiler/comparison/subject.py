@@ -11,7 +11,7 @@ from epoch_gap.profiler.analysis.epoch import EpochEstimate
 from epoch_gap.profiler.analysis.run_analysis import ModeAnalysis, RunAnalysis, analyse_run
 from epoch_gap.profiler.analysis.stats import Estimate, mean_of_processes
 from epoch_gap.profiler.comparison.attribution import FenceEffect, measure_fence_effect
-from epoch_gap.profiler.comparison.identity import active_settings, check_comparable, subject_id
+from epoch_gap.profiler.comparison.identity import active_settings, check_same_task, subject_id
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.storage.manifest import Config, DataKind, FrameworkInfo, Manifest
 from epoch_gap.profiler.storage.run import Run
@@ -120,7 +120,7 @@ class Subject:
 
 def group_runs(runs: Sequence[Run]) -> list[Subject]:
     """Group runs into subjects, in order of appearance. Raises UserError if they cannot be compared or analysed."""
-    check_comparable(runs)
+    check_same_task(runs)
     by_id: dict[str, list[Run]] = {}
     for run in runs:
         by_id.setdefault(subject_id(run.manifest), []).append(run)

@@ -35,6 +35,8 @@ class DrilldownConditions:
     framework: DrilldownFramework
     batch_size: int
     data: DrilldownData
+    keeps_memory: bool = False
+    """whether the allocator kept freed memory"""
     environment: Mapping[str, Any] | None = None
     """as in a run's manifest, for people who read the file; None in sampled stacks"""
 
@@ -46,6 +48,7 @@ class DrilldownConditions:
             framework=DrilldownFramework(name=framework.name, version=framework.version, device=framework.device),
             batch_size=manifest.config.batch_size,
             data=DrilldownData(kind=manifest.data.kind),
+            keeps_memory=manifest.config.keeps_memory,
         )
 
 
@@ -55,6 +58,7 @@ def conditions_to_json(conditions: DrilldownConditions) -> dict[str, Any]:
         "framework": _without_none(asdict(conditions.framework)),
         "batch_size": conditions.batch_size,
         "data": _without_none(asdict(conditions.data)),
+        **({"keeps_memory": True} if conditions.keeps_memory else {}),
         **_without_none({"environment": conditions.environment}),
     }
 

@@ -36,7 +36,7 @@ def explains(conditions: DrilldownConditions | None, manifest: Manifest) -> bool
         return True
     framework = conditions.framework
     return (
-        (framework.name, framework.version, framework.device) == watched_key(manifest)
+        (framework.name, framework.version, framework.device, conditions.keeps_memory) == watched_key(manifest)
         and conditions.batch_size == manifest.config.batch_size
         and conditions.data.kind is manifest.data.kind
     )

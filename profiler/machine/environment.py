@@ -12,6 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from epoch_gap.profiler.machine.allocator import (
+    MEMORY_VARIABLES,
+    Allocator,
+    name_allocator,
+    read_allocator,
+    read_huge_pages,
+)
 from epoch_gap.profiler.machine.cgroup import cpu_limit, memory_limit, read_text, read_values
 
 UNKNOWN = "unknown"
@@ -116,6 +123,14 @@ class Environment:
     numpy_blas: str | None = None
     variables: Mapping[str, str] = field(default_factory=dict)
     """the environment variables of `THREAD_VARIABLES` and `KERNEL_VARIABLES` that were set"""
+    allocator: str | None = None
+    """the memory allocator, with its version"""
+    keeps_memory: bool | None = None
+    """whether it keeps freed memory, read back from the process; None: not seen"""
+    memory_variables: Mapping[str, str] | None = None
+    """the environment variables of `MEMORY_VARIABLES` that were set"""
+    huge_pages: str | None = None
+    """the kernel's setting of transparent huge pages"""
     git: Git = field(default_factory=Git)
 
     @property
@@ -134,6 +149,10 @@ def read_environment() -> Environment:
         numpy_blas=_numpy_blas(),
         variables={name: os.environ[name] for name in (*THREAD_VARIABLES, *KERNEL_VARIABLES) if name in os.environ},
         git=_read_git(Path(__file__).resolve().parent),
+        allocator=name_allocator(),
+        keeps_memory=None if (allocator := read_allocator()) is None else allocator is Allocator.KEEP,
+        memory_variables={name: os.environ[name] for name in MEMORY_VARIABLES if name in os.environ},
+        huge_pages=read_huge_pages(),
     )
 
 

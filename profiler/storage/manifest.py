@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from epoch_gap.profiler.errors import UserError
+from epoch_gap.profiler.machine.allocator import Allocator
 from epoch_gap.profiler.machine.environment import Environment
 from epoch_gap.profiler.storage.typed_json import convert_json
 
@@ -44,6 +45,8 @@ class Config:
     checkpoint: bool | None = None
     mmap: bool | None = None
     compile: bool | None = None
+    allocator: Allocator | None = None
+    """what becomes of freed memory; None: the default, in older runs and custom loops"""
     epochs: int | None = None
     steps: int | None = None
     """training steps per epoch, at most"""
@@ -53,6 +56,11 @@ class Config:
     """training stops once its 95 % interval is within this share"""
     train_limit: int | None = None
     test_limit: int | None = None
+
+    @property
+    def keeps_memory(self) -> bool:
+        """Whether the allocator was asked to keep freed memory."""
+        return self.allocator is Allocator.KEEP
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,20 +30,22 @@ class NoiseFloor:
     processes: int
     day: str
     """date of the first run"""
+    keeps_memory: bool = False
+    """whether the allocator kept freed memory"""
 
     @property
     def key(self) -> str:
         """Identifies the comparison among those of one machine."""
-        return noise_floor_key(self.framework, self.device, self.batch_size, self.data)
+        return noise_floor_key(self.framework, self.device, self.batch_size, self.data, self.keeps_memory)
 
 
 NoiseFloors = Mapping[str, Mapping[str, NoiseFloor]]
 """by machine, then by `NoiseFloor.key`"""
 
 
-def noise_floor_key(framework: str, device: str, batch_size: int, data: str) -> str:
-    """Identifies a comparison of a framework with itself: framework, device, batch size and kind of data."""
-    return f"{framework}-{device}-batch-{batch_size}-{data}"
+def noise_floor_key(framework: str, device: str, batch_size: int, data: str, keeps_memory: bool) -> str:
+    """Identifies a comparison of a framework with itself: framework, device, batch size, kind of data, allocator."""
+    return f"{framework}-{device}-batch-{batch_size}-{data}{'-memory-kept' if keeps_memory else ''}"
 
 
 def load_noise_floors(runs_dir: Path) -> NoiseFloors:

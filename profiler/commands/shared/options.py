@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from epoch_gap.profiler.machine.allocator import Allocator
 from epoch_gap.profiler.recording.fencing import POLICIES
 from epoch_gap.workloads.presets import PRESETS
 from epoch_gap.workloads.registry import FRAMEWORKS, MAX_SEED
@@ -62,6 +63,13 @@ def add_workload(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--mmap", action=argparse.BooleanOptionalAction, default=False, help="memory-map the data")
     parser.add_argument("--compile", action="store_true", help="MLX: compile the training step into one function")
+    parser.add_argument(
+        "--allocator",
+        type=Allocator,
+        choices=tuple(Allocator),
+        default=Allocator.DEFAULT,
+        help="keep: the C library keeps freed memory instead of giving it back to the system (default: default)",
+    )
     parser.add_argument("--allow-busy", action="store_true", help="run even if another timed run is in progress")
     parser.add_argument("--quiet", action="store_true", help="no progress bar and no notes")
     add_runs_dir(parser)
@@ -69,7 +77,7 @@ def add_workload(parser: argparse.ArgumentParser) -> None:
 
 _PASSED_ON = (
     *("preset", "device", "data", "batch_size", "steps", "seconds", "epochs"),
-    *("train_limit", "test_limit", "fence", "seed", "runs_dir"),
+    *("train_limit", "test_limit", "fence", "seed", "allocator", "runs_dir"),
 )
 _SWITCHES = ("checkpoint", "mmap", "compile", "allow_busy", "quiet")
 

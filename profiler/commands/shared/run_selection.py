@@ -6,7 +6,7 @@ from pathlib import Path
 
 from epoch_gap.profiler.commands.shared.printing import warn
 from epoch_gap.profiler.comparison.complete_rounds import unfinished_rounds
-from epoch_gap.profiler.comparison.identity import candidate_key, subject_id, why_incomparable
+from epoch_gap.profiler.comparison.identity import candidate_key, subject_id, why_different_tasks
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.storage.noise_floor_store import NoiseFloors, load_noise_floors
 from epoch_gap.profiler.storage.reader import RunHeader, find_runs, read_header, read_run
@@ -29,7 +29,7 @@ def add_latest_candidates(runs: Sequence[Run], runs_dir: Path) -> list[Run]:
     """
     chosen = list(runs)
     fixed = {candidate_key(run.manifest) for run in runs}
-    rejected: dict[tuple[str, str], Run] = {}
+    rejected: dict[tuple[str, str, bool], Run] = {}
     paths = find_runs(runs_dir)
     unfinished = unfinished_rounds(header for path in paths if (header := _header(path)) is not None)
     for path in reversed(paths):
@@ -58,11 +58,11 @@ def _joins(run: Run, chosen: Sequence[Run]) -> bool:
         other.manifest.session == run.manifest.session and subject_id(other.manifest) == subject_id(run.manifest)
         for other in rivals
     )
-    return (not rivals or is_repeat) and not any(why_incomparable(other, run) for other in chosen)
+    return (not rivals or is_repeat) and not any(why_different_tasks(other, run) for other in chosen)
 
 
 def _explain_rejection(run: Run, chosen: Sequence[Run]) -> None:
-    reason = next(filter(None, (why_incomparable(other, run) for other in chosen)))
+    reason = next(filter(None, (why_different_tasks(other, run) for other in chosen)))
     print(
         f"skipped: {run.id} ({reason}); repeat it with the same settings, or name the runs to report",
         file=sys.stderr,

@@ -14,6 +14,7 @@ from epoch_gap.profiler.drilldown.conditions import (
     DrilldownFramework,
 )
 from epoch_gap.profiler.errors import UserError
+from epoch_gap.profiler.machine.allocator import Allocator, read_allocator
 from epoch_gap.profiler.machine.environment import read_environment
 from epoch_gap.profiler.machine.run_lock import hold_run_lock
 from epoch_gap.profiler.storage.artifacts import store_json_artifact
@@ -80,6 +81,7 @@ def _conditions(framework: Framework, data: Cifar10, size: int) -> DrilldownCond
         ),
         batch_size=size,
         data=DrilldownData(kind=DataKind(data.kind), sha256=data.sha256),
+        keeps_memory=read_allocator() is Allocator.KEEP,
         environment=environment_to_json(read_environment()),
     )
 

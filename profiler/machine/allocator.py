@@ -1,0 +1,134 @@
+"""The memory allocator: what it is, and how to make glibc's keep the memory that a program has freed.
+
+By default, glibc maps every large block anew and unmaps it when it is freed, and gives the end of its heap back. The
+kernel then hands out and zeroes the same pages at every step of a training. Environment variables, which glibc reads
+only when a process starts, make it keep them.
+"""
+
+import ctypes
+import os
+import platform
+import sys
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+
+from epoch_gap.profiler.errors import UserError
+
+BEYOND = str(2**40)
+"""bytes, more than any array"""
+KEEP_VARIABLES: Mapping[str, str] = {
+    "MALLOC_MMAP_MAX_": "0",  # glibc before 2.35 ignores a threshold above 32 MB
+    "MALLOC_MMAP_THRESHOLD_": BEYOND,
+    "MALLOC_TRIM_THRESHOLD_": BEYOND,
+}
+MEMORY_VARIABLES = (
+    *("GLIBC_TUNABLES", "MALLOC_ARENA_MAX", "MALLOC_ARENA_TEST", "MALLOC_CHECK_", "MALLOC_CONF", "MALLOC_PERTURB_"),
+    *("MALLOC_MMAP_MAX_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TOP_PAD_", "MALLOC_TRIM_THRESHOLD_"),
+    *("NUMPY_MADVISE_HUGEPAGE", "PYTHONMALLOC", "THP_MEM_ALLOC_ENABLE"),
+)
+"""Environment variables that change how memory is handed out; recorded when they are set."""
+REPLACEMENTS = ("jemalloc", "tcmalloc", "mimalloc")
+"""allocators that replace the C library's if they are loaded; they ignore glibc's variables"""
+PROBE = 64 * 1024**2
+"""bytes of a block that glibc never keeps by default: its threshold never grows beyond 32 MB"""
+
+
+class Allocator(StrEnum):
+    """What becomes of freed memory; the values are those of `--allocator`."""
+
+    DEFAULT = "default"
+    KEEP = "keep"
+
+
+def name_allocator() -> str:
+    """The allocator of this process: a replacement by the name of its library, or the C library with its version."""
+    if replacement := _loaded_replacement():
+        return replacement
+    if sys.platform == "darwin":
+        return "macOS"
+    library, version = platform.libc_ver()
+    return f"{library} {version}".strip() or "C library unknown"
+
+
+def read_allocator() -> Allocator | None:
+    """Whether this process keeps freed memory, by trying it with one block; None if that cannot be seen here."""
+    before = _blocks_and_heap() if name_allocator().startswith("glibc") else None
+    if before is None:
+        return None
+    libc = ctypes.CDLL(None)
+    libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+    libc.free.argtypes = [ctypes.c_void_p]
+    block = libc.malloc(PROBE)
+    during = _blocks_and_heap()
+    libc.free(block)
+    after = _blocks_and_heap()
+    if during is None or after is None:
+        return None
+    was_mapped, is_kept = during[0] > before[0], after[1] == during[1] >= PROBE
+    return Allocator.KEEP if is_kept and not was_mapped else Allocator.DEFAULT
+
+
+def environment_of(allocator: Allocator) -> dict[str, str]:
+    """The environment in which a process must start to have this allocator.
+
+    Raises UserError if this system has no such setting, or if the environment contradicts it.
+    """
+    environment = dict(os.environ)
+    if allocator is Allocator.DEFAULT:
+        return environment
+    name = name_allocator()
+    if not name.startswith("glibc"):
+        raise UserError(f"--allocator keep is not available here: the allocator is {name}, the setting is glibc's")
+    for variable, value in KEEP_VARIABLES.items():
+        if environment.setdefault(variable, value) != value:
+            raise UserError(f"--allocator keep needs {variable}={value}, but it is {environment[variable]}; unset it")
+    return environment
+
+
+def check_allocator(requested: Allocator) -> None:
+    """Raise UserError if this process should keep freed memory and does not."""
+    if requested is Allocator.KEEP and read_allocator() is not Allocator.KEEP:
+        raise UserError("--allocator keep has no effect in this process; nothing was stored")
+
+
+def read_huge_pages() -> str | None:
+    """The kernel's setting of transparent huge pages, `madvise, defrag madvise`; None where there is none."""
+    folder = Path("/sys/kernel/mm/transparent_hugepage")
+    try:
+        chosen = [(folder / name).read_text().partition("[")[2].partition("]")[0] for name in ("enabled", "defrag")]
+    except OSError:
+        return None
+    return f"{chosen[0]}, defrag {chosen[1]}"
+
+
+def _loaded_replacement() -> str:
+    try:
+        maps = Path("/proc/self/maps").read_text()
+    except OSError:
+        maps = os.environ.get("DYLD_INSERT_LIBRARIES", "")
+    libraries = {Path(line.rsplit(maxsplit=1)[-1]).name for line in maps.splitlines() if line}
+    return next((name for library in sorted(libraries) for name in REPLACEMENTS if name in library), "")
+
+
+_COUNTERS = (
+    *("arena", "ordblks", "smblks", "hblks", "hblkhd"),
+    *("usmblks", "fsmblks", "uordblks", "fordblks", "keepcost"),
+)
+
+
+class _MallocInfo(ctypes.Structure):
+    """glibc's `struct mallinfo2`."""
+
+    _fields_ = tuple((name, ctypes.c_size_t) for name in _COUNTERS)
+
+
+def _blocks_and_heap() -> tuple[int, int] | None:
+    """The number of blocks that are mapped one by one, and the bytes of the heap; None before glibc 2.33."""
+    try:
+        read = ctypes.CDLL(None).mallinfo2
+    except AttributeError:
+        return None
+    read.restype = _MallocInfo
+    info = read()
+    return info.hblks, info.arena
