@@ -36,7 +36,7 @@ SUBJECT = {
     "more_steps",
     "accuracy",
 }
-GAP = {"slow", "fast", "seconds", "ratio", "verdict", "noise_floor", "interval", "left_out", "by_phase"}
+GAP = {"slow", "fast", "seconds", "ratio", "verdict", "noise_floor", "interval", "left_out", "accuracy", "by_phase"}
 INTERVAL = {"value", "low", "high"}
 
 
@@ -66,7 +66,7 @@ def test_the_keys_are_those_of_the_contract(make_run: MakeRun) -> None:
         assert set(subject["phases"]) == {"asrun", "fenced"}
         assert list(subject["phases"]["asrun"]) == [str(phase) for phase in Phase]
         assert set(subject["phases"]["asrun"]["forward"]) == {"seconds", "low", "high", "share"}
-        assert set(subject["accuracy"]) == {"first_batch_loss", "epochs"}
+        assert set(subject["accuracy"]) == {"evaluations", "repeats_loss_difference", "first_batch_loss", "epochs"}
         assert set(subject["accuracy"]["epochs"][0]) == {
             "epoch",
             "train_loss",

@@ -124,7 +124,7 @@ def test_events_of_a_run_are_cautions(make_run: MakeRun) -> None:
     assert not any("told elsewhere" in caution for caution in cautions)
 
 
-def test_accuracy_is_compared_only_after_whole_epochs(make_run: MakeRun) -> None:
+def test_a_subject_knows_whether_it_has_a_whole_epoch(make_run: MakeRun) -> None:
     whole = make_run([1.0] * 10 + [0.4], images=[10] * 10 + [4], evaluation=[0.2, 0.2], config=SLOW)
     part = make_run([1.0] * 6, config=FAST)
     assert all(s.has_whole_epoch for s in build_view([whole]).subjects)
