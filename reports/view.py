@@ -28,6 +28,7 @@ from epoch_gap.reports.sentences.verdict import (
     describe_noise_floor,
     describe_shifted_work,
     describe_verdict,
+    head_largest_phases,
 )
 
 
@@ -56,6 +57,8 @@ class View:
     verdict: str
     floor: str
     """the noise floor in words"""
+    why_heading: str
+    """the line above `why`"""
     why: tuple[str, ...]
     """the phases that make up most of the headline gap"""
     learning: AccuracyComparison | None
@@ -123,6 +126,7 @@ def view_subjects(
         phases=_phases_shown(subjects),
         verdict=describe_verdict(subjects, gaps),
         floor=describe_noise_floor(noise_floor),
+        why_heading=head_largest_phases(gaps),
         why=describe_largest_phases(gaps),
         learning=learning,
         accuracy=describe_accuracy(subjects, learning),

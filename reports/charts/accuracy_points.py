@@ -52,7 +52,7 @@ def draw(axes: Axes, points: list[Point]) -> None:
         i = evaluation.accuracy
         below, above = whisker_lengths(i, 100) or (0.0, 0.0)
         axes.errorbar(100 * i.value, row, xerr=[[below], [above]], color=colour, marker="o", ms=6, capsize=3, lw=1.4)
-        place = (0, row - 0.5)
+        place = (0, row - 0.4)
         label = f" {title} {describe_evaluation(evaluation)}: {accuracy_interval(evaluation)}"
         axes.annotate(label, place, xycoords=("axes fraction", "data"), va="center", fontsize=canvas.SMALL)
     axes.set_yticks([])

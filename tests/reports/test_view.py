@@ -13,7 +13,7 @@ from epoch_gap.profiler.drilldown.stacks import Stacks
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.storage.manifest import DataKind
 from epoch_gap.profiler.storage.run import Run
-from epoch_gap.reports.charts import layers
+from epoch_gap.reports.charts import gap, layers
 from epoch_gap.reports.sentences.history import describe_series
 from tests.helpers.drilldowns import drilldown
 from tests.helpers.fake_training import scripted_run
@@ -175,7 +175,15 @@ def test_work_done_in_another_phase_than_it_is_charged_to_is_reported_at_the_top
     )
     view = build_view([slow, replace(fast, manifest=manifest, train=quick)])
     assert view.gaps[0].fenced is not None
-    assert not view.why[0].startswith("backward")
+    assert view.why[0].startswith("backward")
+    assert view.why[0].endswith(" of the gap (charged to step)")
+    assert view.why_heading == "The largest contributions to the gap, by where the work was done (fenced steps):"
+    assert gap.finding(view).endswith(" takes is work done in backward (charged to step)")
+    live = gap.live(view)
+    assert live.controls[0].options == ("where the work was done", "as charged")
+    assert "is charged to step" in live.variants["as charged|seconds"]["layout"]["annotations"][0]["text"]
+    drawn = [column.get_height() for column in gap.static(view).axes[0].patches]
+    assert max(drawn[1:-1]) == pytest.approx(view.gaps[0].fenced.by_phase[Phase.BACKWARD].value)
     assert "(fenced steps, per epoch): backward" in view.findings[0]
 
 
