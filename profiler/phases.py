@@ -25,7 +25,7 @@ class Phase(StrEnum):
 
 
 MEANING: dict[Phase, str] = {
-    Phase.EPOCH_START: "make the loader's iterator, once per epoch; Lucid shuffles here, PyTorch in its first fetch",
+    Phase.EPOCH_START: "make the loader's iterator, once per epoch; draws a shared order; Lucid shuffles here too",
     Phase.FETCH: "index the dataset and read the items of one batch",
     Phase.COLLATE: "stack the items into one array (np.stack, torch.stack)",
     Phase.TO_DEVICE: "make the framework's tensors and copy them to the device",

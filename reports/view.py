@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from epoch_gap.profiler.comparison.accuracy import AccuracyComparison, compare_accuracy
 from epoch_gap.profiler.comparison.fairness import Item, audit_fairness
 from epoch_gap.profiler.comparison.gap import Gap, measure_chain, measure_gaps
 from epoch_gap.profiler.comparison.identity import drilldown_key, watched_key
@@ -19,6 +20,7 @@ from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.storage.noise_floor_store import NoiseFloors
 from epoch_gap.reports.article import ARTICLE, ArticleRun
 from epoch_gap.reports.export.summary import summarise
+from epoch_gap.reports.sentences.accuracy import describe_accuracy
 from epoch_gap.reports.sentences.cautions import list_cautions
 from epoch_gap.reports.sentences.drilldown_findings import list_findings
 from epoch_gap.reports.sentences.next_step import suggest_next_step
@@ -27,6 +29,7 @@ from epoch_gap.reports.sentences.verdict import (
     describe_noise_floor,
     describe_shifted_work,
     describe_verdict,
+    head_largest_phases,
 )
 
 
@@ -55,8 +58,14 @@ class View:
     verdict: str
     floor: str
     """the noise floor in words"""
+    why_heading: str
+    """the line above `why`"""
     why: tuple[str, ...]
     """the phases that make up most of the headline gap"""
+    learning: AccuracyComparison | None
+    """losses and test accuracies of the headline pair; None with one subject"""
+    accuracy: tuple[str, ...]
+    """the same in words; for one subject its own test accuracy"""
     findings: tuple[str, ...]
     """of the drill-downs, about the headline gap"""
     shifted_work: tuple[str, ...]
@@ -111,6 +120,7 @@ def view_subjects(
     distinct = _distinct_frameworks(subjects)
     matched = _match_drilldowns(distinct, drilldowns or Drilldowns())
     is_drillable = all(side in distinct for gap in gaps[:1] for side in (gap.slow, gap.fast))
+    learning = compare_accuracy(gaps[0]) if gaps else None
     frameworks = dict.fromkeys(s.config.framework for s in subjects if not s.is_custom)
     return View(
         subjects=subjects,
@@ -120,7 +130,10 @@ def view_subjects(
         phases=_phases_shown(subjects),
         verdict=describe_verdict(subjects, gaps),
         floor=describe_noise_floor(noise_floor),
+        why_heading=head_largest_phases(gaps),
         why=describe_largest_phases(gaps),
+        learning=learning,
+        accuracy=describe_accuracy(subjects, learning),
         findings=tuple(list_findings(gaps, matched.layers, matched.operators, matched.lines)),
         shifted_work=tuple(line for subject in subjects for line in describe_shifted_work(subject)),
         cautions=tuple(list_cautions(subjects, gaps, fairness)),

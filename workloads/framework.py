@@ -4,7 +4,7 @@ The methods of `Framework` that the training loop times are named after their ph
 """
 
 import random
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
@@ -107,11 +107,18 @@ class Framework(Protocol):
         """The number of trainable parameters of the model."""
 
     def loader(
-        self, images: Images, labels: Labels, batch_size: int, shuffle: bool, wrap_collate: WrapCollate
+        self,
+        images: Images,
+        labels: Labels,
+        batch_size: int,
+        shuffle: bool,
+        wrap_collate: WrapCollate,
+        order: Sequence[int] | None = None,
     ) -> Iterable[Batch]:
         """The framework's own loader over images (N, 3, 32, 32) and labels (N,).
 
-        It must collate with `wrap_collate(collate)`, where `collate` is its own function.
+        It must collate with `wrap_collate(collate)`, where `collate` is its own function. With `order`, which may
+        change between two passes, and without `shuffle`, it reads the images of these indices, in this order.
         """
 
     def train(self) -> None:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from epoch_gap.workloads.data_order import DataOrder
+
 
 @dataclass(frozen=True)
 class Preset:
@@ -19,11 +21,12 @@ class Preset:
     test_limit: int | None = None
     fence: str = "none"
     """none | alternate | all: the training steps that wait before each mark"""
+    data_order: DataOrder = DataOrder.FRAMEWORK
 
 
 PRESETS = {
     "smoke": Preset(batch_size=4, steps=4, train_limit=160, test_limit=8),
-    "quick": Preset(seconds=300.0, share=0.02, test_limit=1024, fence="alternate"),
+    "quick": Preset(seconds=300.0, share=0.02, test_limit=1024, fence="alternate", data_order=DataOrder.SHARED),
     "epoch": Preset(),
     "article": Preset(epochs=20),
 }

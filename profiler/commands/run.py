@@ -5,7 +5,7 @@ import os
 import secrets
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
 from functools import partial
@@ -32,7 +32,8 @@ from epoch_gap.profiler.storage.writer import RunWriter, create_run
 from epoch_gap.workloads import loop, progress, registry, resnet18
 from epoch_gap.workloads.adapters.fake import DEFAULT_COSTS
 from epoch_gap.workloads.cifar10.load import FULL_SIZE, Cifar10, load_cifar10
-from epoch_gap.workloads.framework import Framework
+from epoch_gap.workloads.data_order import DataOrder, describe_clocks, describe_order, share_order
+from epoch_gap.workloads.framework import Batch, Framework, WrapCollate
 from epoch_gap.workloads.presets import PRESETS, Preset
 
 
@@ -153,7 +154,7 @@ def _train(
             turns.wait_for_first_turn()
         loop.train(
             framework,
-            framework.loader(data.x_train, data.y_train, size, True, loop.timed_collate(recorder)),
+            _train_loader(framework, data, preset, args.seed, loop.timed_collate(recorder)),
             framework.loader(data.x_test, data.y_test, size, False, lambda collate: collate),
             recorder,
             bar,
@@ -184,6 +185,15 @@ def _take_turns(
     return Turns(os.fdopen(commands), os.fdopen(reports, "w"), sufficiency, between_turns)
 
 
+def _train_loader(
+    framework: Framework, data: Cifar10, preset: Preset, seed: int, wrap_collate: WrapCollate
+) -> Iterable[Batch]:
+    load = partial(framework.loader, data.x_train, data.y_train, preset.batch_size)
+    if preset.data_order is DataOrder.FRAMEWORK:
+        return load(True, wrap_collate)
+    return share_order(lambda order: load(False, wrap_collate, order), len(data.y_train), seed)
+
+
 def _preset(args: argparse.Namespace) -> Preset:
     """The preset with the command line's changes; a number of steps removes the other limits."""
     preset = PRESETS[args.preset]
@@ -205,6 +215,7 @@ def _build_manifest(
     args: argparse.Namespace, preset: Preset, framework: Framework, data: Cifar10, progress_stream: str
 ) -> Manifest:
     optimizer = {"parameters": framework.parameter_count(), "optimizer": str(resnet18.ADAM)}
+    order = preset.data_order
     return Manifest(
         config=Config(
             framework=args.framework,
@@ -227,8 +238,8 @@ def _build_manifest(
             version=framework.version,
             device=framework.device,
             phases=tuple(sorted(framework.phases)),
-            clocks={str(phase): text for phase, text in framework.clocks.items()},
-            conditions={**optimizer, **framework.describe()},
+            clocks={str(phase): text for phase, text in {**framework.clocks, **describe_clocks(order)}.items()},
+            conditions={**optimizer, **framework.describe(), **describe_order(order, args.seed)},
         ),
         data=DataInfo(
             kind=DataKind(data.kind),

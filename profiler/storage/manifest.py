@@ -56,6 +56,8 @@ class Config:
     """training stops once its 95 % interval is within this share"""
     train_limit: int | None = None
     test_limit: int | None = None
+    data_order: str | None = None
+    """framework | shared: who draws the order of the training images; None: the framework"""
 
     @property
     def keeps_memory(self) -> bool:

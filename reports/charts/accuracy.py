@@ -1,6 +1,5 @@
-"""The article's two curves for the timed runs: the loss of every batch, and train and test loss per epoch."""
+"""What both sides learn: the loss of every batch at equal step counts, test accuracies, and losses per epoch."""
 
-import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,22 +7,22 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from epoch_gap.profiler.analysis.accuracy import Evaluation
+from epoch_gap.profiler.comparison.accuracy import AccuracyComparison, AccuracyVerdict, LossComparison
 from epoch_gap.profiler.storage.run import Run
 from epoch_gap.reports import formats, theme
-from epoch_gap.reports.charts import canvas, thinning
-from epoch_gap.reports.charts.live import Control, Live, Spec, axis, escaped, layout
+from epoch_gap.reports.charts import accuracy_points, canvas, thinning
+from epoch_gap.reports.charts.live import LINE, Control, Live, Spec, axis, escaped, layout, note
 from epoch_gap.reports.view import View
 
-NOT_ENOUGH = "not enough steps to compare accuracy"
-LOGARITHMIC_FROM = 5
-"""The step axis is logarithmic from this ratio of the longest run to the shortest, so that both are visible."""
 AVERAGED_FROM = 400
 """Runs of at least this many steps get a moving average over the batch losses, because single steps merge."""
-TITLE_LETTERS = 26
-"""characters per line of a title beside the points of one epoch"""
+NOTE_PIXELS = 30
+"""height of the line above the losses, on the page"""
 WINDOWS = 50
 """moving averages per run"""
 KINDS = {"train": ("-", True), "test": ("--", False)}
@@ -36,23 +35,52 @@ def shown(view: View) -> bool:
 
 
 def finding(view: View) -> str:
-    """The test accuracies, the highest first; or that the runs are too short to compare them."""
-    if not all(subject.has_whole_epoch for subject in view.subjects):
-        return f"Loss of the runs that were timed: {NOT_ENOUGH}"
-    last = [(s, s.first.epochs[-1].test_acc) for s in view.subjects if s.first.epochs]
-    ranked = sorted(last, key=lambda item: -(item[1] or 0))
-    accuracies = [f"{s.title} {formats.percent(accuracy)}" for s, accuracy in ranked if accuracy]
-    which = "the first run of each" if any(len(s.runs) > 1 for s in view.subjects) else "the runs that were timed"
-    return f"Test accuracy of {which}: {', '.join(accuracies)}" if accuracies else f"Loss of {which}"
+    """The test accuracies, and whether a difference between the headline pair can be claimed."""
+    points = accuracy_points.accuracy_points(view)
+    if view.learning is not None:
+        return _compared(view.learning)
+    if not points:
+        return "Training loss; no test accuracy was measured"
+    return f"Test accuracy: {', '.join(f'{title} {_percent(evaluation)}' for title, _, evaluation in points)}"
 
 
-def batch_losses(run: Run) -> tuple[Sequence[int], Sequence[float], str]:
-    """Step numbers from 1, losses, and a note on points that are not drawn."""
-    indices = thinning.drawn_indices(run.train.loss)
+def _compared(learning: AccuracyComparison) -> str:
+    a, b = learning.evaluations
+    if a is None or b is None:
+        return "Training loss at equal steps; the test accuracy of both sides was not measured"
+    if learning.verdict is AccuracyVerdict.NOT_COMPARABLE:
+        unit, counts = ("images", (a.images, b.images)) if a.steps == b.steps else ("steps", (a.steps, b.steps))
+        word = "on" if a.steps == b.steps else "after"
+        return f"Test accuracy is not comparable: evaluated {word} {counts[0]} and {counts[1]} {unit}"
+    sides = f"{learning.slow.title} {_percent(a)}, {learning.fast.title} {_percent(b)}"
+    claim = "they differ" if learning.verdict is AccuracyVerdict.DIFFERS else "no difference can be claimed"
+    return f"Test accuracy after {a.steps} steps: {sides}: {claim}"
+
+
+def _percent(evaluation: Evaluation) -> str:
+    return formats.percent(evaluation.accuracy.value)
+
+
+def last_step(view: View) -> int:
+    """The last training step that the picture shows: the last that the headline pair has in common."""
+    losses = compared_losses(view)
+    return losses.steps if losses else max(len(s.first.train) for s in view.subjects)
+
+
+def compared_losses(view: View) -> LossComparison | None:
+    """The losses of the headline pair at equal step counts."""
+    return view.learning.losses if view.learning else None
+
+
+def batch_losses(run: Run, end: int) -> tuple[Sequence[int], Sequence[float], str]:
+    """Numbers from 1 and losses of the first `end` steps, and a note on points that are not drawn."""
+    losses = run.train.loss[:end]
+    indices = thinning.drawn_indices(losses)
+    omitted = f" (first {end} of {len(run.train)} steps)" if end < len(run.train) else ""
     return (
         [int(i) + 1 for i in indices],
-        [float(run.train.loss[i]) for i in indices],
-        thinning.note(len(indices), len(run.train)),
+        [float(losses[i]) for i in indices],
+        omitted + thinning.note(len(indices), len(losses)),
     )
 
 
@@ -68,40 +96,54 @@ def moving_average(run: Run) -> tuple[NDArray[np.float64], NDArray[np.float64], 
 
 @canvas.styled
 def static(view: View) -> Figure:
-    """Both curves by matplotlib; the second is a row of points per subject if there is one epoch."""
-    epochs = max(len(s.first.epochs) for s in view.subjects)
-    heights = [2.9] + ([0.75 + 0.24 * len(view.subjects)] if epochs == 1 else [2.7] if epochs else [])
-    figure, panels = canvas.figure(view, finding(view), heights)
+    """The losses up to the last common step, the losses per epoch if there are several, and the test accuracies."""
+    points, epochs = accuracy_points.accuracy_points(view), max(len(s.first.epochs) for s in view.subjects)
+    per_epoch, evaluated = [2.7] if epochs > 1 else [], [accuracy_points.height(points)] if points else []
+    figure, panels = canvas.figure(view, finding(view), [2.9, *per_epoch, *evaluated])
     _draw_batches(panels[0], view)
-    if epochs == 1:
-        _draw_one_epoch(panels[1], view)
-    elif epochs:
+    if per_epoch:
         _draw_epochs(panels[1], view, epochs)
+    if points:
+        accuracy_points.draw(panels[-1], points)
     return figure
 
 
 def _draw_batches(axes: Axes, view: View) -> None:
-    handles: list[Line2D] = []
-    by_length = sorted(canvas.coloured_subjects(view), key=lambda item: -len(item[0].first.train))
-    for subject, title, colour in by_length:
-        run = subject.first
-        x, y, note = batch_losses(run)
-        is_long = len(run.train) >= AVERAGED_FROM
+    handles: list[Line2D | Patch] = []
+    for subject, title, colour in canvas.coloured_subjects(view):
+        run, end = subject.first, last_step(view)
+        x, y, label = batch_losses(run, end)
+        is_long = len(x) >= AVERAGED_FROM
         width = 1.3 if handles else 2.2  # keeps the lowest line visible if another covers it
         axes.plot(x, y, color=colour, lw=0.5 if is_long else width, alpha=0.4 if is_long else 1)
         if is_long:
             numbers, means, steps = moving_average(run)
-            axes.plot(numbers, means, color=colour, lw=1.6)
-            note += f", bold: mean of {steps} steps"
-        handles.append(Line2D([], [], color=colour, lw=1.6, label=f"{title}{note}"))
-    order = [title for _, title, _ in canvas.coloured_subjects(view)]
-    handles.sort(key=lambda handle: order.index(next(t for t in order if str(handle.get_label()).startswith(t))))
-    lengths = [len(s.first.train) for s in view.subjects]
-    if max(lengths) >= LOGARITHMIC_FROM * min(lengths):
-        axes.set_xscale("log")
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axes.plot(numbers[numbers <= end], means[numbers <= end], color=colour, lw=1.6)
+            label += f", bold: mean of {steps} steps"
+        handles.append(Line2D([], [], color=colour, lw=1.6, label=f"{title}{label}"))
+    if (losses := compared_losses(view)) is not None:
+        axes.axvspan(*compared_steps(losses), color=theme.GRID, zorder=0)
+        axes.hlines(losses.means, *compared_steps(losses), colors=_pair_colours(view), lw=1, ls="--")
+        handles.append(Patch(color=theme.GRID, label=_window(losses)))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.set_xlim(0.5, last_step(view) + 0.5)
     _finish(axes, "training step")
     canvas.legend_above(axes, handles)
+
+
+def compared_steps(losses: LossComparison) -> tuple[float, float]:
+    """The ends of the compared steps on the axis of step numbers."""
+    return losses.steps - losses.last + 0.5, losses.steps + 0.5
+
+
+def _window(losses: LossComparison) -> str:
+    return f"compared: last {losses.last} of {losses.steps} common steps, dashed: means"
+
+
+def _pair_colours(view: View) -> list[str]:
+    """The colours of the slower and the faster side of the headline pair."""
+    colours = {subject.id: colour for subject, _, colour in canvas.coloured_subjects(view)}
+    return [colours[side.id] for gap in view.gaps[:1] for side in (gap.slow, gap.fast)]
 
 
 def _draw_epochs(axes: Axes, view: View, epochs: int) -> None:
@@ -113,29 +155,14 @@ def _draw_epochs(axes: Axes, view: View, epochs: int) -> None:
     axes.set_xlim(0.5, epochs + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     _finish(axes, "epoch")
-    canvas.legend_above(axes, _kind_handles(lines=True))
+    canvas.legend_above(axes, _kind_handles())
 
 
-def _draw_one_epoch(axes: Axes, view: View) -> None:
-    subjects = canvas.coloured_subjects(view)
-    for row, (subject, _, colour) in enumerate(subjects):
-        for kind, (_, filled) in KINDS.items():
-            losses: Any = [getattr(e, f"{kind}_loss") for e in subject.first.epochs]
-            axes.plot(losses, [row], ls="", marker="o", ms=6, mfc=colour if filled else "none", color=colour)
-    titles = [textwrap.fill(title, TITLE_LETTERS) for _, title, _ in subjects]
-    axes.set_yticks(range(len(subjects)), titles)
-    axes.set_ylim(len(subjects) - 0.4, -0.6)
-    axes.set_xlim(0, 1.05 * axes.dataLim.xmax if axes.dataLim.xmax > 0 else 1)
-    axes.set_xlabel("cross-entropy loss of the epoch")
-    axes.grid()
-    canvas.legend_above(axes, _kind_handles(lines=False))
-
-
-def _kind_handles(lines: bool) -> list[Line2D]:
+def _kind_handles() -> list[Line2D]:
     """Grey legend keys for train and test, which are drawn in each subject's own colour."""
     grey = theme.MUTED
     return [
-        Line2D([], [], ls=style if lines else "", marker="o", mfc=grey if filled else "none", color=grey, label=kind)
+        Line2D([], [], ls=style, marker="o", mfc=grey if filled else "none", color=grey, label=kind)
         for kind, (style, filled) in KINDS.items()
     ]
 
@@ -148,9 +175,9 @@ def _finish(axes: Axes, x: str) -> None:
 
 
 def live(view: View) -> Live:
-    """One of the two curves at a time, by Plotly."""
-    which = Control("loss", ("of every batch", "per epoch"))
-    specs = (_batches(view), _epochs(view))
+    """The losses of every batch, the losses per epoch, or the test accuracies, by Plotly."""
+    which = Control("show", ("loss of every batch", "loss per epoch", "test accuracy"))
+    specs = (_batches(view), _epochs(view), accuracy_points.live(accuracy_points.accuracy_points(view)))
     switches = tuple((title, colour) for _, title, colour in canvas.coloured_subjects(view))
     return Live(dict(zip(which.options, specs, strict=True)), (which,), switches)
 
@@ -158,10 +185,26 @@ def live(view: View) -> Live:
 def _batches(view: View) -> Spec:
     traces = []
     for subject, title, colour in canvas.coloured_subjects(view):
-        x, y, note = batch_losses(subject.first)
-        hover = f"{escaped(title)}{note}<br>step %{{x}}: loss %{{y:.4g}}"
+        x, y, omitted = batch_losses(subject.first, len(subject.first.train))
+        hover = f"{escaped(title)}{omitted}<br>step %{{x}}: loss %{{y:.4g}}"
         traces.append(_trace(title, colour, x, y, hover, mode="lines"))
-    return {"data": traces, "layout": _layout("training step")}
+    made = _layout("training step")
+    if (losses := compared_losses(view)) is not None:
+        start, end = compared_steps(losses)
+        window = {"type": "rect", "x0": start, "x1": end, "y0": 0, "y1": 1, "yref": "paper", "layer": "below"}
+        level = {"type": "line", "x0": start, "x1": end}
+        means = zip(losses.means, _pair_colours(view), strict=True)
+        made["shapes"] = [
+            {**window, "fillcolor": LINE, "line": {"width": 0}},
+            *(
+                {**level, "y0": m, "y1": m, "line": {"color": colour, "dash": "dash", "width": 1}}
+                for m, colour in means
+            ),
+        ]
+        made["xaxis"]["range"] = [0.5, end]
+        made["annotations"] = [note(escaped(_window(losses)), x=0, xref="paper", y=1, yref="paper")]
+        made["margin"] = {**made["margin"], "t": NOTE_PIXELS}
+    return {"data": traces, "layout": made}
 
 
 def _epochs(view: View) -> Spec:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from epoch_gap.profiler.comparison.subject import Subject
+from epoch_gap.profiler.comparison.timing_modes import largest_deviation, modes_agree
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.reports import formats
 from epoch_gap.reports.charts import canvas
@@ -15,9 +16,6 @@ REACH = 1.5
 """An interval is cut off beyond this multiple of the longest bar; the table has its numbers."""
 SHARES_BELOW = 0.2
 """A bar shorter than this share of the longest has no room for the labels of its phases, 150 pixels of 800."""
-
-SAME_WITHIN = 0.05
-"""The largest deviation, as a share of the epoch, at which one bar shows both timing modes."""
 MARGIN = 1.02
 """length of an axis over that of its longest bar or interval"""
 
@@ -89,23 +87,6 @@ def _both_modes(subject: Subject) -> list[Bar]:
 def _single(subject: Subject) -> Bar:
     agreement = f"fenced: same within {formats.percent_at_most(largest_deviation(subject))}"
     return Bar(subject.title, "", subject, False, tuple(subject.flag_titles), agreement)
-
-
-def modes_agree(subject: Subject) -> bool:
-    """Whether fences leave the times of the step and of every phase unchanged, and no work is shifted."""
-    effect = subject.fence_effect
-    if effect is None or not effect.is_harmless or effect.shifted_work:
-        return False
-    return largest_deviation(subject) <= SAME_WITHIN
-
-
-def largest_deviation(subject: Subject) -> float:
-    """The largest difference between the timing modes, of any phase or the whole, as a share of the as-run epoch."""
-    assert subject.fenced is not None
-    charged, done = subject.epoch, subject.fenced.epoch
-    pairs = [(charged.total, done.total), *((part, done.phases[phase]) for phase, part in charged.phases.items())]
-    differences = [abs(b.value - a.value) for a, b in pairs if a is not None and b is not None]
-    return max(differences) / charged.total.value
 
 
 def needs_shares(rows: Sequence[Bar]) -> bool:

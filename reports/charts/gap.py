@@ -3,13 +3,15 @@
 import math
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from epoch_gap.profiler.analysis.stats import Estimate, Interval
 from epoch_gap.profiler.comparison.gap import Gap, Verdict
+from epoch_gap.profiler.comparison.timing_modes import is_where_work_was_done, leading_gap
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.reports import formats, theme
 from epoch_gap.reports.charts import canvas
@@ -31,7 +33,7 @@ from epoch_gap.reports.charts.live import (
     whisker_lengths,
     whiskers,
 )
-from epoch_gap.reports.sentences.verdict import describe_fence_cost, largest_phases
+from epoch_gap.reports.sentences.verdict import describe_charge, describe_fence_cost, largest_phases
 from epoch_gap.reports.view import View
 
 SECONDS, SHARE = "seconds", "share of the gap"
@@ -99,8 +101,14 @@ def _sum(parts: list[Estimate]) -> Estimate:
 
 
 def finding(view: View) -> str:
-    """The phase to which the clock charges most of the gap."""
-    return _finding(view.gaps[0], "charged to", _names(view))
+    """The phase that makes up most of the gap: where the work was done, if that is known, and where it is charged."""
+    headline, names = view.gaps[0], _names(view)
+    if not is_where_work_was_done(headline):
+        return _finding(headline, "charged to", names)
+    lead = leading_gap(headline)
+    phase, _ = largest_phases(lead)[0]
+    charge = describe_charge(headline, phase) if lead.verdict is Verdict.SLOWER else ""
+    return f"{_finding(lead, 'work done in', names)}{charge}"
 
 
 def _names(view: View) -> tuple[str, str]:
@@ -126,14 +134,17 @@ def shown(view: View) -> bool:
 @canvas.styled
 def static(view: View) -> Figure:
     """The waterfall by matplotlib."""
-    headline, (fast, slow) = view.gaps[0], _names(view)
+    mode, lead = next(iter(_waterfalls(view).items()))
+    headline, (fast, slow) = lead.gap, lead.names
     figure, (axes,) = canvas.figure(view, finding(view), [3.9])
+    if mode == DONE:
+        axes.set_title("\n".join((DONE, *lead.notes)), loc="left", fontsize=canvas.SMALL)
     steps = columns(headline)
     first, last = headline.fast_seconds, steps[-1].end if steps else headline.fast_seconds
     highest = max([first, last, *(step.end for step in steps)])
     _draw_epoch(axes, 0, first)
     for x, step in enumerate(steps, start=1):
-        _draw_column(axes, x, step, headline.share(step.interval.value), highest)
+        _draw_column(axes, x, step, headline.share(step.interval.value), highest, hatch="//" if lead.hatched else "")
     _draw_epoch(axes, len(steps) + 1, last)
     _name_columns(axes, [fast, *(step.name for step in steps), slow])
     axes.set_ylabel("seconds per epoch")
@@ -151,8 +162,9 @@ def _name_columns(axes: Axes, names: Sequence[str]) -> None:
     axes.set_xlim(-0.6, len(names) - 0.4)
 
 
-def _draw_column(axes: Axes, x: int, step: Column, share: float | None, highest: float) -> None:
-    axes.bar(x, step.interval.value, 0.7, bottom=step.start, color=step.colour, edgecolor=theme.INK, linewidth=0.5)
+def _draw_column(axes: Axes, x: int, step: Column, share: float | None, highest: float, hatch: str) -> None:
+    style: dict[str, Any] = {"color": step.colour, "edgecolor": theme.INK, "linewidth": 0.5, "hatch": hatch}
+    axes.bar(x, step.interval.value, 0.7, bottom=step.start, **style)
     axes.plot([x - 1 + 0.35, x - 0.35], [step.start] * 2, color=theme.MUTED, lw=0.6)
     axes.plot([x + 0.35, x + 1 - 0.35], [step.end] * 2, color=theme.MUTED, lw=0.6)
     top = max(step.start, step.end)
@@ -201,17 +213,25 @@ def live(view: View) -> Live:
 
 
 def _waterfalls(view: View) -> dict[str, Waterfall]:
-    """The headline gap as charged and, if both sides have fenced steps, where the work was done."""
+    """The headline gap as charged and, if known, where the work was done; the leading one first.
+
+    The chart's finding is that of the leading one; the other has its own above it.
+    """
     headline, names = view.gaps[0], _names(view)
-    waterfalls = {CHARGED: Waterfall(headline, names, False, ())}
-    if headline.fenced:
-        sides = (headline.slow, names[1]), (headline.fast, names[0])
-        effects = {name: effect for side, name in sides if (effect := side.fence_effect) is not None}
-        costs = (f"{name}: {describe_fence_cost(effect.perturbation)}" for name, effect in effects.items())
-        notes = (f"Here: {_finding(headline.fenced, 'work done in', names)}", *costs)
-        hatched = not all(effect.is_harmless for effect in effects.values())
-        waterfalls[DONE] = Waterfall(headline.fenced, names, hatched, notes)
-    return waterfalls
+    charged = Waterfall(headline, names, False, ())
+    if headline.fenced is None:
+        return {CHARGED: charged}
+    sides = (headline.slow, names[1]), (headline.fast, names[0])
+    effects = {name: effect for side, name in sides if (effect := side.fence_effect) is not None}
+    costs = tuple(f"{name}: {describe_fence_cost(effect.perturbation)}" for name, effect in effects.items())
+    done = Waterfall(headline.fenced, names, not all(effect.is_harmless for effect in effects.values()), costs)
+    if leading_gap(headline) is not headline:
+        return {DONE: done, CHARGED: _with_finding(charged, "charged to")}
+    return {CHARGED: charged, DONE: _with_finding(done, "work done in")}
+
+
+def _with_finding(waterfall: Waterfall, verb: str) -> Waterfall:
+    return replace(waterfall, notes=(f"Here: {_finding(waterfall.gap, verb, waterfall.names)}", *waterfall.notes))
 
 
 def _spec(waterfall: Waterfall, relative: bool) -> Spec:

@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from epoch_gap.profiler.analysis.accuracy import Evaluation, largest_loss_difference, list_evaluations
 from epoch_gap.profiler.analysis.epoch import EpochEstimate
 from epoch_gap.profiler.analysis.stats import Interval
+from epoch_gap.profiler.comparison.accuracy import AccuracyComparison, LossComparison, compare_accuracy
 from epoch_gap.profiler.comparison.fairness import Item
 from epoch_gap.profiler.comparison.gap import Gap
 from epoch_gap.profiler.comparison.subject import Subject
-from epoch_gap.profiler.storage.run import Run, finite_or_none
+from epoch_gap.profiler.storage.run import finite_or_none
 
 SCHEMA_VERSION = 1
 
@@ -55,7 +57,7 @@ def _subject(subject: Subject) -> dict[str, Any]:
         "flags": [{"run": a.run.id, "name": flag.kind, "text": flag.text} for a in analyses for flag in a.flags],
         "beginning": [a.selection.start.kind for a in analyses],
         "more_steps": [a.more_steps for a in analyses],
-        "accuracy": _accuracy(subject.first),
+        "accuracy": _accuracy(subject),
     }
 
 
@@ -85,8 +87,11 @@ def _phase(interval: Interval | None, whole: float) -> dict[str, float | None] |
     return {"seconds": interval.value, "low": interval.low, "high": interval.high, "share": share}
 
 
-def _accuracy(run: Run) -> dict[str, Any]:
+def _accuracy(subject: Subject) -> dict[str, Any]:
+    run = subject.first
     return {
+        "evaluations": [_evaluation(evaluation) for evaluation in list_evaluations(run)],
+        "repeats_loss_difference": largest_loss_difference(subject.runs),
         "first_batch_loss": finite_or_none(run.train.loss[0]) if len(run.train) else None,
         "epochs": [
             {
@@ -103,6 +108,40 @@ def _accuracy(run: Run) -> dict[str, Any]:
     }
 
 
+def _evaluation(evaluation: Evaluation) -> dict[str, Any]:
+    return {
+        "epoch": evaluation.epoch,
+        "steps": evaluation.steps,
+        "images": evaluation.images,
+        "correct": evaluation.correct,
+        "accuracy": _interval(evaluation.accuracy),
+    }
+
+
+def _learning(comparison: AccuracyComparison) -> dict[str, Any]:
+    slow, fast = comparison.evaluations
+    return {
+        "verdict": comparison.verdict,
+        "difference": _interval(comparison.difference) if comparison.difference else None,
+        "slow": _evaluation(slow) if slow else None,
+        "fast": _evaluation(fast) if fast else None,
+        "data_order": comparison.data_order,
+        "initialisation": comparison.initialisation,
+        "loss": _losses(comparison.losses) if comparison.losses else None,
+    }
+
+
+def _losses(losses: LossComparison) -> dict[str, Any]:
+    sides = ("slow", "fast")
+    return {
+        "steps": losses.steps,
+        "last": losses.last,
+        "first_batch": dict(zip(sides, losses.first, strict=True)),
+        "mean": dict(zip(sides, losses.means, strict=True)),
+        "difference": _interval(losses.difference),
+    }
+
+
 def _gap(gap: Gap) -> dict[str, Any]:
     return {
         "slow": gap.slow.id,
@@ -115,6 +154,7 @@ def _gap(gap: Gap) -> dict[str, Any]:
         "interval": gap.scope,
         "basis": asdict(gap.basis) if gap.basis else None,
         "left_out": list(gap.excluded),
+        "accuracy": _learning(compare_accuracy(gap)),
         "by_phase": {"asrun": _by_phase(gap), "fenced": _by_phase(gap.fenced) if gap.fenced else None},
     }
 

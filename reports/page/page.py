@@ -62,7 +62,6 @@ def render_page(view: View, figures: Mapping[str, Figure]) -> str:
         phase_rows=[rows.phase_row(view, phase) for phase in view.phases],
         glossary=rows.glossary(view),
         accuracy_rows=rows.accuracy_rows(view),
-        is_accuracy_comparable=all(subject.has_whole_epoch for subject in view.subjects),
         article_epoch=article.EPOCH,
         timing_modes=[rows.timing_modes(subject) for subject in view.subjects if subject.fenced],
         chain_rows=rows.chain_rows(view),

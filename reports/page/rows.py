@@ -2,13 +2,15 @@
 
 from typing import Any
 
+from epoch_gap.profiler.analysis.accuracy import list_evaluations
 from epoch_gap.profiler.analysis.run_analysis import RunAnalysis
-from epoch_gap.profiler.analysis.stats import unseen_share
+from epoch_gap.profiler.analysis.stats import Interval, unseen_share
 from epoch_gap.profiler.comparison.gap import Gap
 from epoch_gap.profiler.comparison.subject import Subject
 from epoch_gap.profiler.phases import CLOCK, MEANING, Phase
 from epoch_gap.reports import article, formats
 from epoch_gap.reports.page.layer_rows import layer_difference_rows, operator_difference_rows
+from epoch_gap.reports.sentences.accuracy import describe_evaluation
 from epoch_gap.reports.view import View
 
 
@@ -150,6 +152,7 @@ def accuracy_rows(view: View) -> list[tuple[str, list[str]]]:
         "test loss": "test_loss",
         "train accuracy": "train_acc",
         "test accuracy": "test_acc",
+        "evaluated": "evaluated",
     }
     columns = [*measured, *map(_article, view.article)]
     return [(title, [column[key] for column in columns]) for title, key in names.items()]
@@ -158,16 +161,23 @@ def accuracy_rows(view: View) -> list[tuple[str, list[str]]]:
 def _measured(subject: Subject) -> dict[str, str]:
     run = subject.first
     last = run.epochs[-1] if run.epochs else None
-    names = ("train_loss", "test_loss", "train_acc", "test_acc")
+    names = ("train_loss", "test_loss", "train_acc")
+    evaluations = list_evaluations(run)
     return {
         "first_batch_loss": f"{run.train.loss[0]:.3f}",
         **{name: _number(getattr(last, name, None)) for name in names},
+        "test_acc": _with_interval(evaluations[-1].accuracy) if evaluations else "n/a",
+        "evaluated": describe_evaluation(evaluations[-1]) if evaluations else "n/a",
         "epoch_time": formats.seconds(subject.epoch.total.value),
     }
 
 
 def _article(column: article.ArticleRun) -> dict[str, str]:
-    return {**column._asdict(), "epoch_time": formats.seconds(column.epoch_seconds)}
+    return {**column._asdict(), "epoch_time": formats.seconds(column.epoch_seconds), "evaluated": "n/a"}
+
+
+def _with_interval(i: Interval) -> str:
+    return f"{_number(i.value)} ({_number(i.low)} to {_number(i.high)})"
 
 
 def _number(value: float | None) -> str:

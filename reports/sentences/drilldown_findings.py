@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from epoch_gap.profiler.comparison.gap import Gap, Verdict
+from epoch_gap.profiler.comparison.gap import Gap
 from epoch_gap.profiler.comparison.subject import Subject
 from epoch_gap.profiler.drilldown.layers import Drilldown, category_differences, layer_differences
 from epoch_gap.profiler.drilldown.lines import LineTimes
 from epoch_gap.reports import formats
-from epoch_gap.reports.sentences.verdict import TOP, largest_phases
+from epoch_gap.reports.sentences.verdict import TOP
 
 
 def list_findings(
@@ -20,7 +20,6 @@ def list_findings(
     if not gaps:
         return
     slow, fast = gaps[0].slow, gaps[0].fast
-    yield from _phases_of_the_work(gaps[0])
     if slow.id in operators and fast.id in operators:
         yield from _operators(operators[slow.id], operators[fast.id])
     if slow.id in layers and fast.id in layers:
@@ -30,20 +29,6 @@ def list_findings(
             yield f"Layers with the largest differences, per step: {', '.join(names)}."
     if slow.id in lines:
         yield _hottest_line(slow, lines[slow.id])
-
-
-def _phases_of_the_work(headline: Gap) -> Iterator[str]:
-    """The phases in which the work behind the gap is done, if they are not those that the clock charges."""
-    fenced = headline.fenced
-    if fenced is None or fenced.verdict is not Verdict.SLOWER:
-        return
-    if largest_phases(fenced)[0][0] is largest_phases(headline)[0][0]:
-        return
-    parts = (
-        f"{phase} {formats.seconds(part.value)} ({formats.percent(fenced.share(part.value))})"
-        for phase, part in largest_phases(fenced)
-    )
-    yield f"The work behind the gap is done in other phases (fenced steps, per epoch): {', '.join(parts)}."
 
 
 def _operators(slow: Drilldown, fast: Drilldown) -> Iterator[str]:

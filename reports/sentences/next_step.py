@@ -32,7 +32,7 @@ def suggest_next_step(subjects: Sequence[Subject], gaps: Sequence[Gap], has_laye
         command = f"python -m profiler profile --frameworks {both.replace(' ', ',')}{size}"
         return f"{command}, whose rounds include the variation from process to process."
     if not all(subject.has_whole_epoch for subject in subjects):
-        return "make profile PRESET=epoch, for whole epochs and a comparison of accuracy."
+        return "make profile PRESET=epoch, for whole epochs and the accuracy after them."
     if min(len(s.first.epochs) for s in subjects) < ARTICLE_EPOCHS:
         return "make profile PRESET=article, for the article's 20 epochs."
     return SHOW
@@ -50,7 +50,7 @@ def _suggest_for_custom_loops(subjects: Sequence[Subject], gaps: Sequence[Gap]) 
             "for an interval that includes process-to-process variation."
         )
     if not all(subject.has_whole_epoch for subject in subjects):
-        return "record whole epochs with their evaluation, for a comparison of accuracy."
+        return "record whole epochs with their evaluation, for the accuracy after them."
     return SHOW
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from epoch_gap.profiler.analysis.stats import Estimate, Interval
 from epoch_gap.profiler.comparison.gap import EQUAL_WITHIN, Gap, Verdict
 from epoch_gap.profiler.comparison.subject import Subject
+from epoch_gap.profiler.comparison.timing_modes import charged_phases, is_where_work_was_done, leading_gap
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.storage.noise_floor_store import NoiseFloor
 from epoch_gap.reports import formats
@@ -59,12 +60,30 @@ def _on_data(subject: Subject) -> str:
 
 
 def describe_largest_phases(gaps: Sequence[Gap]) -> tuple[str, ...]:
-    """The phases with the largest parts of the headline gap, a line each."""
+    """The phases with the largest parts of the headline gap, a line each; see `leading_gap`."""
     return tuple(
-        f"{phase}: {formats.interval(part.interval())}{_of_the_gap(gap, part.value)}"
+        f"{phase}: {formats.interval(part.interval())}{_of_the_gap(lead, part.value)}{describe_charge(gap, phase)}"
         for gap in gaps[:1]
-        for phase, part in largest_phases(gap)
+        for lead in (leading_gap(gap),)
+        for phase, part in largest_phases(lead)
     )
+
+
+def describe_charge(gap: Gap, phase: Phase) -> str:
+    """Where the clock charges the work of `phase`: ` (charged to step)`; empty if it is not another phase."""
+    others = charged_phases(gap.slow, phase) if leading_gap(gap) is not gap else []
+    return f" (charged to {' and '.join(others)})" if others else ""
+
+
+def head_largest_phases(gaps: Sequence[Gap]) -> str:
+    """The line above `describe_largest_phases`."""
+    by = "by phase, as charged"
+    for gap in gaps[:1]:
+        if leading_gap(gap) is not gap:
+            by = "by where the work was done (fenced steps)"
+        elif is_where_work_was_done(gap):
+            by = "by phase"
+    return f"The largest contributions to the gap, {by}:"
 
 
 def largest_phases(gap: Gap) -> list[tuple[Phase, Estimate]]:

@@ -73,6 +73,8 @@ def test_two_labels_make_a_report_of_two_subjects(runs: Path, capsys: pytest.Cap
     printed = capsys.readouterr().out
     assert "slow one" in printed
     assert str(out / "index.html") in printed
+    assert "The largest contributions to the gap, by phase, as charged:\n  backward: " in printed
+    assert "Test accuracy after " in printed
     summary = json.loads((out / "summary.json").read_text())
     assert [gap["slow"].split("-")[1] for gap in summary["gaps"]] == ["slow one"]
     names = {path.name for path in out.iterdir()}
@@ -82,6 +84,16 @@ def test_two_labels_make_a_report_of_two_subjects(runs: Path, capsys: pytest.Cap
     first = find_runs(runs)[0].name
     assert main(["report", first, "--runs-dir", str(runs), "--out", str(out)]) == 0
     assert not (out / "gap.png").exists(), "a picture of an earlier report must not stay"
+
+
+@pytest.mark.parametrize(("preset", "order"), [("smoke", "framework"), ("quick", "shared")])
+def test_a_run_stores_who_drew_the_order_of_its_images(runs: Path, preset: str, order: str) -> None:
+    words = ["--preset", preset, "--steps", "2", "--seed", "9"]
+    assert fake_run(runs, *words) == 0
+    manifest = read_run(find_runs(runs)[0]).manifest
+    assert manifest.config.data_order == order
+    assert ("default_rng(9)" in manifest.framework.conditions.get("data_order", "")) == (order == "shared")
+    assert ("shared order" in manifest.framework.clocks["epoch_start"]) == (order == "shared")
 
 
 def test_list_and_show_name_the_run(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:

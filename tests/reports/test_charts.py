@@ -7,7 +7,8 @@ import matplotlib
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
-from matplotlib.container import BarContainer
+from matplotlib.collections import LineCollection
+from matplotlib.container import BarContainer, ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.patches import Rectangle
@@ -281,11 +282,26 @@ def test_the_waterfall_climbs_from_the_faster_epoch_to_the_slower(make_run: Make
     assert columns[0] == pytest.approx(10.4 * 0.75)
 
 
-def test_the_accuracy_of_short_runs_is_not_compared(make_run: MakeRun) -> None:
-    hint = "not enough steps to compare accuracy"
-    whole = make_run([1.0] * 10 + [0.4], images=[10] * 10 + [4], evaluation=[0.2, 0.2])
-    assert any(hint in text for text in texts(accuracy.static(a_pair(make_run))))
-    assert not any(hint in text for text in texts(accuracy.static(build_view([whole]))))
+def test_the_losses_end_with_the_last_common_step_and_the_accuracies_have_intervals(make_run: MakeRun) -> None:
+    slow = make_run([2.0] * 6, evaluation=[0.2, 0.2], losses=[3.0, 2.0, 2.0, 1.0, 1.0, 1.0], **LUCID)
+    fast = make_run([1.0] * 9, evaluation=[0.2, 0.2], **TORCH)
+    losses, accuracies = accuracy.static(build_view([slow, fast])).axes
+    assert [len(np.asarray(line.get_xdata())) for line in losses.lines] == [6, 6]
+    assert losses.get_xlim()[1] == 6.5
+    (means,) = (c for c in losses.collections if isinstance(c, LineCollection))
+    assert [segment[0][1] for segment in means.get_segments()] == pytest.approx([1.0, fast.train.loss[3:6].mean()])
+    assert [c.has_xerr for c in accuracies.containers if isinstance(c, ErrorbarContainer)] == [True, True]
+
+
+def test_the_finding_on_accuracy_claims_no_more_than_the_evaluations_show(make_run: MakeRun) -> None:
+    def finding(steps: int, **more: Any) -> str:
+        slow = make_run([2.0] * 6, evaluation=[0.2], **LUCID)
+        return accuracy.finding(build_view([slow, make_run([1.0] * steps, **more, **TORCH)]))
+
+    assert finding(6, evaluation=[0.2]).endswith(": no difference can be claimed")
+    assert finding(9, evaluation=[0.2]) == "Test accuracy is not comparable: evaluated after 6 and 9 steps"
+    assert finding(6, evaluation=[0.2, 0.2]) == "Test accuracy is not comparable: evaluated on 10 and 20 images"
+    assert "was not measured" in finding(6)
 
 
 def test_the_loss_curve_is_the_runs_own(make_run: MakeRun) -> None:
@@ -395,7 +411,8 @@ def test_a_long_runs_loss_has_a_moving_average_and_a_run_without_epochs_no_empty
     assert means[0] == pytest.approx(losses[:10].mean())
     assert numbers[0] == pytest.approx(np.arange(1, 11).mean())
     assert means[-1] == pytest.approx(losses[-10:].mean())
-    assert len(accuracy.static(build_view([run])).axes) == 2
+    evaluated = make_run([1.0] * 500, losses=losses, evaluation=[0.2])
+    assert len(accuracy.static(build_view([evaluated])).axes) == 2
     assert len(accuracy.static(build_view([replace(run, epochs=())])).axes) == 1
 
 

@@ -137,10 +137,11 @@ def test_a_run_without_evaluation_reads_na(make_run: MakeRun) -> None:
     assert html.row("train loss") == ["1.900"]
 
 
-def test_the_accuracy_of_a_short_run_is_marked_as_not_comparable(make_run: MakeRun) -> None:
-    whole = make_run([1.0] * 10 + [0.4], images=[10] * 10 + [4], evaluation=[0.2, 0.2])
-    assert "Not enough steps to compare accuracy" in parsed(*a_pair(make_run)).text
-    assert "Not enough steps to compare accuracy" not in parsed(whole).text
+def test_the_accuracy_section_says_what_short_runs_show(make_run: MakeRun) -> None:
+    text = parsed(*a_pair(make_run)).text
+    assert "Test accuracy is not compared: no evaluation of" in text
+    assert "Mean training loss over the last 3 of 6 common steps" in text
+    assert "was not evaluated: its test accuracy is unknown" in parsed(make_run([1.0] * 6)).text
 
 
 def test_differing_conditions_come_first_in_the_fairness_list_and_are_marked(make_run: MakeRun) -> None:

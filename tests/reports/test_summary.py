@@ -47,6 +47,7 @@ GAP = {
     "interval",
     "basis",
     "left_out",
+    "accuracy",
     "by_phase",
 }
 INTERVAL = {"value", "low", "high"}
@@ -78,7 +79,7 @@ def test_the_keys_are_those_of_the_contract(make_run: MakeRun) -> None:
         assert set(subject["phases"]) == {"asrun", "fenced"}
         assert list(subject["phases"]["asrun"]) == [str(phase) for phase in Phase]
         assert set(subject["phases"]["asrun"]["forward"]) == {"seconds", "low", "high", "share"}
-        assert set(subject["accuracy"]) == {"first_batch_loss", "epochs"}
+        assert set(subject["accuracy"]) == {"evaluations", "repeats_loss_difference", "first_batch_loss", "epochs"}
         assert set(subject["accuracy"]["epochs"][0]) == {
             "epoch",
             "train_loss",

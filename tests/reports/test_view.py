@@ -13,7 +13,7 @@ from epoch_gap.profiler.drilldown.stacks import Stacks
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.storage.manifest import DataKind
 from epoch_gap.profiler.storage.run import Run
-from epoch_gap.reports.charts import layers
+from epoch_gap.reports.charts import gap, layers
 from epoch_gap.reports.sentences.history import describe_series
 from tests.helpers.drilldowns import drilldown
 from tests.helpers.fake_training import scripted_run
@@ -124,7 +124,7 @@ def test_events_of_a_run_are_cautions(make_run: MakeRun) -> None:
     assert not any("told elsewhere" in caution for caution in cautions)
 
 
-def test_accuracy_is_compared_only_after_whole_epochs(make_run: MakeRun) -> None:
+def test_a_subject_knows_whether_it_has_a_whole_epoch(make_run: MakeRun) -> None:
     whole = make_run([1.0] * 10 + [0.4], images=[10] * 10 + [4], evaluation=[0.2, 0.2], config=SLOW)
     part = make_run([1.0] * 6, config=FAST)
     assert all(s.has_whole_epoch for s in build_view([whole]).subjects)
@@ -175,8 +175,16 @@ def test_work_done_in_another_phase_than_it_is_charged_to_is_reported_at_the_top
     )
     view = build_view([slow, replace(fast, manifest=manifest, train=quick)])
     assert view.gaps[0].fenced is not None
-    assert not view.why[0].startswith("backward")
-    assert "(fenced steps, per epoch): backward" in view.findings[0]
+    assert view.why[0].startswith("backward")
+    assert view.why[0].endswith(" of the gap (charged to step)")
+    assert view.why_heading == "The largest contributions to the gap, by where the work was done (fenced steps):"
+    assert gap.finding(view).endswith(" takes is work done in backward (charged to step)")
+    live = gap.live(view)
+    assert live.controls[0].options == ("where the work was done", "as charged")
+    assert "is charged to step" in live.variants["as charged|seconds"]["layout"]["annotations"][0]["text"]
+    drawn = [column.get_height() for column in gap.static(view).axes[0].patches]
+    assert max(drawn[1:-1]) == pytest.approx(view.gaps[0].fenced.by_phase[Phase.BACKWARD].value)
+    assert view.findings == (), "no drill-downs"
 
 
 def test_a_caveat_with_a_remedy_comes_first(make_run: MakeRun) -> None:

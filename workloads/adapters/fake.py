@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,7 +84,13 @@ class Fake:
         return resnet18.parameter_count()
 
     def loader(
-        self, images: Images, labels: Labels, batch_size: int, shuffle: bool, wrap_collate: WrapCollate
+        self,
+        images: Images,
+        labels: Labels,
+        batch_size: int,
+        shuffle: bool,
+        wrap_collate: WrapCollate,
+        order: Sequence[int] | None = None,
     ) -> Iterable[Batch]:
         return _Loader(self, len(labels), batch_size, wrap_collate(self._collate))
 

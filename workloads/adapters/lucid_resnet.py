@@ -1,6 +1,6 @@
 """Lucid: its resnet_18 with the article's stem, its DataLoader over NumPy arrays, its loop body."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -69,9 +69,17 @@ class LucidResNet:
         return int(self.model.count_parameters())
 
     def loader(
-        self, images: Images, labels: Labels, batch_size: int, shuffle: bool, wrap_collate: WrapCollate
+        self,
+        images: Images,
+        labels: Labels,
+        batch_size: int,
+        shuffle: bool,
+        wrap_collate: WrapCollate,
+        order: Sequence[int] | None = None,
     ) -> Iterable[Batch]:
-        dataset = NumpyDataset(images, labels)
+        dataset: Any = NumpyDataset(images, labels)
+        if order is not None:
+            dataset = lucid.data.Subset(dataset, order)
         loader: Iterable[Batch] = lucid.data.DataLoader(
             dataset, batch_size, shuffle=shuffle, collate_fn=wrap_collate(numpy_collate)
         )

@@ -1,6 +1,6 @@
 """Native MLX: the article's network built from mlx.nn, to separate the time of Lucid from that of MLX."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -109,9 +109,16 @@ class MlxResNet:
         return sum(array.size for _, array in tree_flatten(self.model.trainable_parameters()))
 
     def loader(
-        self, images: Images, labels: Labels, batch_size: int, shuffle: bool, wrap_collate: WrapCollate
+        self,
+        images: Images,
+        labels: Labels,
+        batch_size: int,
+        shuffle: bool,
+        wrap_collate: WrapCollate,
+        order: Sequence[int] | None = None,
     ) -> Iterable[Batch]:
-        return ShuffledBatches(NumpyDataset(images, labels), batch_size, shuffle, wrap_collate(numpy_collate))
+        dataset = NumpyDataset(images, labels)
+        return ShuffledBatches(dataset, batch_size, shuffle, wrap_collate(numpy_collate), order)
 
     def train(self) -> None:
         self.model.train()

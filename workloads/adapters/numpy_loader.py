@@ -25,18 +25,26 @@ class NumpyDataset:
 
 
 class ShuffledBatches:
-    """A loader for frameworks without one; each pass draws a new order from NumPy's generator."""
+    """A loader for frameworks without one.
+
+    With `shuffle`, each pass draws a new order from NumPy's generator. Otherwise it reads `order`, or all images.
+    """
 
     def __init__(
-        self, dataset: NumpyDataset, batch_size: int, shuffle: bool, collate: Callable[[Sequence[Item]], Any]
+        self,
+        dataset: NumpyDataset,
+        batch_size: int,
+        shuffle: bool,
+        collate: Callable[[Sequence[Item]], Any],
+        order: Sequence[int] | None = None,
     ) -> None:
         self._dataset, self._batch_size, self._shuffle, self._collate = dataset, batch_size, shuffle, collate
+        self._order = range(len(dataset)) if order is None else order
 
     def __iter__(self) -> Iterator[Any]:
-        n = len(self._dataset)
-        return self._batches(np.random.permutation(n) if self._shuffle else np.arange(n))
+        return self._batches(np.random.permutation(len(self._dataset)) if self._shuffle else self._order)
 
-    def _batches(self, order: NDArray[np.int64]) -> Iterator[Any]:
+    def _batches(self, order: Sequence[int] | NDArray[np.int64]) -> Iterator[Any]:
         for start in range(0, len(order), self._batch_size):
             yield self._collate([self._dataset[i] for i in order[start : start + self._batch_size]])
 

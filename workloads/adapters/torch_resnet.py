@@ -1,6 +1,6 @@
 """PyTorch: torchvision's resnet18 with the article's stem, its DataLoader, its loop body."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, TensorDataset, default_collate
+from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset, default_collate
 from torchvision import models
 
 from epoch_gap.profiler.errors import UserError
@@ -58,9 +58,17 @@ class TorchResNet:
         return sum(p.numel() for p in self.model.parameters())
 
     def loader(
-        self, images: Images, labels: Labels, batch_size: int, shuffle: bool, wrap_collate: WrapCollate
+        self,
+        images: Images,
+        labels: Labels,
+        batch_size: int,
+        shuffle: bool,
+        wrap_collate: WrapCollate,
+        order: Sequence[int] | None = None,
     ) -> Iterable[Batch]:
-        dataset = TensorDataset(torch.from_numpy(images), torch.from_numpy(labels))
+        dataset: Dataset[Any] = TensorDataset(torch.from_numpy(images), torch.from_numpy(labels))
+        if order is not None:
+            dataset = Subset(dataset, order)
         return DataLoader(dataset, batch_size, shuffle=shuffle, collate_fn=wrap_collate(default_collate))
 
     def train(self) -> None:

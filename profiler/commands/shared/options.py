@@ -6,6 +6,7 @@ from typing import Any
 
 from epoch_gap.profiler.machine.allocator import Allocator
 from epoch_gap.profiler.recording.fencing import POLICIES
+from epoch_gap.workloads.data_order import DataOrder
 from epoch_gap.workloads.presets import PRESETS
 from epoch_gap.workloads.registry import FRAMEWORKS, MAX_SEED
 
@@ -54,6 +55,12 @@ def add_workload(parser: argparse.ArgumentParser) -> None:
         choices=POLICIES,
         help="steps that wait before each mark (default: alternate for quick, otherwise none)",
     )
+    parser.add_argument(
+        "--data-order",
+        type=DataOrder,
+        choices=DataOrder,
+        help="who draws the order of the training images (default: shared for quick, otherwise framework)",
+    )
     parser.add_argument("--seed", type=parse_seed, default=42, metavar="N", help="random seed (default: 42)")
     parser.add_argument(
         "--checkpoint",
@@ -77,7 +84,7 @@ def add_workload(parser: argparse.ArgumentParser) -> None:
 
 _PASSED_ON = (
     *("preset", "device", "data", "batch_size", "steps", "seconds", "epochs"),
-    *("train_limit", "test_limit", "fence", "seed", "allocator", "runs_dir"),
+    *("train_limit", "test_limit", "fence", "data_order", "seed", "allocator", "runs_dir"),
 )
 _SWITCHES = ("checkpoint", "mmap", "compile", "allow_busy", "quiet")
 

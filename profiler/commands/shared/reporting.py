@@ -20,5 +20,9 @@ def report_runs(runs: Sequence[Run], out: Path, runs_dir: Path, svg: bool = Fals
     report = render_report(runs, floors, drilldowns, svg, spread)
     page = write_report(report, out)
     print(report.view.verdict)
+    if report.view.why:
+        print(report.view.why_heading)
+        print("\n".join(f"  {line}" for line in report.view.why))
+    print(report.view.accuracy[0])
     print(report.view.floor)
     print(f"report: {page}")
