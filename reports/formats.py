@@ -62,6 +62,15 @@ def percent_at_most(share: float) -> str:
     return f"{max(tenths, 1) / 10:.1f} %"
 
 
+def count(value: float) -> str:
+    """A number of things with two digits: `250 000`, `1200`, `3.1`, `0`."""
+    if value < 10:
+        return f"{value:.2g}"
+    digits = len(str(int(value)))
+    whole = round(value, 2 - digits)
+    return f"{whole:,.0f}".replace(",", " ") if whole >= 10_000 else f"{whole:.0f}"
+
+
 def signed(text: str) -> str:
     """A formatted difference, with a plus sign if it is positive: `+5.2 %`."""
     return f"+{text}" if text[0].isdigit() and float(text.split()[0]) > 0 else text

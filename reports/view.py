@@ -8,6 +8,7 @@ from epoch_gap.profiler.comparison.accuracy import AccuracyComparison, compare_a
 from epoch_gap.profiler.comparison.fairness import Item, audit_fairness
 from epoch_gap.profiler.comparison.gap import Gap, measure_chain, measure_gaps
 from epoch_gap.profiler.comparison.identity import drilldown_key, watched_key
+from epoch_gap.profiler.comparison.kernel_gap import measure_kernel_gap
 from epoch_gap.profiler.comparison.noise_floor import applicable_floor
 from epoch_gap.profiler.comparison.spread_history import NOTHING_KNOWN, KnownSpread
 from epoch_gap.profiler.comparison.subject import Subject, shorten_titles
@@ -24,6 +25,11 @@ from epoch_gap.reports.sentences.accuracy import describe_accuracy
 from epoch_gap.reports.sentences.cautions import list_cautions
 from epoch_gap.reports.sentences.drilldown_findings import list_findings
 from epoch_gap.reports.sentences.next_step import suggest_next_step
+from epoch_gap.reports.sentences.operating_system import (
+    describe_kernel_gap,
+    describe_operating_system,
+    predict_kept_memory,
+)
 from epoch_gap.reports.sentences.verdict import (
     describe_largest_phases,
     describe_noise_floor,
@@ -68,6 +74,10 @@ class View:
     """the same in words; for one subject its own test accuracy"""
     findings: tuple[str, ...]
     """of the drill-downs, about the headline gap"""
+    operating_system: tuple[str, ...]
+    """the operating system's share of each side's step, and its part of the headline gap"""
+    prediction: str | None
+    """what keeping memory would be worth; None if it is kept, or nothing is known"""
     shifted_work: tuple[str, ...]
     """the work that is charged to another phase"""
     cautions: tuple[str, ...]
@@ -135,6 +145,8 @@ def view_subjects(
         learning=learning,
         accuracy=describe_accuracy(subjects, learning),
         findings=tuple(list_findings(gaps, matched.layers, matched.operators, matched.lines)),
+        operating_system=_operating_system(subjects, gaps),
+        prediction=predict_kept_memory(subjects),
         shifted_work=tuple(line for subject in subjects for line in describe_shifted_work(subject)),
         cautions=tuple(list_cautions(subjects, gaps, fairness)),
         next_step=suggest_next_step(
@@ -147,6 +159,12 @@ def view_subjects(
         article=tuple(ARTICLE[name] for name in frameworks if name in ARTICLE),
         summary=summarise(subjects, gaps, fairness),
     )
+
+
+def _operating_system(subjects: Sequence[Subject], gaps: Sequence[Gap]) -> tuple[str, ...]:
+    lines = [describe_operating_system(subject) for subject in subjects]
+    lines += [describe_kernel_gap(gap, measure_kernel_gap(gap)) for gap in gaps[:1]]
+    return tuple(line for line in lines if line is not None)
 
 
 def _chain(

@@ -5,6 +5,7 @@ from functools import cached_property
 
 from epoch_gap.profiler.analysis.epoch import NS, EpochEstimate, count_required_steps, estimate_epoch, whole_epochs
 from epoch_gap.profiler.analysis.flags import Flag, cores_busy, find_flags, has_drifted, stolen_share
+from epoch_gap.profiler.analysis.kernel_time import KernelTime, measure_kernel_time
 from epoch_gap.profiler.analysis.stats import Estimate, Spread, inflation, mean, spread
 from epoch_gap.profiler.analysis.step_selection import StepSelection, select_steps
 from epoch_gap.profiler.analysis.warm_up import StartKind
@@ -85,6 +86,8 @@ class RunAnalysis:
     the resource usage"""
     cores_busy: float | None
     """CPU seconds of the process per second of training; None: unknown"""
+    kernel: KernelTime | None
+    """the operating system's time; None: not counted"""
     stolen_share: float | None
     """the share of the machine's CPU time that its host gave to other guests; None: unknown"""
 
@@ -106,12 +109,13 @@ def analyse_run(run: Run) -> RunAnalysis:
             "including as-run ones (--fence alternate or none)"
         )
     steady_ns = asrun.steady.wall_ns
+    fenced = _analyse_mode(run, selection, TimingMode.FENCED)
     flags = find_flags(run, selection)
     return RunAnalysis(
         run=run,
         selection=selection,
         asrun=asrun,
-        fenced=_analyse_mode(run, selection, TimingMode.FENCED),
+        fenced=fenced,
         warm_up=_measure_warm_up(selection, asrun.step),
         steps=_count_steps(run.train, selection.start.steps),
         spread=spread(steady_ns * NS),
@@ -122,6 +126,7 @@ def analyse_run(run: Run) -> RunAnalysis:
         has_drifted=has_drifted(run, flags),
         marks_share=_own_cost_ns(run, asrun.steady) / float(steady_ns.mean()),
         cores_busy=cores_busy(run),
+        kernel=measure_kernel_time(run, asrun.steady, fenced.steady if fenced else None),
         stolen_share=stolen_share(run),
     )
 

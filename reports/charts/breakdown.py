@@ -44,6 +44,10 @@ ROW, SHARES_ROW = 0.86, 0.56
 """inches per bar with the lines above it, in seconds and as shares"""
 AXIS = 0.7
 """inches for the axis and the legend"""
+KERNEL, KERNEL_HATCH, KERNEL_PATTERN = "operating system", "xxxx", "x"
+"""the name of the operating system's part of each phase, and its pattern in the picture and on the page"""
+LEAST_KERNEL = 0.004
+"""share of the axis below which that pattern would only look like a smudge"""
 THICKNESS = 0.5
 """of a bar, in rows"""
 LINE_LETTERS = 108
@@ -78,7 +82,8 @@ def static(view: View) -> Figure:
     heights += [article_panel.HEIGHT] if article else []
     figure, panels = canvas.figure(view, finding(view), heights)
     _draw_seconds(panels[0], view, rows, labels_in_seconds=with_shares)
-    canvas.phase_legend(panels[0], visible_phases(view, rows))
+    has_kernel = any(any(bar.kernel.values()) for bar in rows)
+    canvas.phase_legend(panels[0], visible_phases(view, rows), [(KERNEL, KERNEL_HATCH)] if has_kernel else [])
     if with_shares:
         _draw_shares(panels[1], rows)
     if article:
@@ -130,10 +135,17 @@ def _draw_bar(
             linewidth=0.4,
             hatch="//" if bar.hatched else "",
         )
+        if (system := bar.kernel.get(phase, 0.0) * scale) >= LEAST_KERNEL * axis_end:
+            _draw_kernel(axes, row, left + width - system, system)
         label = label_of(bar, phase)
         if width >= LETTER * (max(map(len, label.splitlines())) + 1) * axis_end:
             _write_inside(axes, left + width / 2, row, label, colour)
         left += width
+
+
+def _draw_kernel(axes: Axes, row: int, left: float, width: float) -> None:
+    """The operating system's part, at the end of its phase's segment."""
+    axes.barh(row, width, THICKNESS, left=left, color="none", edgecolor=theme.INK, linewidth=0, hatch=KERNEL_HATCH)
 
 
 def _segment_label(bar: Bar, phase: Phase, in_seconds: bool) -> str:
@@ -232,7 +244,10 @@ def _segments(view: View, rows: Sequence[Bar], scales: Sequence[float]) -> list[
                 "name": str(phase),
                 "width": LIVE_THICKNESS,
                 "y": list(range(len(rows))),
-                "x": [part.value * scale if part else None for part, scale in zip(parts, scales, strict=True)],
+                "x": [
+                    (part.value - bar.kernel.get(phase, 0.0)) * scale if part else None
+                    for bar, part, scale in zip(rows, parts, scales, strict=True)
+                ],
                 "text": [f"{phase}<br>{_percent(bar, phase)}" if bar.share(phase) else "" for bar in rows],
                 "textposition": "inside",
                 "insidetextanchor": "middle",
@@ -248,7 +263,34 @@ def _segments(view: View, rows: Sequence[Bar], scales: Sequence[float]) -> list[
                 },
             }
         )
+        if any(bar.kernel.get(phase) for bar in rows):
+            traces.append(_kernel_segments(rows, scales, phase))
     return traces
+
+
+def _kernel_segments(rows: Sequence[Bar], scales: Sequence[float], phase: Phase) -> Spec:
+    """The operating system's part of a phase, after the rest of it; hidden with the phase."""
+    seconds = [bar.kernel.get(phase, 0.0) for bar in rows]
+    hover = [
+        f"<b>{phase}</b>, {KERNEL}: {formats.seconds(part)}<br>{escaped(bar.label)}"
+        for bar, part in zip(rows, seconds, strict=True)
+    ]
+    colour = theme.PHASE_COLOURS[phase]
+    return {
+        "type": "bar",
+        "orientation": "h",
+        "name": str(phase),
+        "width": LIVE_THICKNESS,
+        "y": list(range(len(rows))),
+        "x": [part * scale for part, scale in zip(seconds, scales, strict=True)],
+        "hovertext": hover,
+        "hoverinfo": "text",
+        "marker": {
+            "color": colour,
+            "line": {"color": PAPER, "width": 0},
+            "pattern": {"shape": KERNEL_PATTERN, "fgcolor": INK, "size": 5, "solidity": 0.25},
+        },
+    }
 
 
 def _hover(bar: Bar, phase: Phase) -> str:

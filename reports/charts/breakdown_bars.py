@@ -1,8 +1,9 @@
 """The bars of the breakdown as plain data: the subjects and timing modes to draw, and the visible phases."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
+from epoch_gap.profiler.comparison.kernel_gap import mean_kernel_seconds
 from epoch_gap.profiler.comparison.subject import Subject
 from epoch_gap.profiler.comparison.timing_modes import largest_deviation, modes_agree
 from epoch_gap.profiler.phases import Phase
@@ -31,6 +32,8 @@ class Bar:
     hatched: bool
     """whether fences changed the step time"""
     flags: tuple[str, ...]
+    kernel: Mapping[Phase, float] = field(default_factory=dict)
+    """the part of each phase's seconds that is the operating system's; empty if unknown"""
     note: str = ""
     """the agreement of the two timing modes, if one bar shows both"""
 
@@ -77,16 +80,31 @@ def picture_bars(view: View) -> list[Bar]:
 
 
 def _both_modes(subject: Subject) -> list[Bar]:
-    title, flags = subject.title, tuple(subject.flag_titles)
-    if subject.fenced is None or subject.fence_effect is None:
+    """The counters have a phase where the work is done: they split a bar as charged only if no work is shifted."""
+    title, flags, effect = subject.title, tuple(subject.flag_titles), subject.fence_effect
+    if subject.fenced is None or effect is None:
         return [Bar(title, "", subject, False, flags)]
-    is_hatched = not subject.fence_effect.is_harmless
-    return [Bar(title, CHARGED, subject, False, flags), Bar(title, DONE, subject.fenced, is_hatched, ())]
+    charged = {} if effect.shifted_work else _kernel(subject, subject)
+    done = _kernel(subject, subject.fenced)
+    return [
+        Bar(title, CHARGED, subject, False, flags, charged),
+        Bar(title, DONE, subject.fenced, not effect.is_harmless, (), done),
+    ]
 
 
 def _single(subject: Subject) -> Bar:
     agreement = f"fenced: same within {formats.percent_at_most(largest_deviation(subject))}"
-    return Bar(subject.title, "", subject, False, tuple(subject.flag_titles), agreement)
+    return Bar(subject.title, "", subject, False, tuple(subject.flag_titles), _kernel(subject, subject), agreement)
+
+
+def _kernel(subject: Subject, drawn: Subject) -> dict[Phase, float]:
+    """The operating system's seconds by phase, at most those of the phase as it is drawn."""
+    parts = drawn.epoch.phases
+    return {
+        phase: min(seconds, part.value)
+        for phase, seconds in mean_kernel_seconds(subject).items()
+        if (part := parts.get(phase)) is not None
+    }
 
 
 def needs_shares(rows: Sequence[Bar]) -> bool:

@@ -113,9 +113,15 @@ def coloured_subjects(view: View) -> list[tuple[Subject, str, str]]:
     return [(s, s.title, colour) for s, colour in zip(view.subjects, cycle(theme.SUBJECT_COLOURS), strict=False)]
 
 
-def phase_legend(axes: Axes, phases: Sequence[Phase], **placement: Any) -> Legend:
-    """The colours of `phases`: by default in rows above the axes."""
+def phase_legend(
+    axes: Axes, phases: Sequence[Phase], hatched: Sequence[tuple[str, str]] = (), **placement: Any
+) -> Legend:
+    """The colours of `phases`, and `hatched` (name, pattern): by default in rows above the axes."""
     handles = [Patch(color=theme.PHASE_COLOURS[phase], label=phase) for phase in phases]
+    handles += [
+        Patch(facecolor="none", edgecolor=theme.INK, linewidth=0.4, hatch=hatch, label=name)
+        for name, hatch in hatched
+    ]
     if placement:
         return axes.legend(handles=handles, handlelength=1.2, **placement)
     return legend_above(axes, handles)

@@ -10,6 +10,12 @@ from epoch_gap.profiler.analysis.stats import Interval
 from epoch_gap.profiler.comparison.accuracy import AccuracyComparison, LossComparison, compare_accuracy
 from epoch_gap.profiler.comparison.fairness import Item
 from epoch_gap.profiler.comparison.gap import Gap
+from epoch_gap.profiler.comparison.kernel_gap import (
+    kernel_times,
+    mean_kernel_seconds,
+    mean_kernel_time,
+    measure_kernel_gap,
+)
 from epoch_gap.profiler.comparison.subject import Subject
 from epoch_gap.profiler.storage.run import finite_or_none
 
@@ -58,6 +64,23 @@ def _subject(subject: Subject) -> dict[str, Any]:
         "beginning": [a.selection.start.kind for a in analyses],
         "more_steps": [a.more_steps for a in analyses],
         "accuracy": _accuracy(subject),
+        "operating_system": _operating_system(subject),
+    }
+
+
+def _operating_system(subject: Subject) -> dict[str, Any] | None:
+    """The kernel's time per epoch, the mean of the runs; None if a run's is unknown."""
+    kernels, seconds = kernel_times(subject), mean_kernel_time(subject)
+    if seconds is None:
+        return None
+    phases = mean_kernel_seconds(subject)
+    cores = {phase: [k.by_phase[phase].cores_busy for k in kernels if phase in k.by_phase] for phase in phases}
+    return {
+        "epoch_seconds": _interval(seconds.interval(least=0.0)),
+        "phases": phases or None,
+        "share_of_cpu_time": sum(k.steps.cpu_share for k in kernels) / len(kernels),
+        "page_faults_per_second": sum(k.steps.faults for k in kernels) / len(kernels),
+        "cores_busy": {phase: sum(values) / len(values) for phase, values in cores.items() if values} or None,
     }
 
 
@@ -155,8 +178,17 @@ def _gap(gap: Gap) -> dict[str, Any]:
         "basis": asdict(gap.basis) if gap.basis else None,
         "left_out": list(gap.excluded),
         "accuracy": _learning(compare_accuracy(gap)),
+        "operating_system": _kernel_gap(gap),
         "by_phase": {"asrun": _by_phase(gap), "fenced": _by_phase(gap.fenced) if gap.fenced else None},
     }
+
+
+def _kernel_gap(gap: Gap) -> dict[str, Any] | None:
+    kernel = measure_kernel_gap(gap)
+    if kernel is None:
+        return None
+    by_phase = {phase: _interval(part.interval()) for phase, part in (kernel.by_phase or {}).items()}
+    return {"seconds": _interval(kernel.seconds.interval()), "by_phase": by_phase or None}
 
 
 def _by_phase(gap: Gap) -> dict[str, dict[str, float | None]]:

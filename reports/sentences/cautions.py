@@ -12,6 +12,7 @@ from epoch_gap.profiler.comparison.subject import Subject
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.storage.manifest import RunStatus
 from epoch_gap.reports import formats
+from epoch_gap.reports.sentences.operating_system import caution_operating_system
 
 OTHER_LIMIT = 0.02
 """a larger share of `other` means that marks are missing"""
@@ -41,6 +42,8 @@ def _of_subject(subject: Subject) -> Iterator[str]:
     for analysis in subject.analyses:
         which = f"run {analysis.run.short_id}: " if len(subject.analyses) > 1 else ""
         yield from (f"{which}{_describe_flag(flag)}." for flag in analysis.flags)
+    if text := caution_operating_system(subject):
+        yield text
     yield from _time_in_no_phase(subject)
     yield from _harmful_fences(subject)
     for run in subject.runs:

@@ -6,10 +6,12 @@ from dataclasses import replace
 from epoch_gap.profiler.analysis.stats import Estimate, Interval, mean_of_processes
 from epoch_gap.profiler.comparison.fairness import Affects, audit_fairness
 from epoch_gap.profiler.comparison.gap import EQUAL_WITHIN, Gap, Verdict
+from epoch_gap.profiler.comparison.kernel_gap import measure_kernel_gap
 from epoch_gap.profiler.comparison.subject import Subject
 from epoch_gap.profiler.storage.noise_floor_store import NoiseFloor
 from epoch_gap.reports import formats
 from epoch_gap.reports.sentences.cautions import describe_machines
+from epoch_gap.reports.sentences.operating_system import describe_kernel_gap, describe_operating_system
 from epoch_gap.reports.sentences.spread import describe_basis, describe_ratio
 from epoch_gap.reports.sentences.verdict import describe_noise_floor
 from epoch_gap.reports.terminal.tables import align
@@ -35,11 +37,17 @@ def comparison_table(a: Subject, b: Subject, gap: Gap, floor: NoiseFloor | None)
             "",
             LEGEND,
             _describe_verdict(gap),
+            *_operating_system(a, b, gap),
             describe_noise_floor(floor),
             *_flags(a, b),
             *_differences(a, b),
         ]
     )
+
+
+def _operating_system(a: Subject, b: Subject, gap: Gap) -> Iterator[str]:
+    lines = [describe_operating_system(replace(subject, side=name)) for name, subject in _sides(a, b)]
+    yield from (line for line in [*lines, describe_kernel_gap(gap, measure_kernel_gap(gap))] if line is not None)
 
 
 def _warn_of_machines(a: Subject, b: Subject) -> Iterator[str]:

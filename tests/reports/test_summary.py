@@ -34,6 +34,7 @@ SUBJECT = {
     "flags",
     "beginning",
     "more_steps",
+    "operating_system",
     "accuracy",
 }
 GAP = {
@@ -47,6 +48,7 @@ GAP = {
     "interval",
     "basis",
     "left_out",
+    "operating_system",
     "accuracy",
     "by_phase",
 }

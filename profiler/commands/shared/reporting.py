@@ -23,6 +23,10 @@ def report_runs(runs: Sequence[Run], out: Path, runs_dir: Path, svg: bool = Fals
     if report.view.why:
         print(report.view.why_heading)
         print("\n".join(f"  {line}" for line in report.view.why))
+    for line in report.view.operating_system:
+        print(line)
     print(report.view.accuracy[0])
     print(report.view.floor)
+    if report.view.prediction:
+        print(report.view.prediction)
     print(f"report: {page}")

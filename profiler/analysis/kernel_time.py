@@ -1,0 +1,122 @@
+"""The operating system's share of an epoch: the time that the kernel works on behalf of the program.
+
+Handing out memory, above all: at a page fault the kernel finds a page, zeroes it and maps it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from epoch_gap.profiler.analysis.epoch import NS
+from epoch_gap.profiler.analysis.stats import Estimate, mean, total
+from epoch_gap.profiler.phases import Phase
+from epoch_gap.profiler.storage.run import Run, StepTable, UsageTable
+
+
+@dataclass(frozen=True)
+class PhaseUsage:
+    """The resource usage of a phase, or of whole steps, over their wall time."""
+
+    kernel_share: float
+    """share of the wall time that is the kernel's"""
+    cpu_share: float
+    """share of the CPU time that is the kernel's"""
+    cores_busy: float
+    """CPU seconds per second"""
+    faults: float
+    """page faults per second"""
+
+
+@dataclass(frozen=True)
+class KernelTime:
+    """Wall seconds that the kernel's work takes, of one run.
+
+    System CPU seconds over the mean number of cores busy, at least one: two cores that both spend a second in the
+    kernel at the same time take one second. It is an attribution: without that work the program may gain more (caches
+    that stay warm) or less (other waits).
+    """
+
+    step: Estimate
+    """seconds per steady as-run step"""
+    steps: PhaseUsage
+    """of all steady as-run steps"""
+    by_phase: Mapping[Phase, PhaseUsage]
+    """of steady fenced steps; empty without them"""
+    epoch: Estimate
+    """seconds per full epoch: training and evaluation"""
+    epoch_phases: Mapping[Phase, Estimate] | None
+    """the same by phase; they sum to `epoch`. None without fenced steps, whose counters have a phase"""
+
+
+def measure_kernel_time(run: Run, asrun: StepTable, fenced: StepTable | None) -> KernelTime | None:
+    """The kernel's time of a run from its steady as-run steps, split by its steady fenced ones.
+
+    The split of fenced steps is scaled to the as-run steps' total, whose marks read only the clock. None if the run
+    has no resource usage.
+    """
+    if asrun.usage is None:
+        return None
+    step = mean(_kernel_seconds(asrun.usage, asrun.wall_ns))
+    full = run.manifest.full_epoch
+    training = step.scaled(full.train_images / run.batch_size)
+    evaluation = _evaluation(run)
+    parts = [part for part in (training, evaluation) if part is not None]
+    shares = _shares(fenced) if fenced is not None else {}
+    phases = {phase: training.scaled(share) for phase, share in shares.items()}
+    if phases and evaluation is not None:
+        phases[Phase.EVALUATE] = evaluation
+    return KernelTime(
+        step=step,
+        steps=_usage(asrun.usage, asrun.wall_ns),
+        by_phase={} if fenced is None else _usage_by_phase(fenced),
+        epoch=total(parts),
+        epoch_phases=phases or None,
+    )
+
+
+def _kernel_seconds(usage: UsageTable, wall_ns: NDArray[np.int64]) -> NDArray[np.float64]:
+    cores = np.maximum(1.0, usage.cpu_ns / np.maximum(wall_ns, 1))
+    return np.asarray(usage.system_ns / cores * NS, np.float64)
+
+
+def _evaluation(run: Run) -> Estimate | None:
+    """Seconds per full evaluation; None without one whose usage is known."""
+    evaluate = run.evaluate
+    if not len(evaluate) or evaluate.usage is None:
+        return None
+    full = evaluate.where(np.equal(evaluate.images, evaluate.images.max()))
+    if full.usage is None:
+        return None
+    batches = run.manifest.full_epoch.test_images / int(full.images[0])
+    return mean(_kernel_seconds(full.usage, full.wall_ns)).scaled(batches)
+
+
+def _shares(fenced: StepTable) -> dict[Phase, float]:
+    """Each phase's share of the kernel's time in fenced steps; equal shares of nothing if there was none."""
+    seconds = {
+        phase: float(_kernel_seconds(usage, fenced.phase_ns[phase]).sum())
+        for phase, usage in fenced.phase_usage.items()
+        if phase in fenced.phase_ns
+    }
+    whole = sum(seconds.values())
+    return {phase: part / whole if whole else 1 / len(seconds) for phase, part in seconds.items()}
+
+
+def _usage_by_phase(fenced: StepTable) -> dict[Phase, PhaseUsage]:
+    return {
+        phase: _usage(usage, fenced.phase_ns[phase])
+        for phase, usage in fenced.phase_usage.items()
+        if phase in fenced.phase_ns and fenced.phase_ns[phase].any()
+    }
+
+
+def _usage(usage: UsageTable, wall_ns: NDArray[np.int64]) -> PhaseUsage:
+    wall, cpu = max(1, int(wall_ns.sum())), max(1, int(usage.cpu_ns.sum()))
+    return PhaseUsage(
+        kernel_share=float(_kernel_seconds(usage, wall_ns).sum()) / (wall * NS),
+        cpu_share=int(usage.system_ns.sum()) / cpu,
+        cores_busy=int(usage.cpu_ns.sum()) / wall,
+        faults=int(usage.minor_faults.sum() + usage.major_faults.sum()) / (wall * NS),
+    )
