@@ -33,6 +33,7 @@ KERNEL_VARIABLES = (
     "ATEN_CPU_CAPABILITY",
     "NPY_DISABLE_CPU_FEATURES",
     "NPY_ENABLE_CPU_FEATURES",
+    "LUCID_CONV_VIEW_LIMIT_MB",
 )
 """Environment variables that override a library's own choice of kernels."""
 THREAD_VARIABLES = (

@@ -390,3 +390,13 @@ def test_a_compiled_step_learns_the_same_as_an_uncompiled_one_in_one_phase(train
     assert [step.loss for step in steps] == pytest.approx([step.loss for step in plain], rel=1e-3)
     gone = {Phase.ZERO_GRAD, Phase.FORWARD, Phase.MATERIALIZE, Phase.BACKWARD, Phase.STEP}
     assert all(Phase.COMPILED in step.durations and not gone & step.durations.keys() for step in steps)
+
+
+def test_conditions_that_choose_code_are_recorded() -> None:
+    limit = build("lucid").describe()["conv_view_limit_mb"]
+    assert isinstance(limit, int)
+    assert limit >= 64
+    torch_conditions = build("torch").describe()
+    assert "chosen by ATen" in torch_conditions["instruction_sets"]
+    assert torch_conditions["flags"]["oneDNN"] in (True, False)
+    assert torch_conditions["flags"]["deterministic algorithms"] is False

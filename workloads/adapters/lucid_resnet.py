@@ -142,6 +142,7 @@ class LucidResNet:
         backend = "NumPy" if self.device == "cpu" else f"MLX {version('mlx')}, {mx.default_device()}"
         return {
             "kernels": backend,
+            "conv_view_limit_mb": getattr(lucid, "CONV_VIEW_LIMIT_MB", None) if self.device == "cpu" else None,
             "dtype": "float32",
             "layout": "NCHW",
             "tf32": False,

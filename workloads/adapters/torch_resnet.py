@@ -121,6 +121,8 @@ class TorchResNet:
         return {
             "build": torch.__config__.show().partition("\n")[2].replace("\n", ";"),
             "accelerator": _accelerator(self.device),
+            "instruction_sets": _instruction_sets() if self.device == "cpu" else None,
+            "flags": _flags(self.device),
             "threads": torch.get_num_threads(),
             "interop_threads": torch.get_num_interop_threads(),
             "kernels": f"oneDNN {torch._C._has_mkldnn}, {cpu}" if self.device == "cpu" else self.device,
@@ -169,6 +171,28 @@ def _clocks(device: str) -> dict[Phase, str]:
         Phase.METRICS: "argmax, ==, sum, then item() and loss.item() twice, which wait for the device",
         Phase.FLUSH: f"torch.{device}.synchronize()",
     }
+
+
+def _instruction_sets() -> str:
+    """What the CPU offers to the kernels of ATen and oneDNN; a variable may lower it (`KERNEL_VARIABLES`)."""
+    offered = torch.cpu.get_capabilities()
+    names = sorted(name for name, value in offered.items() if value is True)
+    return f"{torch.backends.cpu.get_cpu_capability()} chosen by ATen; offered: {', '.join(names) or 'unknown'}"
+
+
+def _flags(device: str) -> dict[str, Any]:
+    """The process-wide switches that choose or slow down code."""
+    flags = {
+        "oneDNN": torch.backends.mkldnn.enabled,
+        "deterministic algorithms": torch.are_deterministic_algorithms_enabled(),
+        "anomaly detection": torch.is_anomaly_enabled(),
+        "inference mode": torch.is_inference_mode_enabled(),
+        "matmul precision": torch.get_float32_matmul_precision(),
+    }
+    if device == "cuda":
+        cudnn = torch.backends.cudnn
+        flags |= {"cuDNN benchmark": cudnn.benchmark, "cuDNN deterministic": cudnn.deterministic}
+    return flags
 
 
 def _accelerator(device: str) -> str | None:
