@@ -6,6 +6,7 @@ from functools import cached_property
 from epoch_gap.profiler.analysis.epoch import NS, EpochEstimate, count_required_steps, estimate_epoch, whole_epochs
 from epoch_gap.profiler.analysis.flags import Flag, cores_busy, find_flags, has_drifted, stolen_share
 from epoch_gap.profiler.analysis.kernel_time import KernelTime, measure_kernel_time
+from epoch_gap.profiler.analysis.start_cause import StartCause, explain_start
 from epoch_gap.profiler.analysis.stats import Estimate, Spread, inflation, mean, spread
 from epoch_gap.profiler.analysis.step_selection import StepSelection, select_steps
 from epoch_gap.profiler.analysis.warm_up import StartKind
@@ -14,6 +15,9 @@ from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.recording.fencing import TimingMode
 from epoch_gap.profiler.recording.records import Epoch
 from epoch_gap.profiler.storage.run import Run, StepTable
+
+LONG = 0.1
+"""share of an epoch's steps; a longer warm-up is not left out in silence"""
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,17 @@ class WarmUp:
     """extra time of all as-run warm-up steps, relative to the same number of steady steps"""
     steady: Estimate
     """mean of the steady as-run steps"""
+    cause: StartCause | None
+    """why it was slow; None unless it is a warm-up of at least two steps"""
+    first_epoch_extra: float
+    """extra seconds of a first epoch whose steps are all as-run: `excess` for all steps of the start"""
+    epoch_steps: float
+    """steps of a full epoch"""
+
+    @property
+    def is_long(self) -> bool:
+        """Whether the start takes more than `LONG` of an epoch's steps: an epoch "once warm" is then another one."""
+        return self.kind is StartKind.WARM_UP and self.steps > LONG * self.epoch_steps
 
 
 @dataclass(frozen=True)
@@ -116,7 +131,7 @@ def analyse_run(run: Run) -> RunAnalysis:
         selection=selection,
         asrun=asrun,
         fenced=fenced,
-        warm_up=_measure_warm_up(selection, asrun.step),
+        warm_up=_measure_warm_up(run, selection, asrun.step),
         steps=_count_steps(run.train, selection.start.steps),
         spread=spread(steady_ns * NS),
         independent_steps=round(len(steady_ns) / inflation(steady_ns)),
@@ -150,7 +165,16 @@ def _count_steps(train: StepTable, start: int) -> StepCounts:
     return StepCounts(start, len(train) - start - fenced, fenced)
 
 
-def _measure_warm_up(selection: StepSelection, steady: Estimate) -> WarmUp:
+def _measure_warm_up(run: Run, selection: StepSelection, steady: Estimate) -> WarmUp:
     early = selection.judged_at_start.wall_ns * NS
     excess = float(early.sum() - len(early) * steady.value)
-    return WarmUp(selection.start.kind, selection.start.steps, float(selection.full.wall_ns[0] * NS), excess, steady)
+    return WarmUp(
+        kind=selection.start.kind,
+        steps=selection.start.steps,
+        first=float(selection.full.wall_ns[0] * NS),
+        excess=excess,
+        steady=steady,
+        cause=explain_start(run, selection),
+        first_epoch_extra=excess * selection.start.steps / max(1, len(early)),
+        epoch_steps=run.manifest.full_epoch.train_images / run.batch_size,
+    )

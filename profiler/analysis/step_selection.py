@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from epoch_gap.profiler.analysis.warm_up import Start, StartKind, detect_start
+from epoch_gap.profiler.analysis.warm_up import Start, StartKind, detect_late_start, detect_start
 from epoch_gap.profiler.recording.fencing import TimingMode
 from epoch_gap.profiler.storage.run import StepTable
 
@@ -54,13 +54,17 @@ class StepSelection:
 def select_steps(train: StepTable, batch_size: int) -> StepSelection:
     """Detect the start of a run and select its full steps.
 
-    The start is detected in the steps that make up totals: as-run steps, or fenced ones if there are no others.
+    The start is detected in the steps that make up totals: as-run steps, or fenced ones if there are no others. A
+    slow decline over many steps, as of a growing heap, shows more clearly in the page faults than in the steps.
     """
     full = train.where(np.equal(train.images, batch_size))
     judged = np.flatnonzero(_is_judged(full))
     if not len(judged):
         return StepSelection(full, Start(StartKind.FLAT, 0))
     start = detect_start(full.wall_ns[judged])
+    if full.usage is not None:
+        later = detect_late_start(full.wall_ns[judged], full.usage.minor_faults[judged])
+        start = later if later is not None and later.steps > start.steps else start
     return StepSelection(full, replace(start, steps=int(judged[start.steps])))
 
 

@@ -1,8 +1,10 @@
 """Whether the steps of a short process suffice for an estimate, or it must go on: the rule of a round."""
 
-import numpy as np
+import math
 
-from epoch_gap.profiler.analysis.stats import trend
+import numpy as np
+from numpy.typing import NDArray
+
 from epoch_gap.profiler.analysis.step_selection import select_steps
 from epoch_gap.profiler.recording.fencing import Schedule, TimingMode, ends_asrun_block
 from epoch_gap.profiler.recording.records import Step
@@ -14,7 +16,9 @@ WARMING = 0.02
 """A process still warms up while the page faults of its latest steps clearly fall, by more than this share: the
 allocator's heap still grows."""
 LEAST_TO_JUDGE = 6
-"""The latest steps that are judged: half of all, and at least so many."""
+"""The latest steps that are judged: a quarter of all, and at least so many after the first."""
+NORMAL_95 = 1.645
+"""the 95 % quantile of the normal distribution"""
 FAULTS_THAT_MATTER = 1000
 """page faults per second; fewer take less than a thousandth of the time"""
 MOST = 1000
@@ -68,19 +72,28 @@ class Sufficiency:
         selection = select_steps(table, self._batch_size)
         modes = {self._schedule(i) for i in range(self.least_steps)}
         enough = all(len(selection.steady(mode)) >= LEAST_STEADY[mode] for mode in modes)
-        return enough and not _still_warms(table)
+        return enough and not _may_still_warm(table)
 
     def _ends_well(self, steps: int) -> bool:
         return not self._needs_flush or ends_asrun_block(self._schedule, steps)
 
 
-def _still_warms(steps: StepTable) -> bool:
-    """Whether the page faults per step still fall; the first step is not considered."""
-    if steps.usage is None or len(steps) <= LEAST_TO_JUDGE:
+def _may_still_warm(steps: StepTable) -> bool:
+    """Whether the page faults per step still fall, or that cannot be judged yet; the first step is not considered."""
+    if steps.usage is None:
         return False
-    latest = slice(min(len(steps) // 2, len(steps) - LEAST_TO_JUDGE), None)
+    latest = slice(max(1, len(steps) - max(LEAST_TO_JUDGE, len(steps) // 4)), None)
     faults, seconds = steps.usage.minor_faults[latest], float(steps.wall_ns[latest].sum()) * 1e-9
     if faults.sum() < FAULTS_THAT_MATTER * seconds:
         return False
-    change = trend(faults, np.arange(len(faults)))
-    return change.value < -WARMING and change.interval().excludes(0)
+    if len(faults) < LEAST_TO_JUDGE:
+        return True
+    return float(faults[-1]) < (1 - WARMING) * float(faults[0]) and _falls(faults)
+
+
+def _falls(values: NDArray[np.int64]) -> bool:
+    """Whether values, of shape (n,) with n >= 6, fall: the test of Mann (1945) and Kendall, one-sided at 5 %."""
+    n = len(values)
+    score = int(np.sign(np.subtract.outer(values, values))[np.tril_indices(n, -1)].sum())
+    deviation = math.sqrt(n * (n - 1) * (2 * n + 5) / 18)
+    return (-score - 1) / deviation > NORMAL_95

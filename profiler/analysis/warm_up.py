@@ -15,6 +15,12 @@ LEAST_CHANGE = 0.01
 """share of the mean; windows that differ by less count as equal"""
 LEAST_STEPS = 6
 """In shorter series, only the first step counts as warm-up."""
+LEAST_AFTER = 5
+"""steps that must follow a warm-up that ends after `LATEST`"""
+FALL = 1.5
+"""The counters explain a warm-up if they were at least this many times as high during it as after it."""
+SETTLED = 1.25
+"""Page faults have settled while they are below this many times their last level."""
 WINSOR = 5.0
 """Values are clipped at this many robust standard deviations, since a single outlier is not a change of level."""
 
@@ -58,6 +64,27 @@ def detect_start(series: Series) -> Start:
         return Start(StartKind.WARM_UP if x[0] > clipped[0] else StartKind.FLAT, 1)
     is_slower = np.median(x[:start]) > np.median(remainder)
     return Start(StartKind.WARM_UP if is_slower else StartKind.SLOWDOWN, start)
+
+
+def detect_late_start(series: Series, faults: Series) -> Start | None:
+    """Detect a warm-up that the page faults explain and that may end after `LATEST` of the n steps.
+
+    `series` has the step times, `faults` the page faults of the same steps. The warm-up ends where the faults settle
+    at their last level. The remainder must have `LEAST_AFTER` steps and be steady as in `detect_start`. None if the
+    faults do not fall by `FALL`, or the steps not with them.
+    """
+    x, counts = np.asarray(series, np.float64), np.asarray(faults, np.float64)
+    if len(x) < LEAST_STEPS + LEAST_AFTER:
+        return None
+    level = float(np.median(counts[-LEAST_AFTER:]))
+    above = np.flatnonzero(counts > SETTLED * level)
+    start = int(above[-1]) + 1 if len(above) else 0
+    if start < 2 or len(x) - start < LEAST_AFTER:
+        return None
+    has_fallen = counts[:start].mean() >= FALL * max(level, 1.0) and x[:start].mean() > x[start:].mean()
+    if not has_fallen or _is_moving(_winsorise(x[start:], x[start:])):
+        return None
+    return Start(StartKind.WARM_UP, start)
 
 
 def _last_change(x: NDArray[np.float64], latest: int) -> int:

@@ -6,6 +6,7 @@ from typing import Any
 
 from epoch_gap.profiler.analysis.accuracy import Evaluation, largest_loss_difference, list_evaluations
 from epoch_gap.profiler.analysis.epoch import EpochEstimate
+from epoch_gap.profiler.analysis.run_analysis import WarmUp
 from epoch_gap.profiler.analysis.stats import Interval
 from epoch_gap.profiler.comparison.accuracy import AccuracyComparison, LossComparison, compare_accuracy
 from epoch_gap.profiler.comparison.fairness import Item
@@ -62,6 +63,7 @@ def _subject(subject: Subject) -> dict[str, Any]:
         "drifted": _has_drifted(subject),
         "flags": [{"run": a.run.id, "name": flag.kind, "text": flag.text} for a in analyses for flag in a.flags],
         "beginning": [a.selection.start.kind for a in analyses],
+        "warm_up": [_warm_up(a.warm_up) for a in analyses],
         "more_steps": [a.more_steps for a in analyses],
         "accuracy": _accuracy(subject),
         "operating_system": _operating_system(subject),
@@ -82,6 +84,11 @@ def _operating_system(subject: Subject) -> dict[str, Any] | None:
         "page_faults_per_second": sum(k.steps.faults for k in kernels) / len(kernels),
         "cores_busy": {phase: sum(values) / len(values) for phase, values in cores.items() if values} or None,
     }
+
+
+def _warm_up(warm_up: WarmUp) -> dict[str, Any]:
+    cause = str(warm_up.cause.cause) if warm_up.cause else None
+    return {"steps": warm_up.steps, "excess_seconds": warm_up.excess, "cause": cause, "is_long": warm_up.is_long}
 
 
 def _has_drifted(subject: Subject) -> bool | None:

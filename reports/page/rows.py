@@ -11,6 +11,7 @@ from epoch_gap.profiler.phases import CLOCK, MEANING, Phase
 from epoch_gap.reports import article, formats
 from epoch_gap.reports.page.layer_rows import layer_difference_rows, operator_difference_rows
 from epoch_gap.reports.sentences.accuracy import describe_evaluation
+from epoch_gap.reports.sentences.warm_up import describe_start
 from epoch_gap.reports.view import View
 
 
@@ -88,6 +89,7 @@ def run_row(subject: Subject, analysis: RunAnalysis) -> dict[str, Any]:
         "title": subject.title,
         "id": run.short_id,
         "warm_up": analysis.warm_up,
+        "start": describe_start(analysis.warm_up),
         "count": len(analysis.asrun.steady),
         "spread": analysis.spread,
         "more": "unknown" if more is None else "none" if more == 0 else str(more),

@@ -10,6 +10,7 @@ from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.storage.noise_floor_store import NoiseFloor
 from epoch_gap.reports import formats
 from epoch_gap.reports.sentences.spread import describe_basis, describe_ratio
+from epoch_gap.reports.sentences.warm_up import describe_first_epoch
 
 TOP = 3
 
@@ -47,7 +48,8 @@ def _how_steps_are_known(subjects: Sequence[Subject]) -> str:
 
 def how_known(subject: Subject) -> str:
     """`measured` or `estimated`, and any missing part of the epoch."""
-    return f"{'measured' if subject.epoch.measured else 'estimated'}{_without_evaluate([subject])}"
+    kind = "measured" if subject.epoch.measured else "estimated"
+    return f"{kind}{describe_first_epoch(subject)}{_without_evaluate([subject])}"
 
 
 def _without_evaluate(subjects: Sequence[Subject]) -> str:

@@ -17,6 +17,12 @@ def test_intervals_between_rounds_cover_and_noise_is_not_claimed(make_run: MakeR
     assert found.alarms <= 0.05 + SLACK
 
 
+def test_a_side_that_starts_slowly_is_compared_once_warm(make_run: MakeRun) -> None:
+    """All together: PyTorch's start-up, and a machine whose speed shifts within and between processes."""
+    found = Simulation(make_run, startup=True).cover(SPEEDS["both"], TRIALS)
+    assert 0.92 - SLACK <= found.covered <= 0.98 + SLACK
+
+
 def test_earlier_sessions_narrow_the_interval_that_still_covers(make_run: MakeRun) -> None:
     simulation = Simulation(make_run)
     alone, pooled = (simulation.cover(SPEEDS["both"], TRIALS // 3, earlier=n) for n in (0, 3))

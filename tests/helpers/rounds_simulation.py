@@ -6,9 +6,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from epoch_gap.profiler.analysis.sufficiency import Sufficiency
 from epoch_gap.profiler.comparison.gap import measure_gap
 from epoch_gap.profiler.comparison.spread_history import KnownSpread
 from epoch_gap.profiler.comparison.subject import Subject
+from epoch_gap.profiler.phases import Phase
+from epoch_gap.profiler.recording.fencing import POLICIES
+from epoch_gap.profiler.recording.records import ResourceUsage, Step
 from epoch_gap.profiler.storage.run import Run, UsageTable
 from tests.helpers.runs import MakeRun, retimed
 
@@ -63,9 +67,14 @@ class Coverage:
 
 
 class Simulation:
-    """Draws sessions of rounds; `slow_steps` and `fast_steps` are the steps of a process of each side."""
+    """Draws sessions of rounds; `slow_steps` and `fast_steps` are the steps of a process of each side.
 
-    def __init__(self, make_run: MakeRun, slow_steps: int = 9, fast_steps: int = 18) -> None:
+    With `startup`, the fast side starts like PyTorch on glibc, for as many steps as the rule of a round asks for.
+    """
+
+    def __init__(self, make_run: MakeRun, slow_steps: int = 9, fast_steps: int = 18, startup: bool = False) -> None:
+        self._startup = startup
+        fast_steps = sufficient_steps() if startup else fast_steps
         self._bases = {
             name: make_run(
                 [1.0] * n,
@@ -92,7 +101,13 @@ class Simulation:
         n = len(base.train)
         series = mean * random.normal(1, SPREAD, n) * speed(random, n)
         manifest = replace(base.manifest, session=session, round=number + 1)
-        return replace(retimed(base, series), manifest=manifest)
+        if self._startup and name == "fast":
+            run = with_faults(
+                retimed(base, series * startup_seconds(n) / startup_seconds(100)[-1]), startup_faults(n)
+            )
+        else:
+            run = retimed(base, series)
+        return replace(run, manifest=manifest)
 
     def cover(self, speed: Speed, trials: int, rounds: int = 3, earlier: int = 0, seed: int = 20261125) -> Coverage:
         """Sessions of `rounds` rounds after `earlier` other sessions, with the steps' means as the truth."""
@@ -119,3 +134,26 @@ def with_faults(run: Run, faults: NDArray[np.int64]) -> Run:
     zeros = np.zeros(len(faults), np.int64)
     usage = UsageTable(zeros, zeros, faults, zeros, zeros, zeros)
     return replace(run, train=replace(run.train, usage=usage))
+
+
+def startup_seconds(n: int) -> NDArray[np.float64]:
+    """PyTorch's start on glibc, of shape (n,): 2.4 s at first, 1.56 after 35 steps, 1.35 from 60 on."""
+    return np.interp(np.arange(n), [0, 35, 60], [2.4, 1.56, 1.35])
+
+
+def startup_faults(n: int) -> NDArray[np.int64]:
+    """The page faults of these steps: they fall to a fifth with the time."""
+    return np.round(np.interp(np.arange(n), [0, 35, 60], [500_000, 200_000, 100_000])).astype(np.int64)
+
+
+def sufficient_steps() -> int:
+    """The steps after which the rule of a round lets a process end that starts like PyTorch on glibc."""
+    schedule = POLICIES["none"]
+    rule = Sufficiency(BATCH, schedule)
+    for i, (seconds, faults) in enumerate(zip(startup_seconds(200), startup_faults(200), strict=True)):
+        ns = round(seconds * 1e9)
+        usage = ResourceUsage(minor_faults=int(faults))
+        rule.add(Step("train", schedule(i), 0, i, BATCH, 1.0, 1, i, ns, {Phase.FORWARD: ns}, usage=usage))
+        if rule.is_sufficient():
+            return i + 1
+    raise AssertionError("the rule never lets it end")

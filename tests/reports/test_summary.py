@@ -34,6 +34,7 @@ SUBJECT = {
     "flags",
     "beginning",
     "more_steps",
+    "warm_up",
     "operating_system",
     "accuracy",
 }

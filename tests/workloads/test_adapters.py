@@ -393,10 +393,10 @@ def test_a_compiled_step_learns_the_same_as_an_uncompiled_one_in_one_phase(train
 
 
 def test_conditions_that_choose_code_are_recorded() -> None:
-    limit = build("lucid").describe()["conv_view_limit_mb"]
+    limit = build("lucid", "cpu").describe()["conv_view_limit_mb"]
     assert isinstance(limit, int)
     assert limit >= 64
-    torch_conditions = build("torch").describe()
+    torch_conditions = build("torch", "cpu").describe()
     assert "chosen by ATen" in torch_conditions["instruction_sets"]
     assert torch_conditions["flags"]["oneDNN"] in (True, False)
     assert torch_conditions["flags"]["deterministic algorithms"] is False

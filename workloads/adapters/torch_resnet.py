@@ -173,10 +173,13 @@ def _clocks(device: str) -> dict[Phase, str]:
     }
 
 
+VECTOR_SETS = ("avx", "amx", "neon", "asimd", "sve")
+
+
 def _instruction_sets() -> str:
     """What the CPU offers to the kernels of ATen and oneDNN; a variable may lower it (`KERNEL_VARIABLES`)."""
     offered = torch.cpu.get_capabilities()
-    names = sorted(name for name, value in offered.items() if value is True)
+    names = sorted(name for name, value in offered.items() if value is True and name.startswith(VECTOR_SETS))
     return f"{torch.backends.cpu.get_cpu_capability()} chosen by ATen; offered: {', '.join(names) or 'unknown'}"
 
 
