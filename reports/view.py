@@ -62,6 +62,8 @@ class View:
     phases: tuple[Phase, ...]
     """the phases that took any time in any subject, in display order"""
     verdict: str
+    further: tuple[str, ...]
+    """the verdicts on the other pairs, if the allocator differs between subjects"""
     floor: str
     """the noise floor in words"""
     why_heading: str
@@ -139,6 +141,7 @@ def view_subjects(
         fairness=fairness,
         phases=_phases_shown(subjects),
         verdict=describe_verdict(subjects, gaps),
+        further=_further_verdicts(subjects, gaps),
         floor=describe_noise_floor(noise_floor),
         why_heading=head_largest_phases(gaps),
         why=describe_largest_phases(gaps),
@@ -159,6 +162,12 @@ def view_subjects(
         article=tuple(ARTICLE[name] for name in frameworks if name in ARTICLE),
         summary=summarise(subjects, gaps, fairness),
     )
+
+
+def _further_verdicts(subjects: Sequence[Subject], gaps: Sequence[Gap]) -> tuple[str, ...]:
+    if len({subject.config.keeps_memory for subject in subjects}) == 1:
+        return ()
+    return tuple(describe_verdict(subjects, [gap]) for gap in gaps[1:])
 
 
 def _operating_system(subjects: Sequence[Subject], gaps: Sequence[Gap]) -> tuple[str, ...]:

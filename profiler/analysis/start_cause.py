@@ -7,7 +7,7 @@ import numpy as np
 
 from epoch_gap.profiler.analysis.flags import CANARY_LIMIT
 from epoch_gap.profiler.analysis.step_selection import StepSelection
-from epoch_gap.profiler.analysis.warm_up import FALL, StartKind
+from epoch_gap.profiler.analysis.warm_up import FALL, FAULTS_THAT_MATTER, StartKind
 from epoch_gap.profiler.storage.run import Run, StepTable
 
 LEAST_PART = 0.2
@@ -45,10 +45,12 @@ def explain_start(run: Run, selection: StepSelection) -> StartCause | None:
 
 
 def _by_counters(during: StepTable, after: StepTable) -> StartCause | None:
+    """The first step is left out if others started slowly: it touches all memory for the first time."""
+    during = during.where(np.arange(len(during)) >= min(1, len(during) - 1))
     if during.usage is None or after.usage is None:
         return None
     faults = float(during.usage.minor_faults.mean()), float(after.usage.minor_faults.mean())
-    if faults[0] >= FALL * max(faults[1], 1.0):
+    if faults[0] >= FALL * max(faults[1], FAULTS_THAT_MATTER * float(during.wall_ns.mean()) * 1e-9):
         return StartCause(Cause.PAGE_FAULTS, *faults)
     system = float(during.usage.system_ns.mean()) * 1e-9, float(after.usage.system_ns.mean()) * 1e-9
     extra = float(during.wall_ns.mean() - after.wall_ns.mean()) * 1e-9

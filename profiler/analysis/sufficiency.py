@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from epoch_gap.profiler.analysis.step_selection import select_steps
+from epoch_gap.profiler.analysis.warm_up import FAULTS_THAT_MATTER
 from epoch_gap.profiler.recording.fencing import Schedule, TimingMode, ends_asrun_block
 from epoch_gap.profiler.recording.records import Step
 from epoch_gap.profiler.storage.run import StepTable
@@ -19,8 +20,6 @@ LEAST_TO_JUDGE = 6
 """The latest steps that are judged: a quarter of all, and at least so many after the first."""
 NORMAL_95 = 1.645
 """the 95 % quantile of the normal distribution"""
-FAULTS_THAT_MATTER = 1000
-"""page faults per second; fewer take less than a thousandth of the time"""
 MOST = 1000
 """Steps up to which `least_steps` is sought; a schedule that does not suffice by then never does."""
 

@@ -19,6 +19,8 @@ LEAST_AFTER = 5
 """steps that must follow a warm-up that ends after `LATEST`"""
 FALL = 1.5
 """The counters explain a warm-up if they were at least this many times as high during it as after it."""
+FAULTS_THAT_MATTER = 1000
+"""page faults per second; fewer take less than a thousandth of the time"""
 SETTLED = 1.25
 """Page faults have settled while they are below this many times their last level."""
 WINSOR = 5.0
@@ -69,22 +71,33 @@ def detect_start(series: Series) -> Start:
 def detect_late_start(series: Series, faults: Series) -> Start | None:
     """Detect a warm-up that the page faults explain and that may end after `LATEST` of the n steps.
 
-    `series` has the step times, `faults` the page faults of the same steps. The warm-up ends where the faults settle
-    at their last level. The remainder must have `LEAST_AFTER` steps and be steady as in `detect_start`. None if the
-    faults do not fall by `FALL`, or the steps not with them.
+    `series` has the step times, `faults` the page faults of the same steps. The warm-up ends where the faults, as a
+    median of five steps, settle at their last level. The remainder must have `LEAST_AFTER` steps and be steady as in
+    `detect_start`. None if the faults do not fall by `FALL`, or the steps not clearly with them. The first step,
+    which touches all memory for the first time, is not considered.
     """
     x, counts = np.asarray(series, np.float64), np.asarray(faults, np.float64)
     if len(x) < LEAST_STEPS + LEAST_AFTER:
         return None
     level = float(np.median(counts[-LEAST_AFTER:]))
-    above = np.flatnonzero(counts > SETTLED * level)
-    start = int(above[-1]) + 1 if len(above) else 0
-    if start < 2 or len(x) - start < LEAST_AFTER:
+    above = np.flatnonzero(_median_of_five(counts[1:]) > SETTLED * level)
+    start = int(above[-1]) + 2 if len(above) else 0
+    if start < 3 or len(x) - start < LEAST_AFTER or counts[1:start].mean() < FALL * max(level, 1.0):
         return None
-    has_fallen = counts[:start].mean() >= FALL * max(level, 1.0) and x[:start].mean() > x[start:].mean()
-    if not has_fallen or _is_moving(_winsorise(x[start:], x[start:])):
-        return None
-    return Start(StartKind.WARM_UP, start)
+    later = _winsorise(x[start:], x[start:])
+    return Start(StartKind.WARM_UP, start) if _is_slower(x[1:start], later) and not _is_moving(later) else None
+
+
+def _is_slower(early: NDArray[np.float64], steady: NDArray[np.float64]) -> bool:
+    """Whether `early`, which may decline, is slower by `LEAST_CHANGE` and more than the noise of `steady`."""
+    change, noise = float(early.mean() - steady.mean()), mean(steady)
+    scale = (noise.variance * (1 + len(steady) / len(early))) ** 0.5
+    critical = t_quantile(1 - SIGNIFICANCE / 2, max(1.0, noise.dof))
+    return bool(change > max(LEAST_CHANGE * float(steady.mean()), critical * scale))
+
+
+def _median_of_five(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.median(np.lib.stride_tricks.sliding_window_view(np.pad(x, 2, mode="edge"), 5), axis=1)
 
 
 def _last_change(x: NDArray[np.float64], latest: int) -> int:

@@ -88,8 +88,11 @@ def environment_of(allocator: Allocator) -> dict[str, str]:
 
 def check_allocator(requested: Allocator) -> None:
     """Raise UserError if this process should keep freed memory and does not."""
-    if requested is Allocator.KEEP and read_allocator() is not Allocator.KEEP:
-        raise UserError("--allocator keep has no effect in this process; nothing was stored")
+    if requested is not Allocator.KEEP or (found := read_allocator()) is Allocator.KEEP:
+        return
+    if found is None:
+        raise UserError("--allocator keep cannot be checked with this C library (glibc 2.33 or newer can be asked)")
+    raise UserError("--allocator keep has no effect in this process; nothing was stored")
 
 
 def read_huge_pages() -> str | None:

@@ -87,8 +87,13 @@ def _operating_system(subject: Subject) -> dict[str, Any] | None:
 
 
 def _warm_up(warm_up: WarmUp) -> dict[str, Any]:
-    cause = str(warm_up.cause.cause) if warm_up.cause else None
-    return {"steps": warm_up.steps, "excess_seconds": warm_up.excess, "cause": cause, "is_long": warm_up.is_long}
+    return {
+        "steps": warm_up.steps,
+        "excess_seconds": warm_up.excess,
+        "first_epoch_extra_seconds": warm_up.first_epoch_extra,
+        "cause": str(warm_up.cause.cause) if warm_up.cause else None,
+        "is_long": warm_up.is_long,
+    }
 
 
 def _has_drifted(subject: Subject) -> bool | None:

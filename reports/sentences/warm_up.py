@@ -30,4 +30,5 @@ def describe_first_epoch(subject: Subject) -> str:
     if subject.epoch.measured or not any(start.is_long for start in starts):
         return ""
     excess = sum(start.first_epoch_extra for start in starts) / len(starts)
-    return f" once warm, first epoch {formats.signed(formats.seconds(excess))}"
+    count = max(start.steps for start in starts)
+    return f" once warm, first epoch {formats.signed(formats.seconds(excess))} in {count} steps"

@@ -98,3 +98,30 @@ def test_a_flat_run_and_a_slow_first_step_need_no_cause(make_run: MakeRun) -> No
 def test_page_faults_alone_make_no_warm_up(seconds: NDArray[np.float64], faults: NDArray[np.int64]) -> None:
     noisy = seconds * np.random.default_rng(1).normal(1, 0.01, len(seconds))
     assert detect_late_start(noisy, faults) is None
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_first_touch_of_memory_or_faults_that_cost_nothing_are_no_warm_up(seed: int) -> None:
+    """Memory that is kept: half a million faults in the first step, then a few, scattered; and faults that halve."""
+    random = np.random.default_rng(seed)
+    seconds = random.normal(1, 0.02, 60) * np.where(np.arange(60) < 1, 1.5, 1.0)
+    scattered = np.round(800 * random.normal(1, 0.3, 60))
+    scattered[0] = 500_000
+    halved = np.where(np.arange(60) < 40, 1600, 800)
+    assert detect_late_start(seconds, scattered) is None
+    assert detect_late_start(seconds, halved) is None
+
+
+def test_a_single_late_burst_of_faults_does_not_extend_a_warm_up() -> None:
+    faults = np.where(np.arange(80) < 40, 9000, 1000)
+    faults[74] = 9000
+    start = detect_late_start(falling(40, 80) * np.random.default_rng(1).normal(1, 0.01, 80), faults)
+    assert start is not None
+    assert start.steps == 40
+
+
+def test_the_faults_of_the_first_step_explain_no_slow_steps_after_it(make_run: MakeRun) -> None:
+    run = started(make_run, falling(10, 60), np.where(np.arange(60) < 1, 500_000, 20))
+    cause = analyse_run(run).warm_up.cause
+    assert cause is not None
+    assert cause.cause is Cause.UNEXPLAINED

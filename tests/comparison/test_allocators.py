@@ -61,6 +61,8 @@ def test_a_report_shows_all_four_and_compares_only_fair_pairs(make_run: MakeRun)
         ("PyTorch 1 (cpu)", "PyTorch 1 (cpu, memory kept)"),
     }
     assert view.chain == ()
+    assert len(view.further) == len(view.gaps) - 1
+    assert "memory kept) takes" in view.further[0]
 
 
 def test_without_a_fair_pair_there_is_no_gap(make_run: MakeRun) -> None:

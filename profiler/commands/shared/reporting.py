@@ -19,7 +19,7 @@ def report_runs(runs: Sequence[Run], out: Path, runs_dir: Path, svg: bool = Fals
     spread = find_known_spread(runs, runs_dir, floors)
     report = render_report(runs, floors, drilldowns, svg, spread)
     page = write_report(report, out)
-    print(report.view.verdict)
+    print("\n".join([report.view.verdict, *report.view.further]))
     if report.view.why:
         print(report.view.why_heading)
         print("\n".join(f"  {line}" for line in report.view.why))

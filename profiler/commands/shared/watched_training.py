@@ -14,7 +14,7 @@ from epoch_gap.profiler.drilldown.conditions import (
     DrilldownFramework,
 )
 from epoch_gap.profiler.errors import UserError
-from epoch_gap.profiler.machine.allocator import Allocator, read_allocator
+from epoch_gap.profiler.machine.allocator import Allocator, check_allocator, read_allocator
 from epoch_gap.profiler.machine.environment import read_environment
 from epoch_gap.profiler.machine.run_lock import hold_run_lock
 from epoch_gap.profiler.storage.artifacts import store_json_artifact
@@ -54,6 +54,7 @@ def train_watched(args: argparse.Namespace, choose_watch: Callable[[Framework], 
 
     `choose_watch` is called as soon as the framework is built.
     """
+    check_allocator(args.allocator)
     size, steps = args.batch_size or BATCH_SIZE, args.steps or STEPS
     with hold_run_lock(secrets.token_hex(4), allow_others=args.allow_busy):
         options = registry.Options(
