@@ -14,6 +14,7 @@
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.storage.manifest import Manifest
@@ -109,14 +110,19 @@ def _refuse(runs: Sequence[Run], why: Callable[[Run, Run], str | None]) -> None:
 def why_incomparable(a: Run, b: Run) -> str | None:
     """The reason that two runs cannot be compared, or None: another task, or an unfair allocator.
 
-    One framework with and without kept memory can be compared: that is what keeping it is worth.
+    One configuration with and without kept memory can be compared: that is what keeping it is worth.
     """
     if reason := why_different_tasks(a, b):
         return reason
     kept = {run.config.keeps_memory for run in (a, b)}
-    if len(kept) > 1 and a.framework.name != b.framework.name:
+    if len(kept) > 1 and len({_without_allocator(run.manifest) for run in (a, b)}) > 1:
         return "the allocator keeps freed memory on one side only; run both with ALLOCATOR=keep, or both without"
     return None
+
+
+def _without_allocator(manifest: Manifest) -> str:
+    """A subject's id without its allocator."""
+    return subject_id(replace(manifest, config=replace(manifest.config, allocator=None)))
 
 
 def why_different_tasks(a: Run, b: Run) -> str | None:

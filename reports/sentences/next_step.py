@@ -15,7 +15,7 @@ def suggest_next_step(subjects: Sequence[Subject], gaps: Sequence[Gap], has_laye
     """The most useful next step. `has_layers`, `has_stacks`: whether those drill-downs exist or are impossible."""
     if any(subject.is_custom for subject in subjects):
         return _suggest_for_custom_loops(subjects, gaps)
-    settings = _make_settings(subjects[0])
+    settings = _make_settings(gaps[0].slow if gaps else subjects[0])
     if not gaps:
         return f"make profile-torch, profile-lucid or profile-mlx{settings}, to compare with another framework."
     if advice := _most_harmful(ADVICE, subjects):
@@ -28,8 +28,7 @@ def suggest_next_step(subjects: Sequence[Subject], gaps: Sequence[Gap], has_laye
         slow = gap.slow.config.framework
         return f"make flame-{slow} lines-{slow}{settings}, for the stacks and lines of the slower side."
     if gap.scope is not IntervalScope.BETWEEN_PROCESSES:
-        size = f" --batch-size {subjects[0].first.batch_size}" if settings else ""
-        command = f"python -m profiler profile --frameworks {both.replace(' ', ',')}{size}"
+        command = f"python -m profiler profile --frameworks {both.replace(' ', ',')}{_options(gap.slow)}"
         return f"{command}, whose rounds include the variation from process to process."
     if not all(subject.has_whole_epoch for subject in subjects):
         return "make profile PRESET=epoch, for whole epochs and the accuracy after them."
@@ -57,7 +56,15 @@ def _suggest_for_custom_loops(subjects: Sequence[Subject], gaps: Sequence[Gap]) 
 def _make_settings(subject: Subject) -> str:
     """The variables that `make` needs for a comparable run."""
     size = subject.first.batch_size
-    return f" BATCH={size}" if size != DEFAULT_BATCH else ""
+    batch = f" BATCH={size}" if size != DEFAULT_BATCH else ""
+    return f"{batch} ALLOCATOR=keep" if subject.config.keeps_memory else batch
+
+
+def _options(subject: Subject) -> str:
+    """The same as options of the command."""
+    size = subject.first.batch_size
+    batch = f" --batch-size {size}" if size != DEFAULT_BATCH else ""
+    return f"{batch} --allocator keep" if subject.config.keeps_memory else batch
 
 
 def _most_harmful(advice: Mapping[FlagKind, str], subjects: Sequence[Subject]) -> str | None:

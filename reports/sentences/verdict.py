@@ -15,12 +15,20 @@ from epoch_gap.reports.sentences.warm_up import describe_first_epoch
 TOP = 3
 
 
+NO_FAIR_PAIR = (
+    "They are not compared, because the allocator keeps freed memory on one side only; "
+    "run both with ALLOCATOR=keep, or both without."
+)
+
+
 def describe_verdict(subjects: Sequence[Subject], gaps: Sequence[Gap]) -> str:
     """One sentence: the seconds per epoch of each side and their ratio, with its interval."""
     if not gaps:
-        only = subjects[0]
-        seconds = formats.interval(only.epoch.seconds)
-        return f"{only.title} takes {seconds} per epoch, {how_known(only)}{_on_data(only)}."
+        alone = " ".join(
+            f"{s.title} takes {formats.interval(s.epoch.seconds)} per epoch, {how_known(s)}{_on_data(s)}."
+            for s in subjects
+        )
+        return alone if len(subjects) == 1 else f"{alone} {NO_FAIR_PAIR}"
     gap = gaps[0]
     slow, fast = formats.seconds(gap.fast_seconds + gap.seconds.value), formats.seconds(gap.fast_seconds)
     scope = f"per epoch{_without_evaluate((gap.slow, gap.fast))}"

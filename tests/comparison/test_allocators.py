@@ -45,6 +45,20 @@ def test_a_framework_is_compared_with_itself_with_kept_memory(make_run: MakeRun)
     check_comparable([run_of(make_run, 1.0, TORCH, "keep"), run_of(make_run, 1.3, TORCH, "default")])
 
 
+def test_another_version_or_device_is_not_compared_across_allocators(make_run: MakeRun) -> None:
+    kept = run_of(make_run, 1.0, TORCH, "keep")
+    for change in ({"version": "2"}, {"device": "cuda"}):
+        other = {"framework": {**TORCH["framework"], **change}}
+        with pytest.raises(UserError, match="on one side only"):
+            check_comparable([kept, run_of(make_run, 1.3, other, "default")])
+
+
+def test_the_next_step_keeps_the_allocator(make_run: MakeRun) -> None:
+    kept = [run_of(make_run, 1.0, TORCH, "keep"), run_of(make_run, 6.0, LUCID, "keep")]
+    assert "ALLOCATOR=keep" in build_view(kept).next_step
+    assert "ALLOCATOR" not in build_view(four(make_run)).next_step
+
+
 def test_a_report_shows_all_four_and_compares_only_fair_pairs(make_run: MakeRun) -> None:
     view = build_view(four(make_run))
     assert [subject.title for subject in view.subjects] == [
@@ -70,5 +84,7 @@ def test_without_a_fair_pair_there_is_no_gap(make_run: MakeRun) -> None:
     assert measure_gaps(group_runs(runs)) == []
     view = build_view(runs)
     assert view.gaps == ()
-    assert view.verdict
+    assert "Lucid 1 (cpu) takes" in view.verdict
+    assert "PyTorch 1 (cpu, memory kept) takes" in view.verdict
+    assert view.verdict.endswith("run both with ALLOCATOR=keep, or both without.")
     assert view.next_step
