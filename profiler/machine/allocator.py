@@ -12,6 +12,7 @@ import sys
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
+from typing import NamedTuple
 
 from epoch_gap.profiler.errors import UserError
 
@@ -31,7 +32,8 @@ MEMORY_VARIABLES = (
 REPLACEMENTS = ("jemalloc", "tcmalloc", "mimalloc")
 """allocators that replace the C library's if they are loaded; they ignore glibc's variables"""
 PROBE = 64 * 1024**2
-"""bytes of a block that glibc never keeps by default: its threshold never grows beyond 32 MB"""
+"""bytes of a block that glibc maps by default, unless a free part of the heap holds it: its threshold never grows
+beyond 32 MB"""
 
 
 class Allocator(StrEnum):
@@ -53,19 +55,20 @@ def name_allocator() -> str:
 
 def read_allocator() -> Allocator | None:
     """Whether this process keeps freed memory, by trying it with one block; None if that cannot be seen here."""
-    before = _blocks_and_heap() if name_allocator().startswith("glibc") else None
+    before = _read_heap() if name_allocator().startswith("glibc") else None
     if before is None:
         return None
     libc = ctypes.CDLL(None)
     libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
     libc.free.argtypes = [ctypes.c_void_p]
-    block = libc.malloc(PROBE)
-    during = _blocks_and_heap()
+    size = PROBE + before.free  # no free part of the heap can hold it
+    block = libc.malloc(size)
+    during = _read_heap()
     libc.free(block)
-    after = _blocks_and_heap()
-    if during is None or after is None:
+    after = _read_heap()
+    if not block or during is None or after is None:
         return None
-    was_mapped, is_kept = during[0] > before[0], after[1] == during[1] >= PROBE
+    was_mapped, is_kept = during.mapped_blocks > before.mapped_blocks, after.size == during.size >= size
     return Allocator.KEEP if is_kept and not was_mapped else Allocator.DEFAULT
 
 
@@ -126,12 +129,23 @@ class _MallocInfo(ctypes.Structure):
     _fields_ = tuple((name, ctypes.c_size_t) for name in _COUNTERS)
 
 
-def _blocks_and_heap() -> tuple[int, int] | None:
-    """The number of blocks that are mapped one by one, and the bytes of the heap; None before glibc 2.33."""
+class _Heap(NamedTuple):
+    """glibc's heap."""
+
+    mapped_blocks: int
+    """blocks that are mapped one by one, outside the heap"""
+    size: int
+    """bytes"""
+    free: int
+    """bytes of it"""
+
+
+def _read_heap() -> _Heap | None:
+    """None before glibc 2.33."""
     try:
         read = ctypes.CDLL(None).mallinfo2
     except AttributeError:
         return None
     read.restype = _MallocInfo
     info = read()
-    return info.hblks, info.arena
+    return _Heap(info.hblks, info.arena, info.fordblks)

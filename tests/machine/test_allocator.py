@@ -52,6 +52,29 @@ def test_what_becomes_of_freed_memory_is_read_back_from_the_process(chosen: Allo
     assert json.loads(output) == [chosen, chosen, chosen is Allocator.KEEP]
 
 
+FREE_HEAP = (
+    """
+import ctypes
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.malloc.argtypes, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_size_t], [ctypes.c_void_p]
+blocks = [libc.malloc(100_000) for _ in range(2000)]
+top = libc.malloc(1000)
+for block in blocks:
+    libc.free(block)
+"""
+    + READ
+)
+
+
+@on_glibc
+def test_free_space_in_the_heap_is_not_taken_for_kept_memory() -> None:
+    """200 MB of small blocks, freed below a block that is in use: the default does not give them back either."""
+    command = [sys.executable, "-c", FREE_HEAP]
+    environment = environment_of(Allocator.DEFAULT)
+    output = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
+    assert json.loads(output) == ["default", "default", False]
+
+
 def test_the_default_changes_nothing_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MALLOC_MMAP_THRESHOLD_", "12345")
     assert environment_of(Allocator.DEFAULT) == dict(os.environ)
