@@ -171,11 +171,13 @@ def test_a_side_that_fails_ends_the_session_and_leaves_no_process(
 
 
 INTERRUPTED_SESSION = """
+import signal
 import sys
 from pathlib import Path
 from epoch_gap.profiler.commands.shared.rounds import Budget
 from epoch_gap.profiler.commands.shared.sessions import run_rounds
 from tests.commands.test_turns import COSTS, words
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite in the background ignores it
 def show(text):
     print(text, flush=True)
 arguments = {label: words(Path(sys.argv[1]), label) for label in COSTS}
