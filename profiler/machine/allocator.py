@@ -45,10 +45,13 @@ class Allocator(StrEnum):
 
 def name_allocator() -> str:
     """The allocator of this process: a replacement by the name of its library, or the C library with its version."""
-    if replacement := _loaded_replacement():
+    libraries = loaded_libraries()
+    if replacement := next((name for library in libraries for name in REPLACEMENTS if name in library), ""):
         return replacement
     if sys.platform == "darwin":
         return "macOS"
+    if any(library.startswith(("ld-musl-", "libc.musl-")) for library in libraries):
+        return "musl"
     library, version = platform.libc_ver()
     return f"{library} {version}".strip() or "C library unknown"
 
@@ -108,13 +111,13 @@ def read_huge_pages() -> str | None:
     return f"{chosen[0]}, defrag {chosen[1]}"
 
 
-def _loaded_replacement() -> str:
+def loaded_libraries() -> list[str]:
+    """The file names of the libraries in this process, sorted; on macOS only those inserted before the others."""
     try:
-        maps = Path("/proc/self/maps").read_text()
+        paths = [line.split(maxsplit=5)[-1] for line in Path("/proc/self/maps").read_text().splitlines()]
     except OSError:
-        maps = os.environ.get("DYLD_INSERT_LIBRARIES", "")
-    libraries = {Path(line.rsplit(maxsplit=1)[-1]).name for line in maps.splitlines() if line}
-    return next((name for library in sorted(libraries) for name in REPLACEMENTS if name in library), "")
+        paths = os.environ.get("DYLD_INSERT_LIBRARIES", "").split(":")
+    return sorted({Path(path).name for path in paths if path.startswith("/")})
 
 
 _COUNTERS = (

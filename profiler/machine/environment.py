@@ -34,6 +34,10 @@ KERNEL_VARIABLES = (
     "NPY_DISABLE_CPU_FEATURES",
     "NPY_ENABLE_CPU_FEATURES",
     "LUCID_CONV_VIEW_LIMIT_MB",
+    "MLX_DISABLE_COMPILE",
+    "MLX_ENABLE_TF32",
+    "MLX_MAX_MB_PER_BUFFER",
+    "MLX_MAX_OPS_PER_BUFFER",
 )
 """Environment variables that override a library's own choice of kernels."""
 THREAD_VARIABLES = (

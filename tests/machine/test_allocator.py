@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from epoch_gap.profiler.machine.allocator import (
     Allocator,
     check_allocator,
     environment_of,
+    loaded_libraries,
     name_allocator,
     read_huge_pages,
 )
@@ -93,6 +95,30 @@ def test_another_allocator_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, n
     with pytest.raises(UserError, match=f"not available here: the allocator is {name}"):
         environment_of(Allocator.KEEP)
     assert allocator.read_allocator() is None
+
+
+@pytest.mark.parametrize(
+    ("libraries", "libc", "name"),
+    [
+        (["libc.so.6", "libjemalloc.so.2"], ("glibc", "2.36"), "jemalloc"),
+        (["ld-musl-x86_64.so.1"], ("", ""), "musl"),
+        (["ld-musl-aarch64.so.1", "libmimalloc.so.2"], ("", ""), "mimalloc"),
+        (["libc.so.6"], ("glibc", "2.36"), "glibc 2.36"),
+        ([], ("", ""), "C library unknown"),
+    ],
+)
+def test_the_allocator_is_named_from_the_loaded_libraries(
+    monkeypatch: pytest.MonkeyPatch, libraries: list[str], libc: tuple[str, str], name: str
+) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(allocator, "loaded_libraries", lambda: libraries)
+    monkeypatch.setattr(platform, "libc_ver", lambda: libc)
+    assert name_allocator() == name
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="only Linux lists them")
+def test_the_libraries_of_this_process_are_found() -> None:
+    assert any(name.startswith(("libc.", "ld-musl-")) for name in loaded_libraries())
 
 
 def test_a_setting_without_effect_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
