@@ -165,7 +165,7 @@ def view_subjects(
 
 
 def _further_verdicts(subjects: Sequence[Subject], gaps: Sequence[Gap]) -> tuple[str, ...]:
-    if len({subject.config.keeps_memory for subject in subjects}) == 1:
+    if len({subject.manifest.keeps_memory for subject in subjects}) == 1:
         return ()
     return tuple(describe_verdict(subjects, [gap]) for gap in gaps[1:])
 
@@ -182,7 +182,7 @@ def _chain(
     """The chain through the subjects that have the allocator of the headline, if there are at least three."""
     if not gaps:
         return ()
-    links = [s for s in subjects if s.config.keeps_memory == gaps[0].slow.config.keeps_memory]
+    links = [s for s in subjects if s.manifest.keeps_memory == gaps[0].slow.config.keeps_memory]
     return tuple(measure_chain(links, floor, spread)) if len(links) > 2 else ()
 
 

@@ -176,7 +176,7 @@ def measure_chain(
 
 def _kept_sides(gap: Gap) -> int:
     """The order of pairs by allocator: none of the sides keeps memory, both do, or only one."""
-    return {0: 0, 2: 1, 1: 2}[sum(side.config.keeps_memory for side in (gap.slow, gap.fast))]
+    return {0: 0, 2: 1, 1: 2}[sum(side.manifest.keeps_memory for side in (gap.slow, gap.fast))]
 
 
 def _seconds(gap: Gap) -> float:

@@ -32,7 +32,7 @@ KEPT = "memory kept"
 def active_settings(manifest: Manifest) -> list[str]:
     """The switches of `SETTINGS` that are on, and `KEPT`."""
     switches = [name for name in SETTINGS if getattr(manifest.config, name)]
-    return [*switches, *([KEPT] if manifest.config.keeps_memory else [])]
+    return [*switches, *([KEPT] if manifest.keeps_memory else [])]
 
 
 def subject_id(manifest: Manifest) -> str:
@@ -66,12 +66,12 @@ def machine_key(manifest: Manifest) -> str:
 def comparison_key(manifest: Manifest) -> str:
     """The key of the noise floor that applies: framework, device, batch size, kind of data and allocator."""
     device, config = manifest.framework.device, manifest.config
-    return noise_floor_key(config.framework, device, config.batch_size, manifest.data.kind, config.keeps_memory)
+    return noise_floor_key(config.framework, device, config.batch_size, manifest.data.kind, manifest.keeps_memory)
 
 
 def candidate_key(manifest: Manifest) -> tuple[str, str, bool]:
     """Framework, label and allocator."""
-    return manifest.config.framework, manifest.config.label, manifest.config.keeps_memory
+    return manifest.config.framework, manifest.config.label, manifest.keeps_memory
 
 
 def drilldown_key(manifest: Manifest) -> str:
@@ -82,7 +82,7 @@ def drilldown_key(manifest: Manifest) -> str:
 def watched_key(manifest: Manifest) -> tuple[str, str, str, bool]:
     """Framework, version, device and allocator: drill-downs have neither labels nor other settings."""
     framework = manifest.framework
-    return framework.name, framework.version, framework.device, manifest.config.keeps_memory
+    return framework.name, framework.version, framework.device, manifest.keeps_memory
 
 
 def series_key(manifest: Manifest) -> tuple[object, ...]:
@@ -114,7 +114,7 @@ def why_incomparable(a: Run, b: Run) -> str | None:
     """
     if reason := why_different_tasks(a, b):
         return reason
-    kept = {run.config.keeps_memory for run in (a, b)}
+    kept = {run.manifest.keeps_memory for run in (a, b)}
     if len(kept) > 1 and len({_without_allocator(run.manifest) for run in (a, b)}) > 1:
         return "the allocator keeps freed memory on one side only; run both with ALLOCATOR=keep, or both without"
     return None
@@ -122,7 +122,14 @@ def why_incomparable(a: Run, b: Run) -> str | None:
 
 def _without_allocator(manifest: Manifest) -> str:
     """A subject's id without its allocator."""
-    return subject_id(replace(manifest, config=replace(manifest.config, allocator=None)))
+    config, environment = manifest.config, manifest.environment
+    return subject_id(
+        replace(
+            manifest,
+            config=replace(config, allocator=None),
+            environment=replace(environment, keeps_memory=None),
+        )
+    )
 
 
 def why_different_tasks(a: Run, b: Run) -> str | None:

@@ -30,7 +30,7 @@ def measure_noise_floor(gap: Gap) -> NoiseFloor:
         verdict=gap.verdict,
         processes=len(runs),
         day=first.manifest.created[:10],
-        keeps_memory=first.config.keeps_memory,
+        keeps_memory=first.manifest.keeps_memory,
     )
 
 

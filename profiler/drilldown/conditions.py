@@ -48,7 +48,7 @@ class DrilldownConditions:
             framework=DrilldownFramework(name=framework.name, version=framework.version, device=framework.device),
             batch_size=manifest.config.batch_size,
             data=DrilldownData(kind=manifest.data.kind),
-            keeps_memory=manifest.config.keeps_memory,
+            keeps_memory=manifest.keeps_memory,
         )
 
 

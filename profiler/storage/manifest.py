@@ -59,11 +59,6 @@ class Config:
     data_order: str | None = None
     """framework | shared: who draws the order of the training images; None: the framework"""
 
-    @property
-    def keeps_memory(self) -> bool:
-        """Whether the allocator was asked to keep freed memory."""
-        return self.allocator is Allocator.KEEP
-
 
 @dataclass(frozen=True, kw_only=True)
 class FrameworkInfo:
@@ -144,6 +139,11 @@ class Manifest:
     status: RunStatus = RunStatus.RUNNING
     as_stored: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
     """the JSON from which this manifest was read, including unknown keys of other versions"""
+
+    @property
+    def keeps_memory(self) -> bool:
+        """Whether the allocator kept freed memory: on request, or through variables that were set by hand."""
+        return self.config.allocator is Allocator.KEEP or bool(self.environment.keeps_memory)
 
 
 _FRAMEWORK_FIELDS = {f.name for f in fields(FrameworkInfo)} - {"conditions"}

@@ -57,14 +57,14 @@ def _make_settings(subject: Subject) -> str:
     """The variables that `make` needs for a comparable run."""
     size = subject.first.batch_size
     batch = f" BATCH={size}" if size != DEFAULT_BATCH else ""
-    return f"{batch} ALLOCATOR=keep" if subject.config.keeps_memory else batch
+    return f"{batch} ALLOCATOR=keep" if subject.manifest.keeps_memory else batch
 
 
 def _options(subject: Subject) -> str:
     """The same as options of the command."""
     size = subject.first.batch_size
     batch = f" --batch-size {size}" if size != DEFAULT_BATCH else ""
-    return f"{batch} --allocator keep" if subject.config.keeps_memory else batch
+    return f"{batch} --allocator keep" if subject.manifest.keeps_memory else batch
 
 
 def _most_harmful(advice: Mapping[FlagKind, str], subjects: Sequence[Subject]) -> str | None:

@@ -61,7 +61,7 @@ def caution_operating_system(subject: Subject) -> str | None:
     faults = formats.count(_mean([k.steps.faults for k in kernels]))
     remedy = (
         "its memory is kept already, so look at huge pages and at swapping"
-        if subject.config.keeps_memory
+        if subject.manifest.keeps_memory
         else "run both sides with ALLOCATOR=keep to see what handing out memory costs"
     )
     return f"the operating system takes {formats.percent(share)} of the epoch ({faults} page faults/s): {remedy}."
@@ -85,7 +85,7 @@ def _phases_of(kernel: KernelGap) -> str:
 
 def predict_kept_memory(subjects: Sequence[Subject]) -> str | None:
     """What ALLOCATOR=keep would be worth, as a prediction; None if it is on, or nothing is known."""
-    kernels = [(subject, kernel_times(subject)) for subject in subjects if not subject.config.keeps_memory]
+    kernels = [(subject, kernel_times(subject)) for subject in subjects if not subject.manifest.keeps_memory]
     known = [(subject, _mean([k.epoch.value for k in of_subject])) for subject, of_subject in kernels if of_subject]
     if not known:
         return None

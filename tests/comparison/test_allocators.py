@@ -36,6 +36,14 @@ def test_kept_memory_makes_another_subject_and_older_runs_keep_their_id(make_run
     assert group_runs([kept])[0].title == "PyTorch 1 (cpu, memory kept)"
 
 
+def test_memory_that_is_kept_through_variables_set_by_hand_is_kept_memory(make_run: MakeRun) -> None:
+    by_hand = make_run([1.0] * 9, environment={"keeps_memory": True}, config={"framework": "torch"}, **TORCH)
+    assert subject_id(by_hand.manifest) == "torch-1-cpu-memory-kept"
+    with pytest.raises(UserError, match="on one side only"):
+        check_comparable([by_hand, run_of(make_run, 6.0, LUCID, "default")])
+    check_comparable([by_hand, run_of(make_run, 1.3, TORCH, "default")])
+
+
 def test_two_frameworks_of_which_one_keeps_memory_are_refused(make_run: MakeRun) -> None:
     with pytest.raises(UserError, match="on one side only; run both with ALLOCATOR=keep"):
         check_comparable([run_of(make_run, 1.0, TORCH, "keep"), run_of(make_run, 6.0, LUCID, "default")])
