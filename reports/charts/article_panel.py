@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 
 from epoch_gap.profiler.analysis.stats import Interval
 from epoch_gap.profiler.comparison.gap import Gap
+from epoch_gap.profiler.comparison.identity import active_settings
 from epoch_gap.reports import article, formats, theme
 from epoch_gap.reports.article import ARTICLE, ArticleRun
 from epoch_gap.reports.charts import canvas
@@ -30,6 +31,8 @@ class ArticlePanel:
 
     ratios: tuple[Interval, ...]
     """on this machine, one per pair of subjects: the article's slower framework over its faster one"""
+    settings: tuple[str, ...]
+    """what the pairs are, in the same order: `memory kept`, or nothing"""
     runs: tuple[ArticleRun, ArticleRun]
     """the article's runs, the slower one first"""
 
@@ -46,19 +49,23 @@ class ArticlePanel:
     @property
     def comparison(self) -> str:
         """Both ratios, the measured ones with their intervals."""
-        measured = " and ".join(
-            f"{formats.times(ratio.value)}x ({formats.within(ratio.low, ratio.high, 'x')})" for ratio in self.ratios
-        )
+        measured = " and ".join(map(_describe, self.ratios, self.settings))
         return f"this machine {measured}, article {article.epoch_ratio():.2g}x"
 
 
 def article_panel(view: View) -> ArticlePanel | None:
     """The panel; None unless the report shows both frameworks of the article."""
     slower, faster = article.slower_and_faster()
-    ratios = tuple(ratio for gap in view.gaps if (ratio := _ratio(gap, slower, faster)) is not None)
-    if len(view.article) < len(ARTICLE) or not ratios:
+    pairs = [(ratio, gap) for gap in view.gaps if (ratio := _ratio(gap, slower, faster)) is not None]
+    if len(view.article) < len(ARTICLE) or not pairs:
         return None
-    return ArticlePanel(ratios, (ARTICLE[slower], ARTICLE[faster]))
+    ratios, settings = tuple(ratio for ratio, _ in pairs), tuple(_settings(gap) for _, gap in pairs)
+    return ArticlePanel(ratios, settings, (ARTICLE[slower], ARTICLE[faster]))
+
+
+def _describe(ratio: Interval, settings: str) -> str:
+    within = formats.within(ratio.low, ratio.high, "x")
+    return f"{formats.times(ratio.value)}x ({f'{settings}, ' if settings else ''}{within})"
 
 
 def _ratio(gap: Gap, slower: str, faster: str) -> Interval | None:
@@ -67,6 +74,12 @@ def _ratio(gap: Gap, slower: str, faster: str) -> Interval | None:
     if frameworks == (slower, faster):
         return gap.ratio
     return _inverse(gap.ratio) if frameworks == (faster, slower) else None
+
+
+def _settings(gap: Gap) -> str:
+    """The labels and switches of a pair, `memory kept`; empty without any."""
+    manifests = gap.slow.manifest, gap.fast.manifest
+    return ", ".join(dict.fromkeys(name for m in manifests for name in (m.config.label, *active_settings(m)) if name))
 
 
 def _inverse(ratio: Interval) -> Interval:

@@ -90,6 +90,18 @@ def test_the_articles_epochs_are_drawn_as_a_ratio_beside_this_machines(make_run:
     assert any("not measured here" in text.get_text() for text in axes.texts)
 
 
+def test_a_second_ratio_of_the_same_frameworks_says_what_it_is_of(make_run: MakeRun) -> None:
+    runs = [
+        make_run([seconds] * 6, **{**side, "config": {**side["config"], "allocator": allocator}})
+        for allocator in ("default", "keep")
+        for seconds, side in ((2.0, LUCID), (1.0, TORCH))
+    ]
+    panel = article_panel.article_panel(build_view(runs))
+    assert panel is not None
+    assert panel.settings == ("", "memory kept")
+    assert panel.comparison.count("(memory kept, ") == 1
+
+
 def test_the_articles_ratio_is_that_of_the_same_framework_whichever_is_slower_here(make_run: MakeRun) -> None:
     rounds = [run for _ in range(2) for run in (make_run([1.0] * 6, **LUCID), make_run([2.0] * 6, **TORCH))]
     view = build_view(rounds)
