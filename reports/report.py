@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from epoch_gap.profiler.comparison.spread_history import NOTHING_KNOWN, KnownSpread
 from epoch_gap.profiler.comparison.subject import Subject, group_runs
 from epoch_gap.profiler.drilldown.matching import Drilldowns
-from epoch_gap.profiler.storage.noise_floor_store import NoiseFloors
 from epoch_gap.profiler.storage.run import Run
 from epoch_gap.reports.charts import canvas
 from epoch_gap.reports.charts.registry import CHARTS
@@ -32,27 +31,25 @@ class Report:
 
 def render_report(
     runs: Sequence[Run],
-    floors: NoiseFloors | None = None,
     drilldowns: Drilldowns | None = None,
     svg: bool = False,
     spread: KnownSpread = NOTHING_KNOWN,
 ) -> Report:
-    """Analyse runs and draw everything, with the noise floors, drill-downs and spread that are known.
+    """Analyse runs and draw everything, with the drill-downs and the spread between processes that are known.
 
     With `svg`, the pictures are also SVG files. Raises UserError if the runs cannot be compared or hold no full step.
     """
-    return render_subjects(group_runs(runs), floors, drilldowns, svg, spread)
+    return render_subjects(group_runs(runs), drilldowns, svg, spread)
 
 
 def render_subjects(
     subjects: Sequence[Subject],
-    floors: NoiseFloors | None = None,
     drilldowns: Drilldowns | None = None,
     svg: bool = False,
     spread: KnownSpread = NOTHING_KNOWN,
 ) -> Report:
     """The report of subjects, at least one, whose runs can be compared."""
-    view = view_subjects(subjects, floors, drilldowns, spread)
+    view = view_subjects(subjects, drilldowns, spread)
     figures = {name: chart.static(view) for name, chart in CHARTS.items() if chart.shown(view)}
     files = {
         **{f"{name}.png": canvas.png(figure) for name, figure in figures.items()},

@@ -9,7 +9,6 @@ from epoch_gap.profiler.comparison.fairness import Item, audit_fairness
 from epoch_gap.profiler.comparison.gap import Gap, measure_chain, measure_gaps
 from epoch_gap.profiler.comparison.identity import drilldown_key, watched_key
 from epoch_gap.profiler.comparison.kernel_gap import measure_kernel_gap
-from epoch_gap.profiler.comparison.noise_floor import applicable_floor
 from epoch_gap.profiler.comparison.spread_history import NOTHING_KNOWN, KnownSpread
 from epoch_gap.profiler.comparison.subject import Subject, shorten_titles
 from epoch_gap.profiler.drilldown.layers import Drilldown
@@ -18,7 +17,6 @@ from epoch_gap.profiler.drilldown.matching import Drilldowns, explains
 from epoch_gap.profiler.drilldown.roofline import highest_rates
 from epoch_gap.profiler.drilldown.stacks import Stacks
 from epoch_gap.profiler.phases import Phase
-from epoch_gap.profiler.storage.noise_floor_store import NoiseFloors
 from epoch_gap.reports.article import ARTICLE, ArticleRun
 from epoch_gap.reports.export.summary import summarise
 from epoch_gap.reports.sentences.accuracy import describe_accuracy
@@ -65,7 +63,7 @@ class View:
     further: tuple[str, ...]
     """the verdicts on the other pairs, if the allocator differs between subjects"""
     floor: str
-    """the noise floor in words"""
+    """the noise floor of the headline pair in words"""
     why_heading: str
     """the line above `why`"""
     why: tuple[str, ...]
@@ -119,15 +117,13 @@ class View:
 
 def view_subjects(
     subjects: Sequence[Subject],
-    floors: NoiseFloors | None = None,
     drilldowns: Drilldowns | None = None,
     spread: KnownSpread = NOTHING_KNOWN,
 ) -> View:
     """The view of subjects, at least one, whose runs can be compared."""
     subjects = tuple(sorted(shorten_titles(subjects), key=lambda s: -s.epoch.total.value))
-    noise_floor = applicable_floor(floors or {}, [run for s in subjects for run in s.runs])
-    floor = noise_floor.share if noise_floor else None
-    gaps = tuple(measure_gaps(subjects, floor, spread))
+    gaps = tuple(measure_gaps(subjects, spread))
+    headline = (gaps[0].slow, gaps[0].fast) if gaps else subjects
     fairness = tuple(audit_fairness(subjects))
     distinct = _distinct_frameworks(subjects)
     matched = _match_drilldowns(distinct, drilldowns or Drilldowns())
@@ -137,12 +133,12 @@ def view_subjects(
     return View(
         subjects=subjects,
         gaps=gaps,
-        chain=_chain(subjects, gaps, floor, spread),
+        chain=_chain(subjects, gaps, spread),
         fairness=fairness,
         phases=_phases_shown(subjects),
         verdict=describe_verdict(subjects, gaps),
         further=_further_verdicts(subjects, gaps),
-        floor=describe_noise_floor(noise_floor),
+        floor=describe_noise_floor(spread.floor_of(*headline)),
         why_heading=head_largest_phases(gaps),
         why=describe_largest_phases(gaps),
         learning=learning,
@@ -176,14 +172,12 @@ def _operating_system(subjects: Sequence[Subject], gaps: Sequence[Gap]) -> tuple
     return tuple(line for line in lines if line is not None)
 
 
-def _chain(
-    subjects: Sequence[Subject], gaps: Sequence[Gap], floor: float | None, spread: KnownSpread
-) -> tuple[Gap, ...]:
+def _chain(subjects: Sequence[Subject], gaps: Sequence[Gap], spread: KnownSpread) -> tuple[Gap, ...]:
     """The chain through the subjects that have the allocator of the headline, if there are at least three."""
     if not gaps:
         return ()
-    links = [s for s in subjects if s.manifest.keeps_memory == gaps[0].slow.config.keeps_memory]
-    return tuple(measure_chain(links, floor, spread)) if len(links) > 2 else ()
+    links = [s for s in subjects if s.manifest.keeps_memory == gaps[0].slow.manifest.keeps_memory]
+    return tuple(measure_chain(links, spread)) if len(links) > 2 else ()
 
 
 def _distinct_frameworks(subjects: Sequence[Subject]) -> list[Subject]:

@@ -16,13 +16,11 @@ from epoch_gap.profiler.commands.shared.run_selection import readable_noise_floo
 from epoch_gap.profiler.comparison.gap import Gap, measure_gap
 from epoch_gap.profiler.comparison.gate import GateDecision, decide_gate
 from epoch_gap.profiler.comparison.identity import check_comparable, drilldown_key, subject_id
-from epoch_gap.profiler.comparison.noise_floor import applicable_floor
 from epoch_gap.profiler.comparison.spread_history import KnownSpread
 from epoch_gap.profiler.comparison.subject import Subject, shorten_titles
 from epoch_gap.profiler.drilldown.loading import load_drilldowns
 from epoch_gap.profiler.drilldown.matching import Drilldowns
 from epoch_gap.profiler.errors import UserError
-from epoch_gap.profiler.storage.noise_floor_store import NoiseFloors
 from epoch_gap.profiler.storage.reader import locate_run, read_run
 from epoch_gap.profiler.storage.run import Run
 from epoch_gap.reports.report import render_subjects
@@ -64,14 +62,12 @@ def execute(args: argparse.Namespace) -> int:
     if a.id == b.id:
         a, b = (replace(s, id=f"{s.id} ({s.side})") for s in (a, b))
     a, b = shorten_titles([a, b])
-    floors = readable_noise_floors(args.runs_dir)
-    floor = applicable_floor(floors, runs)
-    spread = find_known_spread(runs, args.runs_dir, floors)
-    gap = measure_gap(b, a, floor.share if floor else None, spread=spread)
-    page = _write_page([a, b], floors, spread, args.out, args.runs_dir) if args.out else None
+    spread = find_known_spread(runs, args.runs_dir, readable_noise_floors(args.runs_dir))
+    gap = measure_gap(b, a, spread=spread)
+    page = _write_page([a, b], spread, args.out, args.runs_dir) if args.out else None
     decision = None if args.fail_above is None else decide_gate(gap, args.fail_above / 100)
     with tolerate_closed_pipe():  # the decision holds even if the reader closes the pipe early
-        print(comparison_table(a, b, gap, floor))
+        print(comparison_table(a, b, gap, spread.floor_of(a, b)))
         if page:
             print(f"report: {page}")
         if decision is not None:
@@ -88,9 +84,7 @@ def _subject(side: Sequence[Run], name: str) -> Subject:
     return Subject.from_runs(by_age, side=name)
 
 
-def _write_page(
-    subjects: Sequence[Subject], floors: NoiseFloors, spread: KnownSpread, out: Path, runs_dir: Path
-) -> Path:
+def _write_page(subjects: Sequence[Subject], spread: KnownSpread, out: Path, runs_dir: Path) -> Path:
     """Write the page and return its path.
 
     Two subjects of one framework and device are shown without drill-downs, as the newest belongs to only one of them.
@@ -98,7 +92,7 @@ def _write_page(
     runs = [run for subject in subjects for run in subject.runs]
     keys = {drilldown_key(subject.manifest) for subject in subjects}
     drilldowns = load_drilldowns(runs, runs_dir, warn) if len(keys) > 1 else Drilldowns()
-    return write_report(render_subjects(subjects, floors, drilldowns, spread=spread), out)
+    return write_report(render_subjects(subjects, drilldowns, spread=spread), out)
 
 
 def _print_decision(decision: GateDecision, gap: Gap, allowed: float) -> None:

@@ -10,7 +10,7 @@ from epoch_gap.profiler.analysis.stats import Estimate, Interval, log_ratio, rat
 from epoch_gap.profiler.comparison.identity import why_incomparable
 from epoch_gap.profiler.comparison.pairing import Pairing, pair_processes, pool
 from epoch_gap.profiler.comparison.spread import Basis
-from epoch_gap.profiler.comparison.spread_history import NOTHING_KNOWN, KnownSpread
+from epoch_gap.profiler.comparison.spread_history import NOTHING_KNOWN, KnownSpread, variance_of_floor
 from epoch_gap.profiler.comparison.subject import Subject
 from epoch_gap.profiler.phases import EPOCH_PHASES, Phase
 from epoch_gap.profiler.storage.run import Run
@@ -58,6 +58,8 @@ class Gap:
     """phases that one side did not measure; excluded from both sums"""
     floor: float | None = None
     """the machine's noise floor as a share: a ratio that is closer to 1 counts as noise; None: not measured"""
+    earlier: tuple[tuple[Subject, Subject], ...] = ()
+    """both sides in earlier sessions, whose spread is pooled with this one's"""
     fenced: "Gap | None" = None
     """the same gap from fenced steps; None if a side has none"""
 
@@ -110,12 +112,10 @@ class Gap:
         return Verdict.SLOWER if low > 1 and self._intervals_exclude_equality else Verdict.UNDECIDED
 
 
-def measure_gaps(
-    subjects: Sequence[Subject], floor: float | None = None, spread: KnownSpread = NOTHING_KNOWN
-) -> list[Gap]:
+def measure_gaps(subjects: Sequence[Subject], spread: KnownSpread = NOTHING_KNOWN) -> list[Gap]:
     """The gap of every pair that can be compared: first those with the default allocator, the largest first."""
     pairs = (
-        max(measure_gap(a, b, floor, spread=spread), measure_gap(b, a, floor, spread=spread), key=_seconds)
+        max(measure_gap(a, b, spread=spread), measure_gap(b, a, spread=spread), key=_seconds)
         for a, b in combinations(subjects, 2)
         if why_incomparable(a.first, b.first) is None
     )
@@ -125,7 +125,6 @@ def measure_gaps(
 def measure_gap(
     slow: Subject,
     fast: Subject,
-    floor: float | None = None,
     excluded: tuple[Phase, ...] | None = None,
     spread: KnownSpread = NOTHING_KNOWN,
 ) -> Gap:
@@ -136,17 +135,17 @@ def measure_gap(
     excluded = _partly_measured_phases(slow, fast) if excluded is None else excluded
     pairing = pair_processes(slow, fast)
     sides = _epochs(slow, fast, excluded)
-    earlier = [_epochs(a, b, excluded) for a, b in spread.of_pair(slow, fast)]
+    sessions = spread.of_pair(slow, fast)
+    earlier = [_epochs(a, b, excluded) for a, b in sessions]
     by_phase = {
         phase: part
         for phase in Phase
         if phase not in excluded and (part := _phase_difference(sides, earlier, phase, pairing)) is not None
     }
+    floor = spread.floor_of(slow, fast)
     totals, earlier_totals = _totals(sides), [_totals(pair) for pair in earlier]
-    log, basis = pairing.log_ratio(*totals, earlier_totals, spread.floor)
-    fenced = (
-        measure_gap(slow.fenced, fast.fenced, floor, spread=spread.fenced()) if slow.fenced and fast.fenced else None
-    )
+    log, basis = pairing.log_ratio(*totals, earlier_totals, variance_of_floor(floor))
+    fenced = measure_gap(slow.fenced, fast.fenced, spread=spread.fenced()) if slow.fenced and fast.fenced else None
     return Gap(
         slow=slow,
         fast=fast,
@@ -158,20 +157,19 @@ def measure_gap(
         by_phase=by_phase,
         pairing=pairing,
         excluded=excluded,
-        floor=floor,
+        floor=None if floor is None else floor.share,
+        earlier=tuple(sessions),
         fenced=fenced,
     )
 
 
-def measure_chain(
-    subjects: Sequence[Subject], floor: float | None = None, spread: KnownSpread = NOTHING_KNOWN
-) -> list[Gap]:
+def measure_chain(subjects: Sequence[Subject], spread: KnownSpread = NOTHING_KNOWN) -> list[Gap]:
     """The gaps from each subject to the next; they sum to the gap between the first and the last.
 
     They contain only the phases that every subject measured, so the phases sum, too.
     """
     excluded = _partly_measured_phases(*subjects)
-    return [measure_gap(a, b, floor, excluded, spread) for a, b in pairwise(subjects)]
+    return [measure_gap(a, b, excluded, spread) for a, b in pairwise(subjects)]
 
 
 def _kept_sides(gap: Gap) -> int:

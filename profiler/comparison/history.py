@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from epoch_gap.profiler.analysis.epoch import EpochEstimate
 from epoch_gap.profiler.comparison.gap import Gap, measure_gap
 from epoch_gap.profiler.comparison.identity import series_key
-from epoch_gap.profiler.comparison.noise_floor import applicable_floor
+from epoch_gap.profiler.comparison.spread_history import KnownSpread
 from epoch_gap.profiler.comparison.subject import Subject
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.phases import Phase
@@ -92,7 +92,6 @@ def _entry(subject: Subject) -> Entry:
 
 def _close(series: _OpenSeries, floors: NoiseFloors) -> Series:
     run = series.first.first
-    floor = applicable_floor(floors, [run, series.last.first])
     has_change = len(series.entries) > 1
     return Series(
         title=series.first.lineage_title,
@@ -101,5 +100,5 @@ def _close(series: _OpenSeries, floors: NoiseFloors) -> Series:
         data_title=run.manifest.data.title,
         machine=run.manifest.environment.machine.description,
         entries=tuple(series.entries),
-        change=measure_gap(series.last, series.first, floor.share if floor else None) if has_change else None,
+        change=measure_gap(series.last, series.first, spread=KnownSpread(floors=floors)) if has_change else None,
     )

@@ -4,13 +4,9 @@ Half the 95 % interval of such a comparison is the smallest effect that can be c
 the interval of another comparison is.
 """
 
-from collections.abc import Sequence
-
 from epoch_gap.profiler.comparison.gap import Gap
-from epoch_gap.profiler.comparison.identity import comparison_key, machine_key
 from epoch_gap.profiler.errors import UserError
-from epoch_gap.profiler.storage.noise_floor_store import NoiseFloor, NoiseFloors
-from epoch_gap.profiler.storage.run import Run
+from epoch_gap.profiler.storage.noise_floor_store import NoiseFloor
 
 
 def measure_noise_floor(gap: Gap) -> NoiseFloor:
@@ -32,15 +28,3 @@ def measure_noise_floor(gap: Gap) -> NoiseFloor:
         day=first.manifest.created[:10],
         keeps_memory=first.manifest.keeps_memory,
     )
-
-
-def applicable_floor(floors: NoiseFloors, runs: Sequence[Run]) -> NoiseFloor | None:
-    """The largest floor that applies to `runs` on their machines; None if one of the machines has no floor."""
-    keys = {comparison_key(run.manifest) for run in runs}
-    applicable: list[NoiseFloor] = []
-    for machine in {machine_key(run.manifest) for run in runs}:
-        on_machine = [floor for key, floor in floors.get(machine, {}).items() if key in keys]
-        if not on_machine:
-            return None
-        applicable += on_machine
-    return max(applicable, key=lambda floor: floor.share, default=None)

@@ -1,21 +1,23 @@
 """What is known of the spread between processes before a comparison: earlier sessions, and the noise floor."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from epoch_gap.profiler.analysis.stats import LEVEL, t_quantile
+from epoch_gap.profiler.comparison.identity import comparison_key, machine_key
 from epoch_gap.profiler.comparison.spread import Basis, Variance
 from epoch_gap.profiler.comparison.subject import Subject
-from epoch_gap.profiler.storage.noise_floor_store import NoiseFloor
+from epoch_gap.profiler.storage.noise_floor_store import NoiseFloor, NoiseFloors
+from epoch_gap.profiler.storage.run import Run
 
 
 @dataclass(frozen=True)
 class KnownSpread:
-    """Earlier sessions on the same machine, and the spread that its noise floor was computed from."""
+    """Earlier sessions on the same machine, and the noise floors that were measured."""
 
     sessions: tuple[tuple[Subject, ...], ...] = ()
     """the subjects of each session, with complete rounds only"""
-    floor: Variance | None = None
-    """of the log ratio of two single processes"""
+    floors: NoiseFloors = field(default_factory=dict)
 
     def of_pair(self, slow: Subject, fast: Subject) -> list[tuple[Subject, Subject]]:
         """Both subjects in each earlier session that has both, by id."""
@@ -26,21 +28,39 @@ class KnownSpread:
                 pairs.append((by_id[slow.id], by_id[fast.id]))
         return pairs
 
+    def floor_of(self, *subjects: Subject) -> NoiseFloor | None:
+        """The largest noise floor that applies to the subjects; None if one of their machines has none."""
+        return applicable_floor(self.floors, [run for subject in subjects for run in subject.runs])
+
     def fenced(self) -> "KnownSpread":
         """The same from fenced steps; without the sessions in which a subject has none."""
         fenced = ([subject.fenced for subject in session] for session in self.sessions)
         whole = (tuple(s for s in session if s is not None) for session in fenced if None not in session)
-        return KnownSpread(tuple(whole), self.floor)
+        return KnownSpread(tuple(whole), self.floors)
 
 
 NOTHING_KNOWN = KnownSpread()
 
 
-def variance_of_floor(floor: NoiseFloor) -> Variance:
+def applicable_floor(floors: NoiseFloors, runs: Sequence[Run]) -> NoiseFloor | None:
+    """The largest floor that applies to `runs` on their machines; None if one of the machines has no floor."""
+    keys = {comparison_key(run.manifest) for run in runs}
+    applicable: list[NoiseFloor] = []
+    for machine in {machine_key(run.manifest) for run in runs}:
+        on_machine = [floor for key, floor in floors.get(machine, {}).items() if key in keys]
+        if not on_machine:
+            return None
+        applicable += on_machine
+    return max(applicable, key=lambda floor: floor.share, default=None)
+
+
+def variance_of_floor(floor: NoiseFloor | None) -> Variance | None:
     """The variance of the log ratio of one pair of processes, from half the interval over all pairs.
 
-    That is Student's: share = t s / sqrt(n) for n pairs.
+    That is Student's: share = t s / sqrt(n) for n pairs. None without a floor of at least two pairs.
     """
-    pairs = floor.processes // 2
+    pairs = 0 if floor is None else floor.processes // 2
+    if floor is None or pairs < 2:
+        return None
     deviation = floor.share * pairs**0.5 / t_quantile(0.5 + LEVEL / 2, pairs - 1)
     return Variance(deviation**2, pairs - 1, Basis(1, from_noise_floor=True))

@@ -5,7 +5,8 @@ import pytest
 
 from epoch_gap.profiler.comparison.gap import measure_gap, measure_gaps
 from epoch_gap.profiler.comparison.identity import machine_key
-from epoch_gap.profiler.comparison.noise_floor import applicable_floor, measure_noise_floor
+from epoch_gap.profiler.comparison.noise_floor import measure_noise_floor
+from epoch_gap.profiler.comparison.spread_history import applicable_floor
 from epoch_gap.profiler.comparison.subject import group_runs
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.storage.noise_floor_store import NoiseFloor
@@ -59,8 +60,8 @@ def test_an_effect_below_the_floor_is_not_claimed(make_run: MakeRun) -> None:
         ]
     )
     assert measure_gap(a, b).verdict == "slower"
-    assert measure_gap(a, b, floor=0.02).verdict == "slower"
-    low = measure_gap(a, b, floor=0.06)
+    assert replace(measure_gap(a, b), floor=0.02).verdict == "slower"
+    low = replace(measure_gap(a, b), floor=0.06)
     assert (low.verdict, low.is_below_floor) == ("undecided", True)
 
 
@@ -78,9 +79,29 @@ def test_the_largest_floor_of_the_machine_applies_and_none_of_another(make_run: 
     assert applicable_floor({here: {NAME: FAKE}}, [run, other]) is None
 
 
+def test_each_pair_is_judged_by_its_own_floor(make_run: MakeRun) -> None:
+    """The default allocator is noisy here; the pair that keeps memory is not judged by its floor."""
+    config, whole = {"framework": "fake"}, {"train_images": 1000}
+    runs = [
+        make_run(noisy(mean, seed), config={**config, "label": label, "allocator": allocator}, full_epoch=whole)
+        for seed, (mean, label, allocator) in enumerate(
+            [(1.04, "A", "default"), (1.0, "B", "default"), (1.04, "A", "keep"), (1.0, "B", "keep")]
+        )
+    ]
+    noisy_floor, quiet_floor = replace(FAKE, share=0.5), replace(FAKE, share=0.01, keeps_memory=True)
+    floors = {machine_key(runs[0].manifest): {floor.key: floor for floor in (noisy_floor, quiet_floor)}}
+    found = {gap.slow.manifest.keeps_memory: gap for gap in build_view(runs, floors).gaps[:2]}
+    assert (found[False].floor, found[True].floor) == (0.5, 0.01)
+    assert (found[False].verdict, found[True].verdict) == ("undecided", "slower")
+
+
 def test_a_report_shows_the_floor_or_how_to_measure_it(make_run: MakeRun) -> None:
     whole = {"train_images": 1000}
-    runs = [make_run(noisy(s, 1), config={"label": f"{s}"}, full_epoch=whole) for s in (1.0, 1.028)]
+    runs = [
+        make_run(noisy(s, seed), config={"label": f"{s}"}, full_epoch=whole)
+        for seed in range(3)
+        for s in (1.0, 1.028)
+    ]
     assert "`make noise`" in build_view(runs).floor
     view = build_view(runs, {machine_key(runs[0].manifest): {NAME: FAKE}})
     assert "\N{PLUS-MINUS SIGN}3.0 %" in view.floor

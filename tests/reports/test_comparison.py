@@ -17,9 +17,8 @@ STEADY = [1.0, 1.01, 0.99, 1.0, 1.01, 0.99, 1.0, 1.01, 0.99, 1.0]
 
 def shown(a: Run, b: Run, floor: NoiseFloor | None = None) -> list[str]:
     sides = Subject.from_runs([a], id="a", side="A"), Subject.from_runs([b], id="b", side="B")
-    return comparison_table(
-        *sides, measure_gap(sides[1], sides[0], floor.share if floor else None), floor
-    ).splitlines()
+    gap = replace(measure_gap(sides[1], sides[0]), floor=floor.share if floor else None)
+    return comparison_table(*sides, gap, floor).splitlines()
 
 
 def row(lines: list[str], phase: str) -> str:

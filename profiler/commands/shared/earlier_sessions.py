@@ -6,8 +6,7 @@ from pathlib import Path
 
 from epoch_gap.profiler.comparison.complete_rounds import unfinished_rounds
 from epoch_gap.profiler.comparison.identity import series_key, subject_id
-from epoch_gap.profiler.comparison.noise_floor import applicable_floor
-from epoch_gap.profiler.comparison.spread_history import KnownSpread, variance_of_floor
+from epoch_gap.profiler.comparison.spread_history import KnownSpread
 from epoch_gap.profiler.comparison.subject import group_runs
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.storage.manifest import Manifest, RunStatus
@@ -24,11 +23,7 @@ def find_known_spread(runs: Sequence[Run], runs_dir: Path, floors: NoiseFloors) 
 
     A run that cannot be read is skipped: this only narrows intervals.
     """
-    floor = applicable_floor(floors, runs)
-    return KnownSpread(
-        tuple(tuple(group_runs(session)) for session in _earlier_sessions(runs, runs_dir)),
-        variance_of_floor(floor) if floor is not None and floor.processes >= 4 else None,
-    )
+    return KnownSpread(tuple(tuple(group_runs(session)) for session in _earlier_sessions(runs, runs_dir)), floors)
 
 
 def _earlier_sessions(runs: Sequence[Run], runs_dir: Path) -> list[list[Run]]:

@@ -15,9 +15,8 @@ from epoch_gap.reports.report import render_report
 def report_runs(runs: Sequence[Run], out: Path, runs_dir: Path, svg: bool = False) -> None:
     """Write the report of `runs` and print its verdict and path. Raises UserError before any file is written."""
     drilldowns = load_drilldowns(runs, runs_dir, warn)
-    floors = readable_noise_floors(runs_dir)
-    spread = find_known_spread(runs, runs_dir, floors)
-    report = render_report(runs, floors, drilldowns, svg, spread)
+    spread = find_known_spread(runs, runs_dir, readable_noise_floors(runs_dir))
+    report = render_report(runs, drilldowns, svg, spread)
     page = write_report(report, out)
     print("\n".join([report.view.verdict, *report.view.further]))
     if report.view.why:
