@@ -3,8 +3,9 @@
 Handing out memory, above all: at a page fault the kernel finds a page, zeroes it and maps it.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,6 +111,11 @@ def _usage_by_phase(fenced: StepTable) -> dict[Phase, PhaseUsage]:
         for phase, usage in fenced.phase_usage.items()
         if phase in fenced.phase_ns and fenced.phase_ns[phase].any()
     }
+
+
+def mean_of_usages(usages: Sequence[PhaseUsage]) -> PhaseUsage:
+    """The mean over runs, at least one."""
+    return PhaseUsage(*(math.fsum(values) / len(usages) for values in zip(*map(astuple, usages), strict=True)))
 
 
 def _usage(usage: UsageTable, wall_ns: NDArray[np.int64]) -> PhaseUsage:

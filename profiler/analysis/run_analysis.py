@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+from numpy.typing import NDArray
+
 from epoch_gap.profiler.analysis.epoch import NS, EpochEstimate, count_required_steps, estimate_epoch, whole_epochs
 from epoch_gap.profiler.analysis.flags import Flag, cores_busy, find_flags, has_drifted, stolen_share
 from epoch_gap.profiler.analysis.kernel_time import KernelTime, measure_kernel_time
@@ -52,8 +55,9 @@ class WarmUp:
     """mean of the steady as-run steps"""
     cause: StartCause | None
     """why it was slow; None unless it is a warm-up of at least two steps"""
-    first_epoch_extra: float
-    """extra seconds of a first epoch whose steps are all as-run: `excess` for all steps of the start"""
+    first_epoch_extra: Estimate
+    """extra seconds of a first epoch whose steps are all as-run, relative to as many steady steps; only the steady
+    mean is uncertain, because the steps of the start have been measured"""
     epoch_steps: float
     """steps of a full epoch"""
 
@@ -165,8 +169,13 @@ def _count_steps(train: StepTable, start: int) -> StepCounts:
     return StepCounts(start, len(train) - start - fenced, fenced)
 
 
+def _first_epoch_extra(steps: int, early: NDArray[np.float64], steady: Estimate) -> Estimate:
+    seconds = float(early.mean()) - steady.value if len(early) else 0.0
+    return Estimate(steps * seconds, steps**2 * steady.variance, steady.dof)
+
+
 def _measure_warm_up(run: Run, selection: StepSelection, steady: Estimate) -> WarmUp:
-    early = selection.judged_at_start.wall_ns * NS
+    early = np.asarray(selection.judged_at_start.wall_ns * NS, np.float64)
     excess = float(early.sum() - len(early) * steady.value)
     return WarmUp(
         kind=selection.start.kind,
@@ -175,6 +184,6 @@ def _measure_warm_up(run: Run, selection: StepSelection, steady: Estimate) -> Wa
         excess=excess,
         steady=steady,
         cause=explain_start(run, selection),
-        first_epoch_extra=excess * selection.start.steps / max(1, len(early)),
+        first_epoch_extra=_first_epoch_extra(selection.start.steps, early, steady),
         epoch_steps=run.manifest.full_epoch.train_images / run.batch_size,
     )

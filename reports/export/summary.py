@@ -12,9 +12,10 @@ from epoch_gap.profiler.comparison.accuracy import AccuracyComparison, LossCompa
 from epoch_gap.profiler.comparison.fairness import Item
 from epoch_gap.profiler.comparison.gap import Gap
 from epoch_gap.profiler.comparison.kernel_gap import (
-    kernel_times,
     mean_kernel_seconds,
     mean_kernel_time,
+    mean_usage,
+    mean_usage_of_steps,
     measure_kernel_gap,
 )
 from epoch_gap.profiler.comparison.subject import Subject
@@ -72,17 +73,15 @@ def _subject(subject: Subject) -> dict[str, Any]:
 
 def _operating_system(subject: Subject) -> dict[str, Any] | None:
     """The kernel's time per epoch, the mean of the runs; None if a run's is unknown."""
-    kernels, seconds = kernel_times(subject), mean_kernel_time(subject)
-    if seconds is None:
+    seconds, steps = mean_kernel_time(subject), mean_usage_of_steps(subject)
+    if seconds is None or steps is None:
         return None
-    phases = mean_kernel_seconds(subject)
-    cores = {phase: [k.by_phase[phase].cores_busy for k in kernels if phase in k.by_phase] for phase in phases}
     return {
         "epoch_seconds": _interval(seconds.interval(least=0.0)),
-        "phases": phases or None,
-        "share_of_cpu_time": sum(k.steps.cpu_share for k in kernels) / len(kernels),
-        "page_faults_per_second": sum(k.steps.faults for k in kernels) / len(kernels),
-        "cores_busy": {phase: sum(values) / len(values) for phase, values in cores.items() if values} or None,
+        "phases": mean_kernel_seconds(subject) or None,
+        "share_of_cpu_time": steps.cpu_share,
+        "page_faults_per_second": steps.faults,
+        "cores_busy": {phase: usage.cores_busy for phase, usage in mean_usage(subject).items()} or None,
     }
 
 
@@ -90,7 +89,7 @@ def _warm_up(warm_up: WarmUp) -> dict[str, Any]:
     return {
         "steps": warm_up.steps,
         "excess_seconds": warm_up.excess,
-        "first_epoch_extra_seconds": warm_up.first_epoch_extra,
+        "first_epoch_extra_seconds": _interval(warm_up.first_epoch_extra.interval()),
         "cause": str(warm_up.cause.cause) if warm_up.cause else None,
         "is_long": warm_up.is_long,
     }

@@ -65,6 +65,7 @@ def render_page(view: View, figures: Mapping[str, Figure]) -> str:
         article_epoch=article.EPOCH,
         timing_modes=[rows.timing_modes(subject) for subject in view.subjects if subject.fenced],
         chain_rows=rows.chain_rows(view),
+        kernel_rows=rows.kernel_rows(view),
         layer_rows=rows.layer_rows(view),
         category_rows=rows.category_rows(view),
         line_tables=[

@@ -3,9 +3,17 @@
 from typing import Any
 
 from epoch_gap.profiler.analysis.accuracy import list_evaluations
+from epoch_gap.profiler.analysis.kernel_time import PhaseUsage
 from epoch_gap.profiler.analysis.run_analysis import RunAnalysis
-from epoch_gap.profiler.analysis.stats import Interval, unseen_share
+from epoch_gap.profiler.analysis.stats import Estimate, Interval, unseen_share
 from epoch_gap.profiler.comparison.gap import Gap
+from epoch_gap.profiler.comparison.kernel_gap import (
+    mean_kernel_seconds,
+    mean_kernel_time,
+    mean_usage,
+    mean_usage_of_steps,
+    measure_kernel_gap,
+)
 from epoch_gap.profiler.comparison.subject import Subject
 from epoch_gap.profiler.phases import CLOCK, MEANING, Phase
 from epoch_gap.reports import article, formats
@@ -132,6 +140,54 @@ def timing_modes(subject: Subject) -> dict[str, Any]:
         for phase, difference in subject.fence_effect.by_phase.items()
     ]
     return {"title": subject.title, "rows": rows}
+
+
+def kernel_rows(view: View) -> list[dict[str, Any]]:
+    """By phase: the operating system's seconds per epoch, cores busy and page faults/s, and its part of the gap.
+
+    The whole epoch comes last. Empty if no subject's counters have a phase.
+    """
+    seconds = [mean_kernel_seconds(subject) for subject in view.subjects]
+    usages = [mean_usage(subject) for subject in view.subjects]
+    shown = [phase for phase in view.phases if any(phase in of_subject for of_subject in seconds)]
+    if not shown:
+        return []
+    gap = measure_kernel_gap(view.gaps[0]) if view.gaps else None
+    by_phase = (gap.by_phase if gap else None) or {}
+    rows = [
+        {
+            "phase": phase,
+            "cells": [
+                cell
+                for of_subject, usage in zip(seconds, usages, strict=True)
+                for cell in (_plain(of_subject.get(phase)), *_usage_cells(usage.get(phase)))
+            ],
+            "gap": _interval_cell(by_phase.get(phase)),
+        }
+        for phase in shown
+    ]
+    wholes = [
+        cell
+        for subject in view.subjects
+        for cell in (_interval_cell(mean_kernel_time(subject)), *_usage_cells(mean_usage_of_steps(subject)))
+    ]
+    return [*rows, {"phase": None, "cells": wholes, "gap": _interval_cell(gap.seconds if gap else None)}]
+
+
+def _plain(seconds: float | None) -> dict[str, str]:
+    return {"seconds": "unknown" if seconds is None else formats.seconds(seconds), "range": ""}
+
+
+def _usage_cells(usage: PhaseUsage | None) -> tuple[dict[str, str], dict[str, str]]:
+    cores, faults = ("", "") if usage is None else (f"{usage.cores_busy:.2f}", formats.count(usage.faults))
+    return {"seconds": cores, "range": ""}, {"seconds": faults, "range": ""}
+
+
+def _interval_cell(estimate: Estimate | None) -> dict[str, str]:
+    if estimate is None:
+        return _plain(None)
+    i = estimate.interval()
+    return {"seconds": formats.seconds(i.value), "range": formats.within(i.low, i.high)}
 
 
 def _gap_cell(gap: Gap, phase: Phase) -> dict[str, str]:

@@ -2,11 +2,17 @@
 
 from collections.abc import Sequence
 
-from epoch_gap.profiler.analysis.kernel_time import KernelTime
+from epoch_gap.profiler.analysis.kernel_time import PhaseUsage
 from epoch_gap.profiler.comparison.gap import Gap
-from epoch_gap.profiler.comparison.kernel_gap import KernelGap, kernel_times, mean_kernel_seconds
+from epoch_gap.profiler.comparison.kernel_gap import (
+    KernelGap,
+    kernel_times,
+    mean_kernel_seconds,
+    mean_kernel_time,
+    mean_usage,
+    mean_usage_of_steps,
+)
 from epoch_gap.profiler.comparison.subject import Subject
-from epoch_gap.profiler.phases import Phase
 from epoch_gap.reports import formats
 
 LIMIT = 0.05
@@ -17,16 +23,17 @@ NAMED = 0.2
 
 def describe_operating_system(subject: Subject) -> str | None:
     """The kernel's part of a step, page faults, and the cores busy in the longest phase; None if unknown."""
-    kernels = kernel_times(subject)
-    if not kernels:
+    kernels, steps = kernel_times(subject), mean_usage_of_steps(subject)
+    if steps is None:
         return None
-    step = _mean([a.asrun.step.value for a in subject.analyses])
-    seconds, cpu = _mean([k.step.value for k in kernels]), _mean([k.steps.cpu_share for k in kernels])
+    whole = _mean([a.asrun.step.value for a in subject.analyses])
+    seconds = _mean([k.step.value for k in kernels])
     of_step = (
-        f"{formats.seconds(seconds)} of {formats.seconds(step)} per step ({formats.percent(cpu)} of the CPU time)"
+        f"{formats.seconds(seconds)} of {formats.seconds(whole)} per step "
+        f"({formats.percent(steps.cpu_share)} of the CPU time)"
     )
-    faults = f"{formats.count(_mean([k.steps.faults for k in kernels]))} page faults/s"
-    return f"{subject.title}: operating system {of_step}, {faults}{_mostly(subject)}{_cores(subject, kernels)}"
+    faults = f"{formats.count(steps.faults)} page faults/s"
+    return f"{subject.title}: operating system {of_step}, {faults}{_mostly(subject)}{_cores(subject, steps)}"
 
 
 def _mostly(subject: Subject) -> str:
@@ -37,28 +44,25 @@ def _mostly(subject: Subject) -> str:
     return f", mostly in {' and '.join(named)}" if named else ""
 
 
-def _cores(subject: Subject, kernels: Sequence[KernelTime]) -> str:
+def _cores(subject: Subject, steps: PhaseUsage) -> str:
     """Of the phase that takes the longest, or of the whole step where the counters have no phase."""
     usable = subject.manifest.environment.machine.cores_usable
     of = f" of {usable}" if isinstance(usable, int) else ""
-    longest = max(
-        (phase for phase in kernels[0].by_phase if phase is not Phase.EVALUATE),
-        key=lambda phase: subject.analyses[0].asrun.phases[phase].value,
-        default=None,
-    )
-    known = [k.by_phase[longest] for k in kernels if longest in k.by_phase] if longest else [k.steps for k in kernels]
-    return f"; {longest or 'a step'} uses {_mean([u.cores_busy for u in known]):.1f}{of} cores"
+    usages = mean_usage(subject)
+    longest = max(usages, key=lambda phase: subject.analyses[0].asrun.phases[phase].value, default=None)
+    busy = (usages[longest] if longest else steps).cores_busy
+    return f"; {longest or 'a step'} uses {busy:.1f}{of} cores"
 
 
 def caution_operating_system(subject: Subject) -> str | None:
     """What to do if the kernel takes more than `LIMIT` of the epoch."""
-    kernels = kernel_times(subject)
-    if not kernels:
+    seconds, steps = mean_kernel_time(subject), mean_usage_of_steps(subject)
+    if seconds is None or steps is None:
         return None
-    share = _mean([k.epoch.value for k in kernels]) / subject.epoch.total.value
+    share = seconds.value / subject.epoch.total.value
     if share <= LIMIT:
         return None
-    faults = formats.count(_mean([k.steps.faults for k in kernels]))
+    faults = formats.count(steps.faults)
     remedy = (
         "its memory is kept already, so look at huge pages and at swapping"
         if subject.manifest.keeps_memory
@@ -85,8 +89,8 @@ def _phases_of(kernel: KernelGap) -> str:
 
 def predict_kept_memory(subjects: Sequence[Subject]) -> str | None:
     """What ALLOCATOR=keep would be worth, as a prediction; None if it is on, or nothing is known."""
-    kernels = [(subject, kernel_times(subject)) for subject in subjects if not subject.manifest.keeps_memory]
-    known = [(subject, _mean([k.epoch.value for k in of_subject])) for subject, of_subject in kernels if of_subject]
+    times = [(subject, mean_kernel_time(subject)) for subject in subjects if not subject.manifest.keeps_memory]
+    known = [(subject, seconds.value) for subject, seconds in times if seconds is not None]
     if not known:
         return None
     saved = " and ".join(

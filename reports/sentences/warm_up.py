@@ -2,6 +2,7 @@
 
 from epoch_gap.profiler.analysis.run_analysis import WarmUp
 from epoch_gap.profiler.analysis.start_cause import Cause, StartCause
+from epoch_gap.profiler.comparison.pairing import pool
 from epoch_gap.profiler.comparison.subject import Subject
 from epoch_gap.reports import formats
 
@@ -25,10 +26,13 @@ def _describe_cause(found: StartCause) -> str:
 
 
 def describe_first_epoch(subject: Subject) -> str:
-    """` once warm, first epoch +15.0 s` if a run's warm-up is long and not part of the epoch; else empty."""
+    """What a first epoch takes more, if a run's warm-up is long and not part of the epoch; else empty.
+
+    ` once warm, first epoch +15.0 s (13.1 to 16.9 s) in 60 steps`
+    """
     starts = [analysis.warm_up for analysis in subject.analyses]
     if subject.epoch.measured or not any(start.is_long for start in starts):
         return ""
-    excess = sum(start.first_epoch_extra for start in starts) / len(starts)
+    extra = pool([start.first_epoch_extra for start in starts])
     count = max(start.steps for start in starts)
-    return f" once warm, first epoch {formats.signed(formats.seconds(excess))} in {count} steps"
+    return f" once warm, first epoch {formats.signed(formats.interval(extra.interval()))} in {count} steps"

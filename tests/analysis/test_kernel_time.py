@@ -11,6 +11,7 @@ from epoch_gap.profiler.comparison.subject import Subject, group_runs
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.reports.charts import breakdown
 from epoch_gap.reports.charts.breakdown_bars import bars
+from epoch_gap.reports.page.rows import kernel_rows
 from epoch_gap.reports.sentences.operating_system import (
     caution_operating_system,
     describe_kernel_gap,
@@ -99,6 +100,17 @@ def test_what_keeping_memory_is_worth_is_a_prediction(tmp_path: Path) -> None:
     assert text is not None
     assert text.startswith("ALLOCATOR=keep would save about 0.2")
     assert text.endswith("Only a run shows it.")
+
+
+def test_the_table_has_cores_and_faults_by_phase_and_the_gaps_part(tmp_path: Path) -> None:
+    view = build_view([run for subject in slow_and_fast(tmp_path) for run in subject.runs])
+    *phases, whole = kernel_rows(view)
+    backward = next(row for row in phases if row["phase"] is Phase.BACKWARD)
+    seconds, cores, faults = (cell["seconds"] for cell in backward["cells"][:3])
+    assert (seconds, cores, backward["gap"]["seconds"]) == ("0.187 s", "1.00", "0.177 s")
+    assert faults == "67 000", "4000 in 60 ms"
+    assert whole["phase"] is None
+    assert whole["gap"]["seconds"].startswith("0.19")
 
 
 def test_each_bar_has_the_operating_systems_part_of_its_phases(tmp_path: Path) -> None:
