@@ -1,5 +1,6 @@
 """The rows of the page's tables, as text."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from epoch_gap.profiler.analysis.accuracy import list_evaluations
@@ -159,8 +160,8 @@ def kernel_rows(view: View) -> list[dict[str, Any]]:
             "phase": phase,
             "cells": [
                 cell
-                for of_subject, usage in zip(seconds, usages, strict=True)
-                for cell in (_plain(of_subject.get(phase)), *_usage_cells(usage.get(phase)))
+                for subject, of_subject, usage in zip(view.subjects, seconds, usages, strict=True)
+                for cell in (_kernel_cell(subject, of_subject, phase), *_usage_cells(usage.get(phase)))
             ],
             "gap": _interval_cell(by_phase.get(phase)),
         }
@@ -174,8 +175,9 @@ def kernel_rows(view: View) -> list[dict[str, Any]]:
     return [*rows, {"phase": None, "cells": wholes, "gap": _interval_cell(gap.seconds if gap else None)}]
 
 
-def _plain(seconds: float | None) -> dict[str, str]:
-    return {"seconds": "unknown" if seconds is None else formats.seconds(seconds), "range": ""}
+def _kernel_cell(subject: Subject, seconds: Mapping[Phase, float], phase: Phase) -> dict[str, str]:
+    unknown = "unknown" if phase in subject.framework.phases else "n/a"
+    return {"seconds": formats.seconds(seconds[phase]) if phase in seconds else unknown, "range": ""}
 
 
 def _usage_cells(usage: PhaseUsage | None) -> tuple[dict[str, str], dict[str, str]]:
@@ -185,7 +187,7 @@ def _usage_cells(usage: PhaseUsage | None) -> tuple[dict[str, str], dict[str, st
 
 def _interval_cell(estimate: Estimate | None) -> dict[str, str]:
     if estimate is None:
-        return _plain(None)
+        return {"seconds": "unknown", "range": ""}
     i = estimate.interval()
     return {"seconds": formats.seconds(i.value), "range": formats.within(i.low, i.high)}
 

@@ -39,15 +39,25 @@ def _of_subject(subject: Subject) -> Iterator[str]:
     for run in subject.runs:
         if run.status is not RunStatus.COMPLETE:
             yield f"run {run.short_id} is {run.status}."
-    for analysis in subject.analyses:
-        which = f"run {analysis.run.short_id}: " if len(subject.analyses) > 1 else ""
-        yield from (f"{which}{_describe_flag(flag)}." for flag in analysis.flags)
+    yield from _flags(subject)
     if text := caution_operating_system(subject):
         yield text
     yield from _time_in_no_phase(subject)
     yield from _harmful_fences(subject)
     for run in subject.runs:
         yield from (text for kind, text in run.events if kind != "data")
+
+
+def _flags(subject: Subject) -> Iterator[str]:
+    """One sentence per kind: the flag of the first run that has it, and how many others do."""
+    by_kind: dict[FlagKind, list[tuple[str, Flag]]] = {}
+    for analysis in subject.analyses:
+        for flag in analysis.flags:
+            by_kind.setdefault(flag.kind, []).append((analysis.run.short_id, flag))
+    for (run, flag), *others in by_kind.values():
+        which = f"run {run}: " if len(subject.analyses) > 1 else ""
+        also = f"; also run{'s' if len(others) > 1 else ''} {', '.join(name for name, _ in others)}" if others else ""
+        yield f"{which}{_describe_flag(flag)}{also}."
 
 
 def _describe_flag(flag: Flag) -> str:

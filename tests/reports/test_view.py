@@ -117,6 +117,19 @@ def test_much_time_in_no_phase_is_flagged(make_run: MakeRun, share: float, flagg
     assert any("charged to `other`" in caution for caution in cautions) == flagged
 
 
+def test_flags_of_one_kind_are_one_caution_however_many_runs_have_them(make_run: MakeRun) -> None:
+    """Six runs on an unsteady machine were a page of cautions."""
+    growing = [1.0 + 0.02 * i for i in range(30)]
+    runs = [make_run(growing) for _ in range(3)]
+    view = build_view(runs)
+    kinds = [flag.kind for flag in view.subjects[0].analyses[0].flags]
+    assert kinds
+    first, *others = (run.short_id for run in runs)
+    flagged = [line for line in view.cautions if f"run {first}: " in line]
+    assert len(flagged) == len(set(kinds))
+    assert all(f"; also runs {', '.join(others)}." in line for line in flagged)
+
+
 def test_events_of_a_run_are_cautions(make_run: MakeRun) -> None:
     run = replace(make_run([1.0] * 6), events=(("note", "the loader fell back"), ("data", "told elsewhere")))
     cautions = build_view([run]).cautions
