@@ -60,8 +60,10 @@ class Coverage:
 
     covered: float
     """95 % intervals of the ratio that contain the truth"""
-    alarms: float
-    """A-against-A comparisons that came out slower"""
+    slower: float
+    """comparisons of A with A in which the second came out slower, the direction in which a gate fails"""
+    different: float
+    """the same in either direction"""
     half_width: float
     """of the intervals, median, as a share of the ratio"""
 
@@ -112,7 +114,7 @@ class Simulation:
     def cover(self, speed: Speed, trials: int, rounds: int = 3, earlier: int = 0, seed: int = 20261125) -> Coverage:
         """Sessions of `rounds` rounds after `earlier` other sessions, with the steps' means as the truth."""
         random = np.random.default_rng(seed)
-        covered = alarms = 0
+        covered = slower = different = 0
         widths = []
         for _ in range(trials):
             known = [
@@ -125,8 +127,10 @@ class Simulation:
             covered += ratio.low <= SLOW / FAST <= ratio.high
             widths.append((ratio.high - ratio.low) / 2 / ratio.value)
             same, again = self.session(random, speed, {"slow": SLOW, "same": SLOW}, rounds, "this one")
-            alarms += "slower" in (measure_gap(same, again).verdict, measure_gap(again, same).verdict)
-        return Coverage(covered / trials, alarms / trials, float(np.median(widths)))
+            verdicts = measure_gap(again, same).verdict, measure_gap(same, again).verdict
+            slower += verdicts[0] == "slower"
+            different += "slower" in verdicts
+        return Coverage(covered / trials, slower / trials, different / trials, float(np.median(widths)))
 
 
 def with_faults(run: Run, faults: NDArray[np.int64]) -> Run:
