@@ -1,14 +1,19 @@
 """The command line: select the verb and execute it."""
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import NoReturn, Protocol, cast
 
 from epoch_gap.profiler.commands.shared.exit_status import USAGE_ERROR, exit_status_of
 from epoch_gap.profiler.machine.allocator import KEEP_VARIABLES, Allocator, environment_of
+
+SCRIPT = "epoch-gap"
+"""the command that the wheel installs"""
 
 
 class Verb(Protocol):
@@ -35,6 +40,7 @@ VERBS = {
     "history": "list the epoch times of all stored runs, oldest first",
     "trace": "write a stored run as a trace for Perfetto",
     "list": "list the stored runs",
+    "recover": "save the intact part of a damaged run into a new run",
     "show": "show one stored run",
 }
 """Help by verb. A verb's module is imported on demand, so that a timed process loads no charts."""
@@ -47,6 +53,12 @@ class _Parser(argparse.ArgumentParser):
         self.exit(USAGE_ERROR, f"error: {message}; see {self.prog} --help\n")
 
 
+def _own_name() -> str:
+    """The command as it was called: the installed script, or the module."""
+    name = Path(sys.argv[0]).name
+    return name if name == SCRIPT else "python -m profiler"
+
+
 def _load(name: str) -> Verb:
     return cast(Verb, import_module(f"epoch_gap.profiler.commands.{name}"))
 
@@ -54,8 +66,11 @@ def _load(name: str) -> Verb:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return its exit status."""
     words = sys.argv[1:] if argv is None else list(argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without the character shows "?"
     parser = _Parser(
-        prog="python -m profiler", description="Explain why an epoch takes longer in one framework than in another."
+        prog=_own_name(), description="Explain why an epoch takes longer in one framework than in another."
     )
     parsers = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for name, summary in VERBS.items():

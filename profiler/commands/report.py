@@ -21,8 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace) -> int:
     """Report on the named runs, or on the newest ones."""
     if args.runs:
-        paths = dict.fromkeys(locate_run(name, args.runs_dir).resolve() for name in args.runs)
-        runs = [read_run(path) for path in paths]
+        named = [read_run(locate_run(name, args.runs_dir)) for name in args.runs]
+        runs = list({run.id: run for run in named}.values())
     else:
         runs = add_latest_candidates([], args.runs_dir)
     report_runs(runs, args.out, args.runs_dir, args.svg)

@@ -1,26 +1,39 @@
 """The final status of a run: complete, interrupted by Ctrl-C or SIGTERM, or failed."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from epoch_gap.profiler.machine.canary import peak_rss_bytes
 from epoch_gap.profiler.storage.manifest import RunStatus
+from epoch_gap.profiler.storage.tolerant_writer import TolerantWriter
 from epoch_gap.profiler.storage.writer import RunWriter
 
 
 @contextmanager
-def store_final_status(writer: RunWriter) -> Iterator[None]:
-    """On exit, store the run's final status (complete, interrupted by Ctrl-C, or failed) and close the run."""
-    status = RunStatus.FAILED
+def store_final_status(writer: RunWriter | TolerantWriter) -> Iterator[None]:
+    """On exit, store the run's final status (complete, interrupted by Ctrl-C, or failed) and close the run.
+
+    An exception passes through unchanged, even if the status cannot be stored.
+    """
     try:
         yield
-        status = RunStatus.COMPLETE
-    except KeyboardInterrupt:
-        status = RunStatus.INTERRUPTED
+    except BaseException as error:
+        with suppress(Exception):
+            if isinstance(error, Exception):
+                writer.event("error", _describe(error))
+        with suppress(Exception):
+            _finish(writer, RunStatus.INTERRUPTED if isinstance(error, KeyboardInterrupt) else RunStatus.FAILED)
         raise
-    except Exception as error:
-        writer.event("error", f"{type(error).__name__}: {error}")
-        raise
-    finally:
+    _finish(writer, RunStatus.COMPLETE)
+
+
+def _describe(error: Exception) -> str:
+    """The kind and the text of an error; its text may hold anything, such as a file name that is not UTF-8."""
+    return f"{type(error).__name__}: {error}".encode("utf-8", "backslashreplace").decode()
+
+
+def _finish(writer: RunWriter | TolerantWriter, status: RunStatus) -> None:
+    try:
         writer.update({"peak_rss_bytes": peak_rss_bytes()})
+    finally:
         writer.finish(status)

@@ -120,6 +120,12 @@ class Manifest:
     mark_cost_ns: float
     usage_cost_ns: float | None = None
     """the cost of one reading of the resource usage, of which a step needs two; None: not read"""
+    id: str = ""
+    """the name of the run's directory when it was created: copies and links are the same run. Empty in older runs"""
+    seals: int | None = None
+    """the number of seals of a finished run; see seals.py"""
+    recovered_from: str | None = None
+    """the id of the damaged run whose intact part this is"""
     session: str = ""
     """shared by the runs of one `profile` command; empty for a single run"""
     order: tuple[str, ...] = ()

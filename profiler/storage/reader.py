@@ -1,11 +1,9 @@
 """Find stored runs, and read them with or without their steps."""
 
-import fcntl
 import json
-import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,12 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from epoch_gap.profiler.errors import UserError
+from epoch_gap.profiler.errors import UserError, one_line
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.recording.records import USAGE_FIELDS, Epoch, Reading
+from epoch_gap.profiler.storage.database import LOG, has_log, is_being_written, open_database, was_logged
 from epoch_gap.profiler.storage.manifest import Manifest, RunStatus, manifest_from_json
-from epoch_gap.profiler.storage.run import Run, StepTable, UsageTable
-from epoch_gap.profiler.storage.schema import DATABASE, EPOCH_COLUMNS, READING_COLUMNS, SCHEMA_VERSION
+from epoch_gap.profiler.storage.run import UNKNOWN, Run, StepTable, UsageTable
+from epoch_gap.profiler.storage.schema import DATABASE, DIGEST, EPOCH_COLUMNS, FIRST_SEALED, READING_COLUMNS
+from epoch_gap.profiler.storage.seals import digest_of_manifest, verify_seals
 
 CHUNK = 10_000
 """rows fetched at a time"""
@@ -35,8 +35,12 @@ class RunHeader:
 
 
 def find_runs(runs_dir: Path) -> list[Path]:
-    """The run directories in `runs_dir`, oldest first."""
-    return sorted(path.parent for path in runs_dir.glob(f"*/{DATABASE}"))
+    """The run directories in `runs_dir`, oldest first; each run once, whatever links and copies of it there are."""
+    ids = {file.parent: _stored_id(file.parent) for file in sorted(runs_dir.glob(f"*/{DATABASE}"))}
+    by_id: dict[str, Path] = {}
+    for path in sorted(ids, key=lambda path: (path.is_symlink(), path.name != ids[path])):  # the original first
+        by_id.setdefault(ids[path] or path.resolve().name, path)
+    return sorted(by_id.values())
 
 
 def locate_run(name: str, runs_dir: Path) -> Path:
@@ -52,49 +56,113 @@ def locate_run(name: str, runs_dir: Path) -> Path:
 
 
 def read_run(path: Path) -> Run:
-    """Read a run, finished or not. Raises UserError for a file that is not a run of a known version."""
+    """Read a run, finished or not, after its seals have been checked.
+
+    Raises UserError for a file that is not a run of a known version, or whose content was damaged.
+    """
     with _open_run(path) as (db, manifest, status):
-        return Run(
-            id=path.resolve().name,
+        missing = _missing_log(path, db, status)
+        if missing and not _count(db, "train"):
+            raise UserError(f"{path} has no steps: {missing}")
+        if is_sealed(db):
+            verification = verify_seals(db, manifest.seals)
+            if verification.damage is not None:
+                raise UserError(
+                    f"{path} is damaged: {verification.damage}; "
+                    f"`python -m profiler recover {path}` saves what was stored before it"
+                )
+        run = Run(
+            id=manifest.id or path.resolve().name,
             path=path,
             status=status,
             manifest=manifest,
             train=_read_steps(db, "train"),
             evaluate=_read_steps(db, "evaluate"),
             epochs=_read_epochs(db),
-            events=tuple(db.execute("SELECT kind, text FROM events ORDER BY rowid").fetchall()),
+            events=(
+                *db.execute("SELECT kind, text FROM events ORDER BY rowid").fetchall(),
+                *([("log", missing)] if missing else []),
+            ),
             readings=_read_readings(db),
         )
+        check_sums(run)
+        return run
 
 
 def read_header(path: Path) -> RunHeader:
-    """Read a run without its steps. Raises UserError as `read_run` does."""
+    """Read a run without its steps. Raises UserError for a file that is not a run of a known version."""
     with _open_run(path) as (db, manifest, status):
-        return RunHeader(path.resolve().name, status, manifest, _count(db, "train"))
+        return RunHeader(manifest.id or path.resolve().name, status, manifest, _count(db, "train"))
+
+
+def check_sums(run: Run) -> None:
+    """Raise UserError if a time is negative, or a step's phases do not sum to its time."""
+    for stage, table in (("train", run.train), ("evaluate", run.evaluate)):
+        times = [table.wall_ns, *table.phase_ns.values()]
+        if any((ns < 0).any() for ns in times):
+            raise UserError(f"{run.path} is damaged: a {stage} step has a negative time")
+        sums = sum(table.phase_ns.values(), np.zeros(len(table), np.int64))
+        if (sums != table.wall_ns).any():
+            raise UserError(f"{run.path} is damaged: the phases of a {stage} step do not sum to its time")
+    if any(ns < 0 for epoch in run.epochs for ns in (epoch.wall_ns, epoch.paused_ns, *epoch.durations.values())):
+        raise UserError(f"{run.path} is damaged: an epoch has a negative time")
 
 
 @contextmanager
 def _open_run(path: Path) -> Iterator[tuple[sqlite3.Connection, Manifest, RunStatus]]:
     """A run's database in one transaction, its manifest, and its status now."""
     file = path / DATABASE
-    try:
-        with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=rw", uri=True)) as db:
-            is_alive = _is_locked(path)  # before the status, which a run stores before it unlocks
-            db.execute("BEGIN")
-            version = db.execute("PRAGMA user_version").fetchone()[0]
-            if not 1 <= version <= SCHEMA_VERSION:
-                raise UserError(f"{file} has schema version {version}; this program reads 1 to {SCHEMA_VERSION}")
-            manifest = _read_manifest(db, file)
+    with read_errors_as_one_line(file):
+        is_alive = is_being_written(file)  # before the status, which a run stores before it unlocks
+        with open_database(file) as db:
+            manifest = read_manifest(db, file)
             was_killed = manifest.status is RunStatus.RUNNING and not is_alive
             yield db, manifest, RunStatus.INTERRUPTED if was_killed else manifest.status
-    except sqlite3.DatabaseError as error:
-        raise UserError(f"{file} cannot be read as a run: {error}") from None
 
 
-def _read_manifest(db: sqlite3.Connection, file: Path) -> Manifest:
+@contextmanager
+def read_errors_as_one_line(file: Path) -> Iterator[None]:
+    """Turn whatever a damaged file makes SQLite, NumPy or a table of names raise into a UserError."""
     try:
-        values = {key: json.loads(value) for key, value in db.execute("SELECT key, value FROM manifest")}
-        return manifest_from_json(values)
+        yield
+    except (sqlite3.Error, OSError, ValueError, TypeError, LookupError, ArithmeticError, RecursionError) as error:
+        raise UserError(f"{file} cannot be read as a run: {one_line(error)}") from None
+
+
+def _missing_log(path: Path, db: sqlite3.Connection, status: RunStatus) -> str:
+    """What is to be said if an unfinished run's log is not beside it; empty if it is, or never was."""
+    file = path / DATABASE
+    if status is not RunStatus.INTERRUPTED or not is_sealed(db) or has_log(file) or not was_logged(file):
+        return ""
+    if db.execute("SELECT value FROM manifest WHERE key = 'status'").fetchone() != ('"running"',):
+        return ""
+    return f"{file.name}{LOG} is missing, so its newest rows may be (unless another program has merged that file)"
+
+
+def is_sealed(db: sqlite3.Connection) -> bool:
+    """Whether a run's rows have seals: by its version, which a flipped bit can lower, or by its tables."""
+    version = int(db.execute("PRAGMA user_version").fetchone()[0])
+    return version >= FIRST_SEALED or bool(_columns(db, "seals"))
+
+
+def _stored_id(path: Path) -> str:
+    """The id in a run's manifest; empty if it has none or cannot be read."""
+    try:
+        with open_database(path / DATABASE) as db:
+            found = db.execute("SELECT value FROM manifest WHERE key = 'id'").fetchone()
+            return str(json.loads(found[0])) if found else ""
+    except (sqlite3.Error, OSError, ValueError, TypeError, UserError):
+        return ""
+
+
+def read_manifest(db: sqlite3.Connection, file: Path) -> Manifest:
+    """The manifest in a run's database. Raises UserError if it was changed or is not one."""
+    try:
+        entries = dict(db.execute("SELECT key, value FROM manifest"))
+        stored = entries.pop(DIGEST, None)
+        if is_sealed(db) and stored != json.dumps(digest_of_manifest(entries)):
+            raise UserError("its manifest was changed")
+        return manifest_from_json({key: json.loads(value) for key, value in entries.items()})
     except (UserError, ValueError) as error:
         raise UserError(f"{file} cannot be read as a run: {error}") from None
 
@@ -102,8 +170,17 @@ def _read_manifest(db: sqlite3.Connection, file: Path) -> Manifest:
 def _read_steps(db: sqlite3.Connection, stage: str) -> StepTable:
     present = _present_phases(db, stage)
     memory = "COALESCE(rss_bytes, 0)" if "rss_bytes" in _columns(db, "steps") else "0"
-    columns = ["epoch", "step", "ledger = 'fenced'", "images", "correct", "start_ns", "wall_ns", memory]
-    integers = _fetch(db, stage, [*columns, *(f"{phase}_ns" for phase in present)], np.int64)
+    columns = [
+        "epoch",
+        "step",
+        "ledger = 'fenced'",
+        "images",
+        f"COALESCE(correct, {UNKNOWN})",
+        "start_ns",
+        "wall_ns",
+        memory,
+    ]
+    integers = _fetch(db, stage, [*columns, *(f"COALESCE({phase}_ns, 0)" for phase in present)], np.int64)
     epoch, index, fenced, images, correct, start, wall, rss, *phases = integers
     (loss,) = _fetch(db, stage, ["loss"], np.float64)
     by_phase = dict(zip(present, phases, strict=True))
@@ -149,12 +226,11 @@ def _count(db: sqlite3.Connection, stage: str) -> int:
 
 
 def _present_phases(db: sqlite3.Connection, stage: str) -> list[Phase]:
-    """The phases of a stage. Every step of a stage has the same ones, so the first step decides."""
+    """The phases that any step of a stage has; the others of its steps spent no time in them."""
     known = _known_phases(db, "steps")
-    columns = ", ".join(f"{phase}_ns" for phase in known)
-    query = f"SELECT {columns} FROM steps WHERE stage = ? ORDER BY epoch, step LIMIT 1"
-    first = db.execute(query, (stage,)).fetchone() or ()
-    return [phase for phase, ns in zip(known, first, strict=False) if ns is not None]
+    columns = ", ".join(f"count({phase}_ns)" for phase in known)
+    counts = db.execute(f"SELECT {columns} FROM steps WHERE stage = ?", (stage,)).fetchone()
+    return [phase for phase, count in zip(known, counts, strict=True) if count]
 
 
 def _columns(db: sqlite3.Connection, table: str) -> set[str]:
@@ -185,15 +261,3 @@ def _read_readings(db: sqlite3.Connection) -> tuple[Reading, ...]:
     known = [column for column in READING_COLUMNS if column in _columns(db, "readings")]
     rows = db.execute(f"SELECT {', '.join(known)} FROM readings ORDER BY rowid")
     return tuple(Reading(**dict(zip(known, row, strict=True))) for row in rows)
-
-
-def _is_locked(path: Path) -> bool:
-    """Whether the process that writes this run is still alive."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(handle)
-    return False

@@ -1,8 +1,7 @@
 """A stored run, immutable: its manifest and all of its steps."""
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +12,8 @@ from epoch_gap.profiler.recording.fencing import TimingMode
 from epoch_gap.profiler.recording.records import USAGE_FIELDS, Epoch, Reading, ResourceUsage, Step
 from epoch_gap.profiler.storage.manifest import Config, FrameworkInfo, Manifest, RunStatus
 
-
-def finite_or_none(loss: float | None) -> float | None:
-    """A loss as a JSON value: None if it is not finite."""
-    return float(loss) if loss is not None and math.isfinite(loss) else None
+UNKNOWN = -1
+"""the number of right answers of a step that has none to count"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +46,10 @@ class UsageTable:
         """User and system time together."""
         return self.user_ns + self.system_ns
 
+    def scaled(self, factor: float) -> "UsageTable":
+        """`factor` times the usage, rounded."""
+        return UsageTable(*(_times(column, factor) for column in self.columns().values()))
+
     def where(self, keep: NDArray[np.bool_]) -> "UsageTable":
         """The steps for which `keep`, of shape (n,), is true."""
         return UsageTable(*(column[keep] for column in self.columns().values()))
@@ -64,6 +65,7 @@ class StepTable:
     images: NDArray[np.int64]
     loss: NDArray[np.float64]
     correct: NDArray[np.int64]
+    """`UNKNOWN` where there was nothing to count"""
     start_ns: NDArray[np.int64]
     wall_ns: NDArray[np.int64]
     phase_ns: Mapping[Phase, NDArray[np.int64]]
@@ -97,17 +99,31 @@ class StepTable:
             {phase: usage.where(keep) for phase, usage in self.phase_usage.items()},
         )
 
+    def scaled(self, factor: float) -> "StepTable":
+        """The steps as if each had done `factor` times its work: times and usage, rounded; phases sum as before."""
+        if factor == 1 or not self.phase_ns:
+            return self
+        phases = {phase: _times(ns, factor) for phase, ns in self.phase_ns.items()}
+        return replace(
+            self,
+            wall_ns=np.sum([*phases.values()], axis=0),
+            phase_ns=phases,
+            usage=None if self.usage is None else self.usage.scaled(factor),
+            phase_usage={phase: usage.scaled(factor) for phase, usage in self.phase_usage.items()},
+        )
+
     @classmethod
     def from_steps(cls, steps: Sequence[Step]) -> "StepTable":
         """Recorded steps, at least one, as columns."""
-        phases = {phase: np.array([s.durations.get(phase, 0) for s in steps]) for phase in steps[0].durations}
+        present = dict.fromkeys(phase for s in steps for phase in s.durations)
+        phases = {phase: np.array([s.durations.get(phase, 0) for s in steps]) for phase in present}
         return cls(
             np.array([s.epoch for s in steps]),
             np.array([s.index for s in steps]),
             np.array([s.mode is TimingMode.FENCED for s in steps]),
             np.array([s.images for s in steps]),
             np.array([s.loss for s in steps]),
-            np.array([s.correct for s in steps]),
+            np.array([UNKNOWN if s.correct is None else s.correct for s in steps]),
             np.array([s.start_ns for s in steps]),
             np.array([s.wall_ns for s in steps]),
             phases,
@@ -115,6 +131,10 @@ class StepTable:
             _usage_table([s.usage for s in steps]),
             _phase_usage_tables(steps),
         )
+
+
+def _times(values: NDArray[np.int64], factor: float) -> NDArray[np.int64]:
+    return np.rint(values * factor).astype(np.int64)
 
 
 def _usage_table(usages: Sequence[ResourceUsage | None]) -> UsageTable | None:

@@ -1,5 +1,6 @@
 """JSON values checked against a dataclass; an error names the field that is wrong."""
 
+import math
 from typing import Any
 
 import msgspec
@@ -17,3 +18,8 @@ def convert_json[T](data: Any, kind: type[T], name: str) -> T:
         return msgspec.convert(data, kind)
     except msgspec.ValidationError as error:
         raise UserError(f"{name}: {str(error).replace('$.', '').replace(' - at ', ' in ')}") from None
+
+
+def finite_or_none(loss: float | None) -> float | None:
+    """A number, such as a loss, as a JSON value: None if it is not finite."""
+    return float(loss) if loss is not None and math.isfinite(loss) else None

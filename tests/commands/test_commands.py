@@ -4,10 +4,8 @@ import json
 import os
 import platform
 import signal
-import sqlite3
 import subprocess
 import sys
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -21,6 +19,7 @@ from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.storage.reader import find_runs, read_run
 from epoch_gap.profiler.storage.schema import DATABASE
 from tests.helpers.command_line import QUICK_SCRIPT, SMALL, fake_run
+from tests.helpers.edits import edit
 from tests.helpers.paths import ROOT
 from tests.helpers.processes import GIVE_UP_S, start_profiler, wait_for_steps
 
@@ -58,8 +57,7 @@ def test_a_run_stores_its_clocks_and_a_run_without_them_is_still_reported(runs: 
     assert clocks.keys() == set(run.framework.phases) - {Phase.OTHER}
     assert clocks[Phase.FORWARD] == "busy-waits for its scripted milliseconds"
 
-    with closing(sqlite3.connect(run.path / DATABASE)) as db, db:
-        db.execute("UPDATE manifest SET value = json_remove(value, '$.clocks') WHERE key = 'framework'")
+    edit(run.path, "UPDATE manifest SET value = json_remove(value, '$.clocks') WHERE key = 'framework'")
     assert read_run(run.path).framework.clocks == {}
     for verb in (["report", "--out", str(runs.parent / "out")], ["show", run.id]):
         assert main([*verb, "--runs-dir", str(runs)]) == 0
@@ -369,11 +367,12 @@ def test_broken_floors_are_a_warning_in_a_report_and_an_error_before_they_are_me
 def test_show_lists_missing_values_and_flags(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fake_run(runs)
     path = find_runs(runs)[0]
-    with closing(sqlite3.connect(path / DATABASE)) as db:
-        db.execute("DELETE FROM steps WHERE stage = 'evaluate'")
-        db.execute("UPDATE epochs SET evaluate_ns = NULL")
-        db.execute("UPDATE readings SET other_runs = 2")
-        db.commit()
+    edit(
+        path,
+        "DELETE FROM steps WHERE stage = 'evaluate'",
+        "UPDATE epochs SET evaluate_ns = NULL",
+        "UPDATE readings SET other_runs = 2",
+    )
     capsys.readouterr()
     assert main(["show", str(path)]) == 0
     shown = capsys.readouterr().out
@@ -410,3 +409,13 @@ def test_a_report_names_the_run_that_it_could_not_read(runs: Path, capsys: pytes
     capsys.readouterr()
     assert main(["report", "--runs-dir", str(runs), "--out", str(runs.parent / "out")]) == 0
     assert f"skipped: {broken}" in capsys.readouterr().err
+
+
+def test_a_terminal_without_the_characters_shows_what_it_can(runs: Path) -> None:
+    """The plus-minus sign of an interval, for one, on a terminal that has only ASCII."""
+    fake_run(runs, "--label", "\N{GREEK SMALL LETTER ALPHA}")
+    command = [sys.executable, "-m", "profiler", "show", find_runs(runs)[0].name, "--runs-dir", str(runs)]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "?" in done.stdout

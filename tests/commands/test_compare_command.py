@@ -2,10 +2,8 @@
 
 import json
 import os
-import sqlite3
 import subprocess
 import sys
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,8 +11,8 @@ import pytest
 from epoch_gap.profiler.commands.main import main
 from epoch_gap.profiler.storage.reader import find_runs
 from epoch_gap.profiler.storage.run import Run
-from epoch_gap.profiler.storage.schema import DATABASE
 from tests.helpers.command_line import fake_run
+from tests.helpers.edits import edit
 from tests.helpers.runs import MakeRun
 
 pytestmark = pytest.mark.usefixtures("blank_pictures")
@@ -55,9 +53,7 @@ def test_compare_refuses_another_batch_size_and_other_data(runs: Path, capsys: p
     fake_run(runs, "--batch-size", "5")
     fake_run(runs)
     first, smaller, other = (path.name for path in find_runs(runs))
-    with closing(sqlite3.connect(runs / other / DATABASE)) as db:
-        db.execute("UPDATE manifest SET value = json_set(value, '$.sha256', 'another') WHERE key = 'data'")
-        db.commit()
+    edit(runs / other, "UPDATE manifest SET value = json_set(value, '$.sha256', 'another') WHERE key = 'data'")
     for second, reason in ((smaller, "batch sizes 10 and 5"), (other, "data synthetic")):
         capsys.readouterr()
         assert main(["compare", first, second, "--runs-dir", str(runs)]) == 2

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from epoch_gap.profiler.commands import flame
 from epoch_gap.profiler.commands.main import main
 from epoch_gap.profiler.commands.shared.options import add_workload, workload_arguments
 from epoch_gap.profiler.drilldown import layers, lines, roofline, stacks
@@ -232,3 +233,16 @@ def test_a_command_line_is_made_from_options_with_overrides_and_leaves_them_alon
     expected = before | {"runs_dir": tmp_path / "sampled", "test_limit": 128, "steps": None}
     assert vars(parser.parse_args(words)) == expected
     assert vars(args) == before
+
+
+@pytest.mark.parametrize(
+    ("stderr", "reason"),
+    [
+        ("py-spy> Sampling process 100 times a second\n\npy-spy> no python frames found\n", "no python frames found"),
+        ("Error: Permission Denied\nTry running again with elevated permissions\n", "Error: Permission Denied"),
+        ("error: no such framework\n", "no such framework"),
+        ("", "py-spy gave no reason"),
+    ],
+)
+def test_the_reason_why_nothing_was_sampled_is_quoted(stderr: str, reason: str) -> None:
+    assert reason in flame.reason_of_failure(stderr)

@@ -18,6 +18,7 @@ from epoch_gap.profiler.storage.noise_floor_store import NOISE_JSON, NoiseFloor,
 from epoch_gap.profiler.storage.reader import CHUNK, find_runs, locate_run, read_header, read_run
 from epoch_gap.profiler.storage.schema import DATABASE, HISTORY_JSON
 from epoch_gap.profiler.storage.writer import create_run
+from tests.helpers.edits import edit
 from tests.helpers.large_run import large_run
 from tests.helpers.paths import ROOT
 from tests.helpers.recorded import known_step
@@ -91,6 +92,21 @@ def test_a_phase_that_was_never_marked_is_absent_not_zero(tmp_path: Path) -> Non
         assert db.execute("SELECT materialize_ns FROM steps").fetchall() == [(None,)]
 
 
+def test_steps_with_different_phases_keep_their_own(tmp_path: Path) -> None:
+    """Gradient accumulation: only some steps update the parameters."""
+    writer = create_run(tmp_path, manifest())
+    first, second = known_step(0), known_step(1)
+    updating = replace(second, durations={Phase.FETCH: 300, Phase.STEP: second.wall_ns - 300})
+    writer.steps([first, updating])
+    writer.finish("complete")
+    train = read_run(writer.path).train
+    assert {phase: ns.tolist() for phase, ns in train.phase_ns.items()} == {
+        Phase.FETCH: [300, 300],
+        Phase.FORWARD: [700, 0],
+        Phase.STEP: [0, 699],
+    }
+
+
 def test_history_has_the_articles_lists(tmp_path: Path) -> None:
     writer = create_run(tmp_path, manifest())
     writer.steps([known_step(0), known_step(1)])
@@ -154,15 +170,14 @@ def test_a_killed_run_keeps_its_steps_and_reads_as_interrupted(tmp_path: Path) -
 
 def test_a_run_of_version_1_is_read_without_the_later_columns(make_run: MakeRun) -> None:
     run = make_run([1.0, 2.0, 3.0], evaluation=[0.5])
-    with closing(sqlite3.connect(run.path / DATABASE)) as db:
-        for change in (
-            "ALTER TABLE steps DROP COLUMN rss_bytes",
-            "ALTER TABLE steps DROP COLUMN flush_ns",
-            "ALTER TABLE epochs DROP COLUMN flush_ns",
-            "DROP TABLE readings",
-            "PRAGMA user_version = 1",
-        ):
-            db.execute(change)
+    edit(
+        run.path,
+        "ALTER TABLE steps DROP COLUMN rss_bytes",
+        "ALTER TABLE steps DROP COLUMN flush_ns",
+        "ALTER TABLE epochs DROP COLUMN flush_ns",
+        "DROP TABLE readings",
+        version=1,
+    )
     old = read_run(run.path)
     assert old.train.wall_ns.tolist() == run.train.wall_ns.tolist()
     assert {p: ns.tolist() for p, ns in old.train.phase_ns.items()} == {
@@ -199,8 +214,7 @@ def test_an_invalid_file_of_noise_floors_is_refused_in_one_line(tmp_path: Path, 
 
 def test_a_newer_schema_is_refused_with_its_number(tmp_path: Path, make_run: MakeRun) -> None:
     run = make_run([1.0])
-    with closing(sqlite3.connect(run.path / DATABASE)) as db:
-        db.execute("PRAGMA user_version = 99")
+    edit(run.path, version=99)
     with pytest.raises(UserError, match="schema version 99"):
         read_run(run.path)
 
@@ -237,9 +251,7 @@ def test_a_header_counts_the_steps_without_reading_them(make_run: MakeRun) -> No
     glance = read_header(run.path)
     assert (glance.id, glance.status, glance.training_steps) == (run.id, "failed", 3)
     assert glance.manifest == run.manifest
-    with closing(sqlite3.connect(run.path / DATABASE)) as db:
-        db.execute("UPDATE steps SET wall_ns = 'no number'")
-        db.commit()
+    edit(run.path, "UPDATE steps SET wall_ns = 'no number'")
     assert read_header(run.path).training_steps == 3
 
 

@@ -29,15 +29,16 @@ def find_known_spread(runs: Sequence[Run], runs_dir: Path, floors: NoiseFloors) 
 def _earlier_sessions(runs: Sequence[Run], runs_dir: Path) -> list[list[Run]]:
     shown = {run.manifest.session for run in runs}
     keys = {_key(run.manifest) for run in runs}
-    headers = [header for path in find_runs(runs_dir) if (header := _read_header(path)) is not None]
-    unfinished = unfinished_rounds(headers)
+    headers = {path: header for path in find_runs(runs_dir) if (header := _read_header(path)) is not None}
+    unfinished = unfinished_rounds(headers.values())
     sessions: dict[str, list[Path]] = defaultdict(list)
-    for header in headers:
+    for path, header in headers.items():
         session = header.manifest.session
         if session and session not in shown and header.id not in unfinished and _counts(header, keys):
-            sessions[session].append(runs_dir / header.id)
+            sessions[session].append(path)
     repeated = [paths for paths in sessions.values() if len(paths) > 1]
-    return [[read_run(path) for path in sorted(paths)] for paths in repeated[-MOST_SESSIONS:]]
+    read = [[_read_run(path) for path in sorted(paths)] for paths in repeated[-MOST_SESSIONS:]]
+    return [[run for run in runs if run is not None] for runs in read if None not in runs]
 
 
 def _counts(header: RunHeader, keys: set[tuple[object, ...]]) -> bool:
@@ -47,6 +48,13 @@ def _counts(header: RunHeader, keys: set[tuple[object, ...]]) -> bool:
 
 def _key(manifest: Manifest) -> tuple[object, ...]:
     return subject_id(manifest), *series_key(manifest), manifest.config.preset
+
+
+def _read_run(path: Path) -> Run | None:
+    try:
+        return read_run(path)
+    except UserError:
+        return None
 
 
 def _read_header(path: Path) -> RunHeader | None:

@@ -30,10 +30,10 @@ def add_latest_candidates(runs: Sequence[Run], runs_dir: Path) -> list[Run]:
     chosen = list(runs)
     fixed = {candidate_key(run.manifest) for run in runs}
     rejected: dict[tuple[str, str, bool], Run] = {}
-    paths = find_runs(runs_dir)
-    unfinished = unfinished_rounds(header for path in paths if (header := _header(path)) is not None)
-    for path in reversed(paths):
-        if path.name in unfinished:
+    headers = {path: _header(path) for path in find_runs(runs_dir)}
+    unfinished = unfinished_rounds(header for header in headers.values() if header is not None)
+    for path, header in reversed(headers.items()):
+        if header is not None and header.id in unfinished:
             continue
         run = _read_or_warn(path)
         if run is None or not len(run.train) or candidate_key(run.manifest) in fixed:
