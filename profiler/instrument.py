@@ -1,9 +1,14 @@
 """The public API for custom training loops: a recorder whose steps are stored as a run."""
 
+import hashlib
+import json
+import os
 import secrets
+import sys
 import time
+import weakref
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +30,7 @@ from epoch_gap.profiler.storage.manifest import (
     FrameworkInfo,
     Manifest,
 )
+from epoch_gap.profiler.storage.tolerant_writer import TolerantWriter
 from epoch_gap.profiler.storage.writer import create_run
 
 READ_EVERY_NS = 1_000_000_000
@@ -57,12 +63,17 @@ def recording(
     once all requested work is done, as-run and fenced steps alternate. `conditions` (JSON values) are stored with the
     framework and compared: `dtype="float32"`, `threads=4`.
 
-    Raises UserError if `runs_dir` is not writable, a size is not a whole number, a condition is not JSON, or another
-    timed run is in progress (unless `allow_busy`); in that case nothing is stored.
+    A file that can no longer be written (a full disk) is one warning, and the training goes on unrecorded.
+
+    Raises UserError if `runs_dir` is not writable, a size is not a whole number, a clock is of no phase, a condition
+    is not JSON, or another timed run is in progress (unless `allow_busy`); in that case nothing is stored.
     """
-    batch_size = _whole("batch_size", batch_size)
-    train_images = _whole("train_images", train_images)
-    test_images = _whole("test_images", test_images)
+    batch_size = _whole("batch_size", batch_size, least=1)
+    train_images = _whole("train_images", train_images, least=1)
+    test_images = _whole("test_images", test_images, least=0)
+    if unknown := [str(name) for name in clocks if name not in list(Phase)]:
+        known = ", ".join(Phase)
+        raise UserError(f"recording(): clocks has {', '.join(unknown)}, which is no phase; the phases are {known}")
     session = secrets.token_hex(4)
     fence = "none" if wait is None else "alternate"
     phases = {*clocks, Phase.OTHER} | ({Phase.EVALUATE} if test_images else set())
@@ -84,8 +95,9 @@ def recording(
         usage_cost_ns=usage_cost_ns(),
         environment=read_environment(),
     )
-    with hold_run_lock(session, allow_others=allow_busy) as lock:
-        writer = create_run(Path(runs_dir), manifest)
+    remedy = "pass allow_busy=True to record anyway"
+    with hold_run_lock(_lock_session(session), allow_others=allow_busy, how_to_allow=remedy) as lock:
+        writer = TolerantWriter(create_run(Path(runs_dir), manifest))
         recorder = Recorder(
             phases,
             writer,
@@ -95,6 +107,7 @@ def recording(
             rss_bytes=rss_bytes,
             read_usage=read_usage,
         )
+        _ignore_marks_of_children(recorder)
         with store_final_status(writer):
             try:
                 yield recorder
@@ -102,15 +115,43 @@ def recording(
                 recorder.flush()
 
 
-def _whole(name: str, value: Any) -> int:
-    """A size as an int, NumPy's integers and whole floats included. Raises UserError if it is not a whole number."""
+def _ignore_marks_of_children(recorder: Recorder) -> None:
+    """In a forked child, such as a data loader's worker, warn at the first mark: it would be lost in silence."""
+    known = weakref.ref(recorder)
+    is_told = False
+
+    def notice(phase: Phase) -> None:
+        nonlocal is_told
+        if not is_told:
+            is_told = True
+            where = f"process {os.getpid()}, a child of the one that records"
+            with suppress(OSError, ValueError, AttributeError):  # stderr may be closed
+                print(f"WARNING: the mark {phase} in {where}, is not recorded", file=sys.stderr, flush=True)
+
+    def in_child() -> None:
+        if (inherited := known()) is not None:
+            inherited.ignore_marks(notice)
+
+    os.register_at_fork(after_in_child=in_child)
+
+
+def _lock_session(own: str) -> str:
+    """The session that a run is locked with: `own`, or one that all ranks of a distributed training share."""
+    if os.environ.get("WORLD_SIZE", "1") in ("", "0", "1"):
+        return own
+    names = ("TORCHELASTIC_RUN_ID", "MASTER_ADDR", "MASTER_PORT")
+    return hashlib.sha256(json.dumps([os.environ.get(name) for name in names]).encode()).hexdigest()[:8]
+
+
+def _whole(name: str, value: Any, least: int) -> int:
+    """A size as an int, NumPy's integers and whole floats included. Raises UserError if it is none or too small."""
     try:
         whole = int(value)
-        if not isinstance(value, str) and whole == value:
+        if not isinstance(value, str) and whole == value and whole >= least:
             return whole
     except (TypeError, ValueError, OverflowError):
         pass
-    raise UserError(f"recording(): {name} must be a whole number, not {value!r}")
+    raise UserError(f"recording(): {name} must be a whole number of at least {least}, not {value!r}")
 
 
 def at_intervals(read: Callable[[], Reading], clock: Clock = time.perf_counter_ns) -> Callable[[], Reading | None]:

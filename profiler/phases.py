@@ -21,6 +21,7 @@ class Phase(StrEnum):
     FLUSH = "flush"
     EVALUATE = "evaluate"
     CHECKPOINT = "checkpoint"
+    SKIPPED = "skipped"
     OTHER = "other"
 
 
@@ -40,6 +41,7 @@ MEANING: dict[Phase, str] = {
     Phase.FLUSH: "wait for work that no step has waited for, once per epoch before evaluate; lazy devices only",
     Phase.EVALUATE: "loss and accuracy on the test set, once per epoch",
     Phase.CHECKPOINT: "save the model, once per epoch",
+    Phase.SKIPPED: "batches that the loop dropped; custom loops only",
     Phase.OTHER: "between the phases: wall time minus all of the above",
 }
 
@@ -59,6 +61,7 @@ CLOCK: dict[Phase, str] = {
     Phase.FLUSH: "from the end of `other`, when the loader has ended, until wait() ends",
     Phase.EVALUATE: "from the start of the batch (the first: evaluating()) through to_device(), forward(), metrics()",
     Phase.CHECKPOINT: "from the end of `other` until save() ends and the file has its final name",
+    Phase.SKIPPED: "from the end of the last step until the loop drops the batch",
     Phase.OTHER: "from the end of `collate` until the loop has the batch; also the loader's end, and end_epoch()",
 }
 """The start and the end of each clock, in calls of the loop (`workloads/loop.py`), for every framework.
@@ -68,4 +71,11 @@ A mark ends a phase, and consecutive marks share a boundary: one phase ends wher
 """
 
 EPOCH_PHASES = (Phase.EPOCH_START, Phase.FLUSH, Phase.EVALUATE, Phase.CHECKPOINT)
-"""The phases that occur once per epoch; all others occur in every step."""
+"""The phases that occur once per epoch; all others occur in every step, except `skipped`, which no step has."""
+BUILT_IN = frozenset(Phase) - {Phase.SKIPPED}
+"""The phases of the built-in loop."""
+
+
+def list_phases(has_skipped: bool) -> list[Phase]:
+    """The phases that a table lists, in display order: `skipped` only where batches were dropped."""
+    return [phase for phase in Phase if has_skipped or phase is not Phase.SKIPPED]

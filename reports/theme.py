@@ -29,6 +29,7 @@ PHASE_COLOURS: dict[Phase, str] = {
     Phase.FLUSH: "#c8b400",
     Phase.EVALUATE: "#009e73",
     Phase.CHECKPOINT: "#004d40",
+    Phase.SKIPPED: "#7a1f3d",
     Phase.OTHER: "#d9d9d9",
 }
 SUBJECT_COLOURS = ("#d55e00", "#0072b2", "#009e73", "#8e4585", "#e69f00", "#56b4e9")

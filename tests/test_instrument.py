@@ -1,14 +1,20 @@
 """Runs of custom training loops: stored however they end, under any name, without unknown values."""
 
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from epoch_gap.profiler.analysis.accuracy import list_evaluations
 from epoch_gap.profiler.analysis.run_analysis import analyse_run
 from epoch_gap.profiler.commands.main import main
-from epoch_gap.profiler.comparison.identity import why_incomparable
+from epoch_gap.profiler.comparison.identity import series_key, subject_id, why_incomparable
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.instrument import READ_EVERY_NS, at_intervals, recording
 from epoch_gap.profiler.machine.run_lock import hold_run_lock
@@ -17,7 +23,10 @@ from epoch_gap.profiler.recording.recorder import Recorder
 from epoch_gap.profiler.recording.records import Reading
 from epoch_gap.profiler.storage.reader import find_runs, read_run
 from epoch_gap.profiler.storage.run import Run
+from epoch_gap.profiler.storage.writer import create_run
 from tests.helpers.clocks import ScriptedClock
+from tests.helpers.paths import ROOT
+from tests.helpers.runs import manifest
 
 CLOCKS = {Phase.FORWARD: "my forward", Phase.BACKWARD: "my backward"}
 
@@ -161,6 +170,197 @@ def test_numbers_of_numpy_are_stored_as_numbers(tmp_path: Path) -> None:
     assert (epoch.lr, epoch.train_loss, epoch.train_acc) == (0.5, 1.5, 0.5)
 
 
+@pytest.mark.usefixtures("blank_pictures")
+def test_a_loop_need_not_tell_losses_accuracies_or_a_learning_rate(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    sizes = {"batch_size": 10, "train_images": 100, "test_images": 20}
+    with recording(runs, "mine", "1", CLOCKS, **sizes) as recorder:
+        for epoch in range(2):
+            recorder.start_epoch(epoch)
+            recorder.start_stage("train")
+            for _ in range(10):
+                recorder.mark(Phase.FORWARD)
+                recorder.close_step(10)
+            recorder.start_stage("evaluate")
+            for _ in range(2):
+                recorder.mark(Phase.EVALUATE)
+                recorder.close_step(10, correct=None)
+            recorder.close_epoch(lr=float("nan"))
+    run = read_run(find_runs(runs)[0])
+    assert [epoch.lr for epoch in run.epochs] == [None, None]
+    assert list_evaluations(run) == []
+    for words in (
+        ["show", run.id],
+        ["trace", run.id],
+        ["export", run.id, "--format", "json"],
+        ["report", "--out", str(tmp_path / "out")],
+    ):
+        assert main([*words, "--runs-dir", str(runs)]) == 0
+    epoch = json.loads((tmp_path / "out" / "summary.json").read_text())["subjects"][0]["accuracy"]["epochs"][0]
+    assert (epoch["lr"], epoch["train_acc"]) == (None, None)
+
+
+def test_ranks_of_one_training_do_not_exclude_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = {"batch_size": 10, "train_images": 10}
+    with recording(tmp_path, "mine", "1", CLOCKS, **sizes):
+        refused = pytest.raises(UserError, match="pass allow_busy=True")
+        with refused, recording(tmp_path, "mine", "1", CLOCKS, **sizes):
+            pass
+    for name, value in {"WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "29500"}.items():
+        monkeypatch.setenv(name, value)
+    with recording(tmp_path, "mine", "1", CLOCKS, **sizes), recording(tmp_path, "mine", "1", CLOCKS, **sizes):
+        pass
+    assert len(find_runs(tmp_path)) == 3
+
+
+def test_a_forked_child_neither_ends_the_run_nor_removes_its_lock(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", IN_A_CHILD, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == ["running", 1, "complete", 2]
+    assert done.stderr.count("a child of the one that records, is not recorded") == 1
+
+
+IN_A_CHILD = """
+import json, os, sys
+from pathlib import Path
+from epoch_gap.profiler.instrument import recording
+from epoch_gap.profiler.phases import Phase
+from epoch_gap.profiler.storage.reader import find_runs, read_run
+runs = Path(sys.argv[1])
+status = None
+try:
+    with recording(runs, "mine", "1", {Phase.FORWARD: ""}, batch_size=1, train_images=10) as recorder:
+        recorder.start_epoch(0)
+        recorder.mark(Phase.FORWARD)
+        recorder.close_step(1)
+        recorder.flush()
+        child = os.fork()
+        if child == 0:
+            recorder.mark(Phase.FORWARD)
+            recorder.mark(Phase.FORWARD)
+            sys.exit(0)
+        os.waitpid(child, 0)
+        run = read_run(find_runs(runs)[0])
+        seen = [run.status, len(run.train)]
+        recorder.mark(Phase.FORWARD)
+        recorder.close_step(1)
+        recorder.close_epoch()
+except SystemExit:
+    os._exit(0)
+run = read_run(find_runs(runs)[0])
+print(json.dumps([*seen, run.status, len(run.train)]))
+"""
+
+
+def test_epochs_of_another_size_are_not_compared(tmp_path: Path) -> None:
+    first = recorded(tmp_path, "one")
+    with recording(tmp_path, "two", "1", CLOCKS, batch_size=10, train_images=240) as recorder:
+        steps(recorder, 12)
+    second = read_run(find_runs(tmp_path)[1])
+    assert why_incomparable(first, second) == "epochs of 120 + 0 and 240 + 0 images differ"
+
+
+def test_what_a_loop_told_about_itself_separates_histories(tmp_path: Path) -> None:
+    runs = [recorded(tmp_path, dtype=dtype) for dtype in ("float32", "float64", "float32")]
+    series = [series_key(run.manifest) for run in runs]
+    assert series[0] == series[2] != series[1]
+
+
+def test_a_name_and_a_label_cannot_be_mistaken_for_another_name(tmp_path: Path) -> None:
+    runs = [recorded(tmp_path, "net-fast"), recorded(tmp_path, "net", label="fast")]
+    assert len({subject_id(run.manifest) for run in runs}) == 2
+
+
+PER_IMAGE_NS, PER_STEP_NS = 1_000, 50_000
+
+
+def recorded_on(clock: ScriptedClock, folder: Path, sizes: Sequence[int], test_sizes: Sequence[int] = ()) -> Run:
+    """A run of batches of these sizes, each of which takes `PER_STEP_NS` and `PER_IMAGE_NS` for every image."""
+    full = {"train_images": 64_000, "test_images": 0}
+    writer = create_run(folder, manifest(config={"batch_size": 64}, full_epoch=full))
+    recorder = Recorder(set(Phase), writer, clock)
+    recorder.start_epoch(0)
+    for stage, of_stage in (("train", sizes), ("evaluate", test_sizes)):
+        recorder.start_stage(stage)
+        for size in of_stage:
+            clock.advance(PER_STEP_NS + size * PER_IMAGE_NS)
+            recorder.mark(Phase.FORWARD)
+            recorder.close_step(size)
+    recorder.close_epoch()
+    writer.finish("complete")
+    return read_run(writer.path)
+
+
+def test_batches_of_varying_size_are_counted_by_their_images(clock: ScriptedClock, tmp_path: Path) -> None:
+    """Token budgets: no batch need have `batch_size` images, and the epoch is that of the mean batch."""
+    sizes = np.random.default_rng(20261125).integers(20, 120, 200).tolist()
+    epoch = analyse_run(recorded_on(clock, tmp_path, sizes)).asrun.own_epoch
+    steps = 64_000 / np.mean(sizes[1:])
+    truth = (64_000 * PER_IMAGE_NS + steps * PER_STEP_NS) / 1e9
+    interval = epoch.total.interval()
+    assert interval.value == pytest.approx(truth, rel=0.01)
+    assert interval.low is not None
+    assert interval.high is not None
+    assert interval.low < truth < interval.high
+
+
+@pytest.mark.parametrize(("mark_cost_ns", "flagged"), [(100.0, False), (1_000.0, True)])
+def test_steps_that_the_recorder_slows_down_are_flagged(
+    clock: ScriptedClock, tmp_path: Path, mark_cost_ns: float, flagged: bool
+) -> None:
+    """Steps of 66 us with one mark."""
+    run = recorded_on(clock, tmp_path, [16] * 30)
+    run = replace(run, manifest=replace(run.manifest, mark_cost_ns=mark_cost_ns))
+    assert ("recorder counts" in analyse_run(run).flag_titles) == flagged
+
+
+def test_evaluations_within_an_epoch_count_as_often_as_they_were_made(clock: ScriptedClock, tmp_path: Path) -> None:
+    """Four evaluations of 40 images: the epoch was measured whole, with all of them."""
+    full = {"train_images": 1000, "test_images": 40}
+    writer = create_run(tmp_path, manifest(config={"batch_size": 10}, full_epoch=full))
+    recorder = Recorder(set(Phase), writer, clock)
+    with recorder.epoch(0):
+        for number in range(100):
+            with recorder.step(10):
+                clock.advance(20_000_000)
+            if number % 25 == 24:
+                with recorder.evaluation():
+                    for _ in range(4):
+                        with recorder.step(10):
+                            clock.advance(5_000_000)
+    writer.finish("complete")
+    epoch = analyse_run(read_run(writer.path)).asrun.own_epoch
+    part = epoch.phases[Phase.EVALUATE]
+    assert part is not None
+    assert (epoch.measured, part.value) == (True, pytest.approx(0.08))
+    assert epoch.total.value == pytest.approx(2.08)
+
+
+def test_an_evaluation_without_a_size_is_taken_as_measured(clock: ScriptedClock, tmp_path: Path) -> None:
+    epoch = analyse_run(recorded_on(clock, tmp_path, [64] * 20, [10] * 4)).asrun.own_epoch
+    part = epoch.phases[Phase.EVALUATE]
+    assert part is not None
+    assert part.value == pytest.approx(4 * (PER_STEP_NS + 10 * PER_IMAGE_NS) / 1e9)
+
+
+def test_a_clock_of_no_phase_is_refused_and_nothing_is_stored(tmp_path: Path) -> None:
+    clocks: Any = {Phase.FORWARD: "model(x)", "clip_grad": "clip_grad_norm_"}
+    refused = pytest.raises(UserError, match="clip_grad, which is no phase")
+    with refused, recording(tmp_path, "mine", "1", clocks, batch_size=10, train_images=10):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_epoch_may_have_any_number(tmp_path: Path) -> None:
+    with recording(tmp_path, "mine", "1", CLOCKS, batch_size=10, train_images=10) as recorder:
+        recorder.start_epoch(10**9)
+        recorder.mark(Phase.FORWARD)
+        recorder.close_step(10, 1.5, 5)
+        recorder.close_epoch(0.1, 1.5, 0.5)
+    assert main(["show", str(find_runs(tmp_path)[0])]) == 0
+
+
 @pytest.mark.parametrize("number", [120.0, np.int64(120), np.float32(120)], ids=lambda n: type(n).__name__)
 def test_a_size_may_be_any_whole_number(tmp_path: Path, number: Any) -> None:
     with recording(tmp_path, "mine", "1", CLOCKS, batch_size=number, train_images=number) as recorder:
@@ -169,7 +369,7 @@ def test_a_size_may_be_any_whole_number(tmp_path: Path, number: Any) -> None:
     assert read_run(path).manifest.full_epoch.train_images == 120
 
 
-@pytest.mark.parametrize("number", [0.5, float("nan"), float("inf"), "10", None, [10]], ids=repr)
+@pytest.mark.parametrize("number", [0, -10, 0.5, float("nan"), float("inf"), "10", None, [10]], ids=repr)
 def test_any_other_size_is_refused_by_name_before_anything_is_stored(tmp_path: Path, number: Any) -> None:
     refused = pytest.raises(UserError, match="batch_size must be a whole number")
     with refused, recording(tmp_path, "mine", "1", CLOCKS, batch_size=number, train_images=120):

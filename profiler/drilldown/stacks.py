@@ -50,12 +50,15 @@ class Stacks:
     conditions: DrilldownConditions | None = None
     """of the sampled run; None if unknown"""
 
-    def seconds_by_path(self) -> dict[tuple[tuple[str, str], ...], float]:
-        """Seconds per step by path of (function, file), the phase first; lines are ignored."""
+    def seconds_by_path(self, deepest: int) -> dict[tuple[tuple[str, str], ...], float]:
+        """Seconds per step by path of (function, file), the phase first, `deepest` calls below it at most.
+
+        Lines are ignored.
+        """
         seconds: dict[tuple[tuple[str, str], ...], float] = {}
         for stack, count in self.samples.items():
             path = tuple((frame.function, frame.file) for frame in stack)
-            for depth in range(1, len(path) + 1):
+            for depth in range(1, min(len(path), deepest + 1) + 1):
                 seconds[path[:depth]] = seconds.get(path[:depth], 0.0) + count / self.rate / self.steps
         return seconds
 
@@ -162,17 +165,20 @@ class Box:
     """(function, file) of each frame from the phase to this one"""
 
 
-def boxes(stacks: Stacks, order: Sequence[str]) -> list[Box]:
-    """The rectangles of the flame graph: phases in `order`, callees above their callers, widths in samples."""
+def boxes(stacks: Stacks, order: Sequence[str], deepest: int) -> list[Box]:
+    """The rectangles of the flame graph: phases in `order`, callees above their callers, widths in samples.
+
+    Calls deeper than `deepest` below the phase have none: a recursive program's stacks may have thousands.
+    """
     ranks = {phase: i for i, phase in enumerate(order)}
     ranked = sorted(
         stacks.samples.items(), key=lambda item: (ranks.get(item[0][0].function, len(ranks)), list(map(str, item[0])))
     )
-    return list(_boxes(ranked, (), 0))
+    return list(_boxes(ranked, (), 0, deepest))
 
 
 def _boxes(
-    stacks: Sequence[tuple[tuple[Frame, ...], int]], under: tuple[tuple[str, str], ...], start: int
+    stacks: Sequence[tuple[tuple[Frame, ...], int]], under: tuple[tuple[str, str], ...], start: int, deepest: int
 ) -> Iterable[Box]:
     depth = len(under)
     groups: dict[Frame, list[tuple[tuple[Frame, ...], int]]] = {}
@@ -183,5 +189,6 @@ def _boxes(
         samples = sum(count for _, count in members)
         path = (*under, (frame.function, frame.file))
         yield Box(frame, depth, start, samples, path)
-        yield from _boxes(members, path, start)
+        if depth < deepest:
+            yield from _boxes(members, path, start, deepest)
         start += samples

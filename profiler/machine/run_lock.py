@@ -6,6 +6,7 @@ processes of one `profile`) do not exclude each other.
 
 import fcntl
 import os
+import secrets
 import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
@@ -32,13 +33,15 @@ class RunLock:
 
 
 @contextmanager
-def hold_run_lock(session: str, *, allow_others: bool) -> Iterator[RunLock]:
+def hold_run_lock(
+    session: str, *, allow_others: bool, how_to_allow: str = "add --allow-busy to run anyway"
+) -> Iterator[RunLock]:
     """Hold the lock of a timed run of `session` while the context is open.
 
-    Raises UserError if another session holds one, unless `allow_others`.
+    Raises UserError if another session holds one, unless `allow_others`; the message says `how_to_allow` it.
     """
     folder = _lock_folder()
-    own = folder / f"{session}-{os.getpid()}"
+    own = folder / f"{session}-{os.getpid()}.{secrets.token_hex(2)}"  # a process may hold several
     with ExitStack() as held:
         with _exclusively(folder), _errors_as_one_line(folder):
             _remove_dead_locks(folder)
@@ -46,14 +49,20 @@ def hold_run_lock(session: str, *, allow_others: bool) -> Iterator[RunLock]:
             if others and not allow_others:
                 raise UserError(
                     f"another timed run is in progress ({', '.join(others.values())}) and both would be slower; "
-                    "wait for it, or add --allow-busy to run anyway"
+                    f"wait for it, or {how_to_allow}"
                 )
             file = held.enter_context(own.open("w"))
-            held.callback(own.unlink, missing_ok=True)
+            held.callback(_remove_if_own, own, os.getpid())
             fcntl.flock(file, fcntl.LOCK_EX)
             file.write(f"process {os.getpid()}")
             file.flush()
         yield RunLock(folder, session)
+
+
+def _remove_if_own(file: Path, process: int) -> None:
+    """Remove a lock's file, except in a forked child, which inherits the context but not the lock."""
+    if os.getpid() == process:
+        file.unlink(missing_ok=True)
 
 
 def _lock_folder() -> Path:

@@ -4,8 +4,11 @@ A mark names the phase that has just ended. Consecutive marks share a boundary, 
 wall time exactly, in integer nanoseconds, by construction.
 """
 
+import math
+import operator
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from resource import struct_rusage
 from typing import Any
@@ -29,17 +32,52 @@ ReadUsage = Callable[[], struct_rusage]
 """reads totals since the process started; the recorder takes their differences outside every phase"""
 
 
+_OWN_FETCH: Any = "fetch, marked by the recorder"
+_OWN_METRICS: Any = "metrics, marked by the recorder"
+"""The recorder's own marks, which are charged to their phases even if the loop has no clocks for them."""
+
+
 @dataclass(slots=True)
 class _Open:
     """The totals of the current epoch."""
 
-    index: int = 0
+    index: int = -1
+    """before the first epoch"""
+    is_open: bool = False
+    """between `start_epoch` and `close_epoch`"""
     wall_ns: int = 0
     paused_ns: int = 0
     outside: Durations = field(default_factory=dict)
     stage: Stage = "train"
     steps: dict[Stage, int] = field(default_factory=lambda: {"train": 0, "evaluate": 0})
     """by stage, so far"""
+
+
+@dataclass(slots=True)
+class OpenStep:
+    """The step of a `with` block: its marks, and what the loop tells about it."""
+
+    mark: Callable[[Phase], None]
+    """ends a phase, as `Recorder.mark` does"""
+    loss: Any = None
+    """mean over the batch"""
+    correct: Any = None
+    """right answers"""
+
+
+@dataclass(slots=True)
+class OpenEpoch:
+    """The epoch of a `with` block: what the loop tells about it."""
+
+    lr: Any = None
+    train_loss: Any = None
+    train_acc: Any = None
+    test_loss: Any = None
+    test_acc: Any = None
+
+
+class MisuseError(RuntimeError):
+    """A recorder was called in an order that would have given a wrong number. The message names the missing call."""
 
 
 class Recorder:
@@ -68,7 +106,12 @@ class Recorder:
         read_usage: ReadUsage | None = None,
         charged_to: Mapping[Phase, Phase] | None = None,
     ) -> None:
-        self._charged = {**{phase: phase for phase in phases}, **(charged_to or {})}
+        self._charged: dict[Any, Phase] = {
+            **{phase: phase for phase in phases},
+            **(charged_to or {}),
+            _OWN_FETCH: Phase.FETCH,
+            _OWN_METRICS: Phase.METRICS,
+        }
         self._sink = sink
         self._clock = clock
         self._flush_after_ns = flush_after_ns
@@ -77,6 +120,8 @@ class Recorder:
         self._read_usage = read_usage
         self._steps: list[Step] = []
         self._epoch = _Open()
+        self._is_ignored = False
+        """whether marks are ignored, in a forked child"""
         self._marks: list[Any] = []
         self._usage_at_marks: list[struct_rusage] = []
         append, append_usage = self._marks.append, self._usage_at_marks.append
@@ -92,24 +137,97 @@ class Recorder:
             append(phase)
             append(clock())
 
-        self._markers = {TimingMode.ASRUN: mark, TimingMode.FENCED: fenced}
+        self._markers: dict[TimingMode, Callable[[Phase], None]] = {
+            TimingMode.ASRUN: mark,
+            TimingMode.FENCED: fenced,
+        }
         self._schedule = schedule
         self._use(TimingMode.ASRUN)
         self._usage_at_origin = read_usage() if read_usage is not None else None
         self._origin = self._flushed = clock()
 
+    @contextmanager
+    def epoch(self, index: int) -> Iterator[OpenEpoch]:
+        """An epoch: `start_epoch`, the block, and `close_epoch` with what the block has told.
+
+        An epoch that an exception leaves is not closed; its steps remain.
+        """
+        self.start_epoch(index)
+        self.start_stage("train")
+        told = OpenEpoch()
+        yield told
+        self._close_rest()
+        self.close_epoch(told.lr, told.train_loss, told.train_acc, told.test_loss, told.test_acc)
+
+    @contextmanager
+    def step(self, images: int) -> Iterator[OpenStep]:
+        """A batch, from the end of the one before.
+
+        The time until the block is `fetch`, the rest is as the block marks it, and the time after its last mark is
+        `other`. A step that an exception leaves is dropped, as `skip_step` does.
+        """
+        step = OpenStep(self.mark)
+        try:
+            step.mark(_OWN_FETCH)
+            yield step
+            step.mark(Phase.OTHER)
+            self.close_step(images, step.loss, step.correct)
+        except BaseException:
+            self.skip_step()
+            raise
+
+    @contextmanager
+    def outside(self, phase: Phase) -> Iterator[None]:
+        """Work of the epoch that belongs to no batch, such as saving a checkpoint; all of the block is `phase`."""
+        self._refuse_open_marks("outside()")
+        mode = self._mode
+        self._close_rest()
+        began = self._origin
+        try:
+            yield
+        finally:
+            self._discard_marks()
+            self._origin = now = self._clock()
+            self._add_to_epoch({phase: now - began})
+            self._use(mode)
+            self.resume()
+
+    @contextmanager
+    def evaluation(self) -> Iterator[None]:
+        """An evaluation, at any point of the epoch: the steps of the block are test batches. Training follows it."""
+        self._close_rest()
+        self.start_stage("evaluate")
+        try:
+            yield
+        except BaseException:
+            self._discard_marks()
+            raise
+        finally:
+            self._close_rest()
+            self.start_stage("train")
+
     def start_epoch(self, index: int) -> None:
-        """Start an epoch. The time before this call belongs to no phase."""
-        self._marks.clear()
-        self._usage_at_marks.clear()
-        self._epoch = _Open(index)
+        """Start an epoch, numbered higher than the one before. The time before this call belongs to no phase.
+
+        Raises MisuseError for an epoch that was started before.
+        """
+        index = operator.index(index)
+        if index <= self._epoch.index:
+            raise MisuseError(
+                f"start_epoch({index}): the epoch before was {self._epoch.index}; numbers must increase"
+            )
+        self._discard_marks()
+        self._epoch = _Open(index, is_open=True)
         self._start_stretch()
 
     def start_stage(self, stage: Stage) -> None:
         """Assign the following steps to `stage`; evaluation steps are never fenced. Call it right after a mark.
 
-        A stage may be left and started again within an epoch: the numbers of its steps go on.
+        A stage may be left and started again within an epoch: the numbers of its steps go on. Raises MisuseError if
+        marks before it belong neither to a step nor to the epoch.
         """
+        self._refuse_closed_epoch(f"start_stage({stage!r})")
+        self._refuse_open_marks(f"start_stage({stage!r})")
         self.take_reading()
         self._epoch.stage = stage
         self._use(self._schedule(self._epoch.steps[stage]) if stage == "train" else TimingMode.ASRUN)
@@ -119,13 +237,21 @@ class Recorder:
         """End the stage: the following marks belong to no step and are not fenced."""
         self._use(TimingMode.ASRUN)
 
-    def close_step(self, images: int, loss: float, correct: int) -> Step:
+    def close_step(self, images: int, loss: float | None = None, correct: int | None = None) -> Step:
         """End a batch at its last mark. Then passes finished steps to the sink, outside every
         phase, if the last time was long enough ago.
 
         The whole time of an evaluation batch is added to the epoch's `evaluate`. `images`, `loss` and `correct` may
-        be any numbers that int() and float() accept, NumPy's included.
+        be any numbers that int() and float() accept, NumPy's included; `loss` and `correct` are None where there is
+        nothing to tell. Reading a number that may have to wait for a device, such as a lazy loss, is timed as
+        `metrics`. Raises MisuseError without a mark since the last step.
         """
+        self._refuse_closed_epoch("close_step()")
+        if not self._marks and not self._is_ignored:
+            raise MisuseError("close_step(): no mark since the last step; mark the phases of the step first")
+        if not (_is_plain(images) and _is_plain(loss) and _is_plain(correct)):
+            images, loss, correct = int(images), _float_or_none(loss), _int_or_none(correct)
+            self.mark(_OWN_METRICS)
         usage, phase_usage = self._close_usage()
         start, durations, wall = self._close()
         e = self._epoch
@@ -135,8 +261,8 @@ class Recorder:
             epoch=e.index,
             index=e.steps[e.stage],
             images=int(images),
-            loss=float(loss),
-            correct=int(correct),
+            loss=math.nan if loss is None else float(loss),
+            correct=_int_or_none(correct),
             start_ns=start,
             wall_ns=wall,
             durations=durations,
@@ -159,28 +285,45 @@ class Recorder:
             self.resume()
         return step
 
+    def skip_step(self) -> None:
+        """Drop the batch since the last step, such as one that ran out of memory: it is no step.
+
+        The time until this call counts as `skipped` in the epoch.
+        """
+        self._refuse_closed_epoch("skip_step()")
+        now = self._clock()
+        self._discard_marks()
+        self._add_to_epoch({Phase.SKIPPED: now - self._origin})
+        self._origin = now
+        self.resume()
+
     def close_outside(self) -> None:
         """End a stretch that belongs to the epoch but to no batch (epoch_start, checkpoint), at its last mark."""
-        _, durations, wall = self._close()
+        self._refuse_closed_epoch("close_outside()")
+        _, durations, _ = self._close()
         self._usage_at_marks.clear()
-        self._add_outside(durations)
-        self._epoch.wall_ns += wall
+        self._add_to_epoch(durations)
         self.resume()
 
     def close_epoch(
         self,
-        lr: float,
-        train_loss: float,
-        train_acc: float,
+        lr: float | None = None,
+        train_loss: float | None = None,
+        train_acc: float | None = None,
         test_loss: float | None = None,
         test_acc: float | None = None,
     ) -> None:
-        """End the epoch at its last mark and pass everything to the sink."""
+        """End the epoch at its last mark and pass everything to the sink.
+
+        Raises MisuseError if marks before it belong neither to a step nor to the epoch.
+        """
+        self._refuse_closed_epoch("close_epoch()")
+        self._refuse_open_marks("close_epoch()")
         self.flush()
         e = self._epoch
-        trained = float(lr), float(train_loss), float(train_acc)
-        tested = (None if value is None else float(value) for value in (test_loss, test_acc))
-        self._sink.epoch(Epoch(e.index, e.wall_ns, e.paused_ns, e.outside, *trained, *tested))
+        e.is_open = False
+        told = map(_float_or_none, (lr, train_loss, train_acc, test_loss, test_acc))
+        self._sink.epoch(Epoch(e.index, e.wall_ns, e.paused_ns, e.outside, *told))
 
     def flush(self) -> None:
         """Pass finished steps to the sink. Safe to call again after an interruption: a sink stores a step once."""
@@ -202,6 +345,13 @@ class Recorder:
         self._origin = now = self._clock()
         return now
 
+    def ignore_marks(self, notice: Callable[[Phase], None]) -> None:
+        """Call `notice` for every further mark in place of recording it: a forked child has no part in the run."""
+        self._markers = dict.fromkeys(TimingMode, notice)
+        self._use(self._mode)
+        self._sink = DiscardingSink()
+        self._is_ignored = True
+
     def count(self, stage: Stage) -> int:
         """The steps of a stage in the current epoch."""
         return self._epoch.steps[stage]
@@ -210,6 +360,28 @@ class Recorder:
         """Read the machine now, between two steps. Call `resume` before the next one."""
         if (reading := self._read_machine()) is not None:
             self._sink.reading(self._epoch.index, self._epoch.steps["train"], reading)
+
+    def _discard_marks(self) -> None:
+        self._marks.clear()
+        self._usage_at_marks.clear()
+
+    def _close_rest(self) -> None:
+        """All time since the last step belongs to the epoch and to no step: `other`."""
+        self.leave_stage()
+        self.mark(Phase.OTHER)
+        self.close_outside()
+
+    def _add_to_epoch(self, durations: Durations) -> None:
+        self._add_outside(durations)
+        self._epoch.wall_ns += sum(durations.values())
+
+    def _refuse_closed_epoch(self, call: str) -> None:
+        if not (self._epoch.is_open or self._is_ignored):
+            raise MisuseError(f"{call}: no epoch is open; call start_epoch() first")
+
+    def _refuse_open_marks(self, call: str) -> None:
+        if self._marks:
+            raise MisuseError(f"{call}: end the marks before it with close_step() or close_outside()")
 
     def _use(self, mode: TimingMode) -> None:
         self._mode = mode
@@ -245,6 +417,19 @@ class Recorder:
         outside = self._epoch.outside
         for phase, ns in durations.items():
             outside[phase] = outside.get(phase, 0) + ns
+
+
+def _is_plain(number: Any) -> bool:
+    """Whether a number is there already, in Python or in NumPy. None waits for nothing, too."""
+    return number is None or isinstance(number, int | float) or type(number).__module__ == "numpy"
+
+
+def _float_or_none(value: Any) -> float | None:
+    return None if value is None else float(value)
+
+
+def _int_or_none(value: Any) -> int | None:
+    return None if value is None else int(value)
 
 
 def mark_cost_ns(marks: int = 20_000) -> float:

@@ -64,8 +64,9 @@ class Step:
     index: int
     images: int
     loss: float
-    """mean over the batch"""
-    correct: int
+    """mean over the batch; NaN: diverged, or not told"""
+    correct: int | None
+    """right answers; None: nothing to count"""
     start_ns: int
     wall_ns: int
     """from the first boundary to the last"""
@@ -90,12 +91,12 @@ class Epoch:
     """the recorder's own work between steps, including writes to disk; in no phase"""
     durations: Durations
     """outside the training steps"""
-    lr: float
-    train_loss: float
-    train_acc: float
+    lr: float | None
+    train_loss: float | None
+    train_acc: float | None
     test_loss: float | None
     test_acc: float | None
-    """None without an evaluation"""
+    """None: not told; of a test, None without an evaluation"""
 
 
 @dataclass(frozen=True, slots=True)

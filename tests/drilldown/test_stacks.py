@@ -7,6 +7,7 @@ from matplotlib.colors import to_rgb
 
 from epoch_gap.profiler.drilldown.stacks import (
     Frame,
+    Stacks,
     boxes,
     counts_to_json,
     hottest_functions,
@@ -15,7 +16,7 @@ from epoch_gap.profiler.drilldown.stacks import (
     stacks_to_text,
 )
 from epoch_gap.profiler.errors import UserError
-from epoch_gap.profiler.phases import Phase
+from epoch_gap.profiler.phases import BUILT_IN, Phase
 from epoch_gap.reports import theme
 from epoch_gap.reports.charts import flame
 from epoch_gap.reports.export.speedscope import stacks_to_speedscope
@@ -30,7 +31,7 @@ def test_a_sample_belongs_to_the_phase_of_its_line_in_the_loop() -> None:
 
 
 def test_every_phase_of_a_step_has_lines_in_the_loop() -> None:
-    in_step = set(Phase) - {Phase.EVALUATE, Phase.CHECKPOINT, Phase.OTHER, Phase.COMPILED}
+    in_step = BUILT_IN - {Phase.EVALUATE, Phase.CHECKPOINT, Phase.OTHER, Phase.COMPILED}
     assert in_step <= set(PHASES.values())
     assert phase_of(Frame("_train_epoch", "elsewhere/loop.py", line_of(Phase.FORWARD))) is None
     assert phase_of(Frame("_evaluate", "workloads/loop.py", line_of(Phase.FORWARD))) is None
@@ -47,7 +48,7 @@ def test_the_hottest_functions_have_most_samples_as_the_innermost_one() -> None:
 
 def test_a_flame_graph_is_as_wide_as_its_samples_with_callees_above_callers() -> None:
     found = parse_raw(raw_stacks(), phase_of, 50)
-    rows = boxes(found, list(Phase))
+    rows = boxes(found, list(Phase), 40)
     phases = [(box.frame.function, box.start, box.samples) for box in rows if box.depth == 0]
     assert phases == [("fetch", 0, 3), ("collate", 3, 5), ("forward", 8, 50), ("backward", 58, 100)]
     for box in rows:
@@ -62,7 +63,7 @@ def test_a_flame_graph_is_as_wide_as_its_samples_with_callees_above_callers() ->
 
 def test_seconds_per_step_by_path_ignore_lines() -> None:
     found = parse_raw(raw_stacks(), phase_of, rate=50, steps=2)
-    seconds = found.seconds_by_path()
+    seconds = found.seconds_by_path(40)
     assert seconds[("forward", ""),] == pytest.approx(50 / 50 / 2)
     assert seconds[("forward", ""), ("forward", "lucid/conv.py")] == pytest.approx(50 / 50 / 2)
     assert seconds[("forward", ""), ("forward", "lucid/conv.py"), ("einsum", "lucid/ops.py")] == pytest.approx(0.4)
@@ -109,3 +110,13 @@ def test_stored_stacks_read_back_the_same_even_if_the_loop_has_changed() -> None
     assert stacks_from_text(stored, older) == found, "stored without conditions"
     with pytest.raises(UserError, match="outside"):
         stacks_from_text(stored, {"rate": 50, "steps": 2})
+
+
+def test_stacks_of_a_recursive_program_are_drawn_as_deep_as_asked() -> None:
+    """3000 frames: neither Python's recursion limit nor the square of the depth matters."""
+    deep = tuple(Frame(f"f{i}", "own.py", i) for i in range(3000))
+    found = Stacks({(Frame(Phase.FORWARD, "", 0), *deep): 5, (Frame(Phase.FORWARD, "", 0), *deep[:10]): 2}, 0, 100)
+    drawn = boxes(found, list(Phase), 40)
+    assert [box.samples for box in drawn] == [7] * 11 + [5] * 30
+    assert len(found.seconds_by_path(40)) == 41
+    assert stacks_to_text(found).count(";") == 3010

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from epoch_gap.profiler.analysis.stats import Interval
 from epoch_gap.profiler.machine.usage import read_usage
+from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.recording.recorder import Recorder
 from epoch_gap.profiler.recording.records import DiscardingSink, Step
 from epoch_gap.workloads import loop, registry
@@ -32,7 +33,8 @@ def blocks(pairs: int, steps: int) -> tuple[NDArray[np.float64], NDArray[np.floa
         ends.append(time.perf_counter())
         pair, second = divmod((step.index + 1 - WARM_UP) // steps, 2)
         if step.index + 1 >= WARM_UP and (pair + second) % 2:
-            recorder.mark = lambda phase: None
+            mark = recorder.mark
+            recorder.mark = lambda phase: mark(phase) if phase is Phase.LOGGING else None  # a step has one at least
         return step.index + 1 == needed
 
     loop.train(

@@ -1,12 +1,17 @@
+from collections.abc import Callable, Collection
+from contextlib import suppress
 from itertools import pairwise
 from resource import struct_rusage
+from typing import Any
 
+import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.recording.fencing import POLICIES
-from epoch_gap.profiler.recording.recorder import Recorder
+from epoch_gap.profiler.recording.recorder import MisuseError, Recorder
 from epoch_gap.profiler.recording.records import Reading, ResourceUsage, Step
 from tests.helpers.clocks import ScriptedClock
 from tests.helpers.recorded import RecordingSink
@@ -235,3 +240,223 @@ def test_usage_outside_the_steps_belongs_to_no_step(clock: ScriptedClock) -> Non
     recorder.flush()
     assert sink.kept[0].usage == ResourceUsage(minor_faults=3)
     assert sink.kept[0].phase_usage == {Phase.FORWARD: ResourceUsage(minor_faults=3)}
+
+
+def open_recorder(clock: ScriptedClock, sink: RecordingSink, phases: Collection[Phase] = tuple(Phase)) -> Recorder:
+    recorder = Recorder(phases, sink, clock)
+    recorder.start_epoch(0)
+    return recorder
+
+
+def test_marks_that_no_call_ends_are_refused_where_they_would_be_lost(clock: ScriptedClock) -> None:
+    """close_outside() forgotten before the first step: the time would count as a part of neither."""
+    for call, name in (
+        (lambda recorder: recorder.start_stage("train"), "start_stage"),
+        (lambda recorder: recorder.close_epoch(0.1, 1.0, 0.5), "close_epoch"),
+    ):
+        recorder = open_recorder(clock, RecordingSink(clock))
+        clock.advance(45)
+        recorder.mark(Phase.EPOCH_START)
+        with pytest.raises(MisuseError, match=rf"{name}.*close_outside"):
+            call(recorder)
+        recorder.close_outside()
+        call(recorder)
+
+
+def test_a_step_without_a_mark_is_refused(clock: ScriptedClock) -> None:
+    recorder = open_recorder(clock, RecordingSink(clock))
+    with pytest.raises(MisuseError, match="no mark"):
+        recorder.close_step(1, 0.0, 0)
+
+
+@pytest.mark.parametrize("index", [0, -1, 2])
+def test_an_epoch_cannot_be_recorded_twice(clock: ScriptedClock, index: int) -> None:
+    recorder = open_recorder(clock, RecordingSink(clock))
+    recorder.start_epoch(2)
+    with pytest.raises(MisuseError, match="numbers must increase"):
+        recorder.start_epoch(index)
+
+
+class LazyLoss:
+    """A loss whose value must be waited for."""
+
+    def __init__(self, clock: ScriptedClock) -> None:
+        self._clock = clock
+
+    def __float__(self) -> float:
+        self._clock.advance(2_130)
+        return 1.5
+
+
+def test_waiting_for_a_lazy_loss_is_part_of_its_step(clock: ScriptedClock) -> None:
+    sink = RecordingSink(clock)
+    recorder = open_recorder(clock, sink)
+    clock.advance(100)
+    recorder.mark(Phase.FORWARD)
+    recorder.close_step(8, LazyLoss(clock), 4)
+    recorder.close_epoch(0.1, 1.5, 0.5)
+    assert sink.kept[0].durations == {Phase.FORWARD: 100, Phase.METRICS: 2_130}
+    assert sink.kept[0].loss == 1.5
+    assert (sink.ended[0].wall_ns, sink.ended[0].paused_ns) == (2_230, 0)
+
+
+@pytest.mark.parametrize(
+    "loss", [1.5, 2, np.float32(1.5), np.float64(1.5), np.array(1.5)], ids=lambda x: type(x).__name__
+)
+def test_a_number_that_is_there_adds_no_phase(clock: ScriptedClock, loss: Any) -> None:
+    sink = RecordingSink(clock)
+    recorder = open_recorder(clock, sink)
+    recorder.mark(Phase.FORWARD)
+    recorder.close_step(8, loss, np.int64(4))
+    recorder.flush()
+    assert list(sink.kept[0].durations) == [Phase.FORWARD]
+
+
+def test_a_dropped_batch_is_no_step_and_its_time_is_the_epochs(clock: ScriptedClock) -> None:
+    sink = RecordingSink(clock)
+    recorder = open_recorder(clock, sink)
+    for is_dropped in (False, True, False):
+        for phase, ns in ((Phase.FETCH, 5), (Phase.FORWARD, 20)):
+            clock.advance(ns)
+            recorder.mark(phase)
+        if is_dropped:
+            clock.advance(38)  # until the error is caught
+            recorder.skip_step()
+            continue
+        recorder.close_step(1, 0.0, 0)
+    recorder.close_epoch()
+    assert [(s.index, s.durations) for s in sink.kept] == [(i, {Phase.FETCH: 5, Phase.FORWARD: 20}) for i in (0, 1)]
+    assert sink.ended[0].durations == {Phase.SKIPPED: 63}
+    assert sink.ended[0].wall_ns == 2 * 25 + 63
+
+
+def test_blocks_account_for_all_time_of_an_epoch(clock: ScriptedClock) -> None:
+    """Loader, marks, the rest of a step, an evaluation in the middle, work outside, and what nobody marks."""
+    sink = RecordingSink(clock)
+    recorder = Recorder({Phase.FORWARD}, sink, clock)
+    began = clock.now
+    with recorder.epoch(0) as epoch:
+        for number in range(4):
+            clock.advance(3)  # the loader
+            with recorder.step(8) as step:
+                clock.advance(20)
+                step.mark(Phase.FORWARD)
+                clock.advance(1)
+                step.loss, step.correct = 1.5, 4
+            if number == 1:
+                clock.advance(100)  # the scheduler
+                with recorder.evaluation():
+                    clock.advance(2)
+                    with recorder.step(8) as step:
+                        clock.advance(5)
+                        step.correct = 3
+                    clock.advance(200)  # a line is printed
+        clock.advance(400)  # the loader ends
+        with recorder.outside(Phase.CHECKPOINT):
+            clock.advance(7)
+        clock.advance(800)
+        epoch.lr, epoch.test_acc = 0.1, 0.5
+    train = [s for s in sink.kept if s.stage == "train"]
+    assert [s.durations for s in train] == [{Phase.FETCH: 3, Phase.FORWARD: 20, Phase.OTHER: 1}] * 4
+    assert [(s.index, s.loss, s.correct) for s in train] == [(i, 1.5, 4) for i in range(4)]
+    (ended,) = sink.ended
+    assert ended.durations == {Phase.OTHER: 1500, Phase.EVALUATE: 7, Phase.CHECKPOINT: 7}
+    assert ended.wall_ns == clock.now - began == 4 * 24 + 1514
+    assert (ended.lr, ended.train_loss, ended.test_acc, ended.paused_ns) == (0.1, None, 0.5, 0)
+
+
+def test_every_epoch_begins_with_the_schedule(clock: ScriptedClock) -> None:
+    """Five steps an epoch: the next one does not begin with the mode that would have followed."""
+    sink = RecordingSink(clock)
+    recorder = Recorder(Phase, sink, clock, schedule=POLICIES["alternate"])
+    for number in range(2):
+        with recorder.epoch(number):
+            for _ in range(5):
+                with recorder.step(1):
+                    clock.advance(1)
+    assert [s.mode for s in sink.kept] == (["asrun"] * 4 + ["fenced"]) * 2
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda recorder: recorder.close_step(1),
+        lambda recorder: recorder.skip_step(),
+        lambda recorder: recorder.close_outside(),
+        lambda recorder: recorder.start_stage("evaluate"),
+        lambda recorder: recorder.close_epoch(),
+    ],
+)
+def test_calls_outside_an_epoch_are_refused(clock: ScriptedClock, call: Callable[[Recorder], object]) -> None:
+    """An evaluation after the epoch's end, for one, would be in no epoch."""
+    recorder = Recorder(Phase, RecordingSink(clock), clock)
+    with pytest.raises(MisuseError, match="no epoch is open"):
+        call(recorder)
+    with recorder.epoch(0):
+        pass
+    recorder.mark(Phase.FORWARD)
+    with pytest.raises(MisuseError, match="no epoch is open"):
+        call(recorder)
+
+
+def test_a_batch_size_that_must_be_waited_for_is_part_of_its_step(clock: ScriptedClock) -> None:
+    """The number of tokens of a batch, on a device."""
+
+    class Tokens:
+        def __int__(self) -> int:
+            clock.advance(50)
+            return 7
+
+    sink = RecordingSink(clock)
+    recorder = open_recorder(clock, sink)
+    recorder.mark(Phase.FORWARD)
+    tokens: Any = Tokens()
+    recorder.close_step(tokens)
+    recorder.close_epoch()
+    assert sink.kept[0].durations == {Phase.FORWARD: 0, Phase.METRICS: 50}
+    assert sink.kept[0].images == 7
+
+
+def test_a_step_whose_loss_cannot_be_read_is_dropped(clock: ScriptedClock) -> None:
+    """An error of an asynchronous device surfaces where the loss is read."""
+
+    class Broken:
+        def __float__(self) -> float:
+            raise ZeroDivisionError
+
+    sink = RecordingSink(clock)
+    recorder = Recorder(Phase, sink, clock)
+    with recorder.epoch(0):
+        for number in range(3):
+            with suppress(ZeroDivisionError), recorder.step(8) as step:
+                clock.advance(20)
+                step.mark(Phase.FORWARD)
+                step.loss = Broken() if number == 1 else 1.0
+    assert [s.durations[Phase.FORWARD] for s in sink.kept] == [20, 20]
+    assert sink.ended[0].durations[Phase.SKIPPED] == 20
+
+
+def test_a_step_that_fails_is_dropped_and_the_next_one_is_whole(clock: ScriptedClock) -> None:
+    sink = RecordingSink(clock)
+    recorder = Recorder(Phase, sink, clock)
+    with recorder.epoch(0):
+        for number in range(3):
+            with suppress(MemoryError), recorder.step(8) as step:
+                clock.advance(20)
+                if number == 1:
+                    raise MemoryError
+                step.mark(Phase.FORWARD)
+    assert [s.durations[Phase.FORWARD] for s in sink.kept] == [20, 20]
+    assert sink.ended[0].durations == {Phase.SKIPPED: 20, Phase.OTHER: 0}
+
+
+def test_blocks_keep_the_timing_modes_in_turn(clock: ScriptedClock) -> None:
+    sink = RecordingSink(clock)
+    recorder = Recorder(Phase, sink, clock, schedule=POLICIES["alternate"])
+    with recorder.epoch(0):
+        for _ in range(9):
+            with recorder.step(1):
+                clock.advance(1)
+            with recorder.outside(Phase.OTHER):
+                clock.advance(1)
+    assert [s.mode for s in sink.kept] == ["asrun"] * 4 + ["fenced"] * 3 + ["asrun"] * 2

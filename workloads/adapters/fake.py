@@ -12,7 +12,7 @@ from typing import Any
 
 from epoch_gap.profiler.drilldown.spans import Direction
 from epoch_gap.profiler.errors import UserError
-from epoch_gap.profiler.phases import Phase
+from epoch_gap.profiler.phases import BUILT_IN, Phase
 from epoch_gap.profiler.recording.recorder import Clock, ReadUsage
 from epoch_gap.workloads import resnet18
 from epoch_gap.workloads.adapters.fake_spans import FakeLayerTimings
@@ -20,7 +20,7 @@ from epoch_gap.workloads.framework import LOGGING_CLOCK, Batch, Collate, Images,
 
 DEFAULT_COSTS = "fetch=1,collate=2,to_device=1,forward=10,backward=20,step=5,metrics=1,evaluate=8"
 _LAZY = frozenset({Phase.MATERIALIZE, Phase.FLUSH})
-_SCRIPTABLE = frozenset(Phase) - {Phase.LOGGING, Phase.OTHER, Phase.COMPILED}
+_SCRIPTABLE = BUILT_IN - {Phase.LOGGING, Phase.OTHER, Phase.COMPILED}
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Fake:
         self._system_ms, self._faults = parse_costs(system, "--fake-system"), parse_faults(faults)
         self._done = _Work()
         self.scripted_usage: ReadUsage | None = self._usage if system or faults else None
-        self.phases = frozenset(Phase) - {Phase.COMPILED} - (frozenset() if lazy else _LAZY)
+        self.phases = BUILT_IN - {Phase.COMPILED} - (frozenset() if lazy else _LAZY)
         self.clocks = _clocks(self.phases - {Phase.OTHER}, lazy)
         self.lr = resnet18.ADAM.lr
         if not lazy and (surplus := _LAZY & self.costs.keys()):

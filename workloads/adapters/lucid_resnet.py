@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from epoch_gap.profiler.errors import UserError
-from epoch_gap.profiler.phases import Phase
+from epoch_gap.profiler.phases import BUILT_IN, Phase
 from epoch_gap.workloads import resnet18
 from epoch_gap.workloads.adapters.lucid_import import DISTRIBUTION, prepare
 from epoch_gap.workloads.adapters.numpy_loader import NumpyDataset, numpy_collate
@@ -38,7 +38,7 @@ class LucidResNet:
 
     def __init__(self, device: str, seed: int) -> None:
         self.device = _choose(device)
-        self.phases = frozenset(Phase) - {Phase.COMPILED} - ({Phase.FLUSH} if self.device == "cpu" else set())
+        self.phases = BUILT_IN - {Phase.COMPILED} - ({Phase.FLUSH} if self.device == "cpu" else set())
         self.clocks = _clocks(self.device)
         seed_python(seed)
         lucid.random.seed(seed)

@@ -12,7 +12,7 @@ from mlx.optimizers import Adam
 from mlx.utils import tree_flatten, tree_map
 
 from epoch_gap.profiler.errors import UserError
-from epoch_gap.profiler.phases import Phase
+from epoch_gap.profiler.phases import BUILT_IN, Phase
 from epoch_gap.workloads import resnet18
 from epoch_gap.workloads.adapters.mlx_spans import LOSS, MlxLayerTimings, RunLayer, run_unwatched
 from epoch_gap.workloads.adapters.numpy_loader import NumpyDataset, ShuffledBatches, numpy_collate
@@ -80,7 +80,7 @@ class MlxResNet:
 
     def __init__(self, device: str, seed: int, compiled: bool = False) -> None:
         unsplit = {Phase.ZERO_GRAD, Phase.FORWARD, Phase.MATERIALIZE, Phase.BACKWARD, Phase.STEP}
-        self.phases = frozenset(Phase) - (unsplit if compiled else {Phase.COMPILED})
+        self.phases = BUILT_IN - (unsplit if compiled else {Phase.COMPILED})
         self.charged_to = dict.fromkeys(unsplit, Phase.COMPILED) if compiled else {}
         self.clocks = {phase: text for phase, text in _CLOCKS.items() if phase in self.phases}
         self.device = _choose(device)

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset, default
 from torchvision import models
 
 from epoch_gap.profiler.errors import UserError
-from epoch_gap.profiler.phases import Phase
+from epoch_gap.profiler.phases import BUILT_IN, Phase
 from epoch_gap.workloads import resnet18
 from epoch_gap.workloads.adapters.torch_spans import TorchLayerTimings
 from epoch_gap.workloads.framework import LOGGING_CLOCK, Batch, Images, Labels, WrapCollate, seed_python
@@ -31,7 +31,7 @@ class TorchResNet:
     def __init__(self, device: str, seed: int) -> None:
         self.device = _choose(device)
         eager = {Phase.FLUSH} if self.device == "cpu" else set()
-        self.phases = frozenset(Phase) - {Phase.MATERIALIZE, Phase.COMPILED} - eager
+        self.phases = BUILT_IN - {Phase.MATERIALIZE, Phase.COMPILED} - eager
         self.clocks = _clocks(self.device)
         seed_python(seed)
         torch.manual_seed(seed)
