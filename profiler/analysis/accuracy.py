@@ -8,7 +8,7 @@ from statistics import NormalDist
 import numpy as np
 
 from epoch_gap.profiler.analysis.stats import LEVEL, Interval
-from epoch_gap.profiler.storage.run import Run
+from epoch_gap.profiler.storage.run import UNKNOWN, Run
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,9 @@ def wilson_interval(successes: int, trials: int) -> Interval:
 
 
 def list_evaluations(run: Run) -> list[Evaluation]:
-    """The evaluation of every epoch that has one; a side may train on after its evaluation."""
-    return [_evaluation(run, int(epoch)) for epoch in np.unique(run.evaluate.epoch)]
+    """The evaluation of every epoch that counted right answers; a side may train on after its evaluation."""
+    uncounted = run.evaluate.epoch[run.evaluate.correct == UNKNOWN]
+    return [_evaluation(run, int(epoch)) for epoch in np.unique(run.evaluate.epoch) if epoch not in uncounted]
 
 
 def _evaluation(run: Run, epoch: int) -> Evaluation:

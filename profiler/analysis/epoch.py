@@ -8,6 +8,7 @@ of images. Each term is linear in mean phase times, so the phases' seconds sum t
 """
 
 import math
+from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
@@ -22,7 +23,11 @@ from epoch_gap.profiler.analysis.stats import (
     required_steps,
     total,
 )
-from epoch_gap.profiler.analysis.step_selection import StepSelection
+from epoch_gap.profiler.analysis.step_selection import (
+    StepSelection,
+    evaluations_per_epoch,
+    select_evaluation,
+)
 from epoch_gap.profiler.analysis.warm_up import StartKind
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.recording.fencing import ASRUN_BLOCK, TimingMode
@@ -119,7 +124,7 @@ class _EpochTerms:
 
     def _outside(self, phase: Phase) -> Iterable[Estimate]:
         """Seconds in `phase` outside the training steps, per epoch."""
-        if phase is Phase.EVALUATE:
+        if phase is Phase.EVALUATE and self.run.manifest.full_epoch.test_images:
             yield from self._evaluation()
         elif phase is Phase.FLUSH and not self.complete:
             yield from _scale_flush(self.run)
@@ -130,16 +135,15 @@ class _EpochTerms:
                 yield self._measured(sample.value, sample) if self.complete else sample
 
     def _evaluation(self) -> Iterable[Estimate]:
-        evaluate = self.run.evaluate
-        size = int(evaluate.images.max()) if len(evaluate) else 0
+        test_images = self.run.manifest.full_epoch.test_images
+        full, size = select_evaluation(self.run.evaluate, test_images)
         if not size:
             return
-        full = evaluate.where(evaluate.images == size)
-        batches = self.run.manifest.full_epoch.test_images / size
+        batches = test_images / size * evaluations_per_epoch(self.run)
         population = int(batches) * _count_epochs(full) if self.is_finite else None
         sample = mean(full.wall_ns * NS, population).scaled(batches)
         if self.complete:
-            seconds = sum(epoch.durations[Phase.EVALUATE] for epoch in self.complete) * NS / len(self.complete)
+            seconds = sum(epoch.durations.get(Phase.EVALUATE, 0) for epoch in self.complete) * NS / len(self.complete)
             sample = self._measured(seconds, sample)
         yield sample
 
@@ -217,23 +221,32 @@ def _images_after_the_last_fence(steps: StepTable) -> int:
 
 
 def whole_epochs(run: Run) -> list[Epoch]:
-    """The epochs that trained and evaluated on every image, in any timing mode."""
+    """The epochs that trained and evaluated on every image, in any timing mode; without `test_images`, on any."""
     full = run.manifest.full_epoch
-    trained, evaluated = (_sum_by_epoch(run, steps, steps.images) for steps in (run.train, run.evaluate))
-    is_whole = (trained == full.train_images) & (evaluated == full.test_images)
-    return [epoch for epoch in run.epochs if is_whole[epoch.epoch]]
+    trained, evaluated = (_sum_by_epoch(steps, steps.images) for steps in (run.train, run.evaluate))
+    return [
+        epoch
+        for epoch in run.epochs
+        if trained[epoch.epoch] == full.train_images and _is_whole(evaluated[epoch.epoch], full.test_images)
+    ]
+
+
+def _is_whole(evaluated: int, test_images: int) -> bool:
+    """Whether so many evaluated images are one or more whole evaluations; any number is without `test_images`."""
+    return test_images == 0 or (evaluated > 0 and evaluated % test_images == 0)
 
 
 def complete_epochs(run: Run, mode: TimingMode) -> list[Epoch]:
     """The whole epochs in which every training step was of one timing mode."""
-    others = _sum_by_epoch(run, run.train, run.train.fenced != (mode is TimingMode.FENCED))
+    others = _sum_by_epoch(run.train, run.train.fenced != (mode is TimingMode.FENCED))
     return [epoch for epoch in whole_epochs(run) if others[epoch.epoch] == 0]
 
 
-def _sum_by_epoch(run: Run, steps: StepTable, values: NDArray[np.int64] | NDArray[np.bool_]) -> NDArray[np.float64]:
-    """The sum of `values`, one per step, over each finished epoch of the run."""
-    count = 1 + max((epoch.epoch for epoch in run.epochs), default=-1)
-    return np.bincount(steps.epoch, values, count)[:count]
+def _sum_by_epoch(steps: StepTable, values: NDArray[np.int64] | NDArray[np.bool_]) -> Counter[int]:
+    """The sum of `values`, one per step, by epoch."""
+    epochs, places = np.unique(steps.epoch, return_inverse=True)
+    sums = np.bincount(places, values)  # exact: far below 2**53
+    return Counter(dict(zip(epochs.tolist(), map(int, sums), strict=True)))
 
 
 def _count_epochs(steps: StepTable) -> int:

@@ -24,6 +24,8 @@ MEMORY_LIMIT = 0.02
 """A clear trend of the resident memory that exceeds this share is flagged."""
 STEAL_LIMIT = 0.01
 """share of the machine's CPU time that may be stolen without a flag"""
+OWN_LIMIT = 0.01
+"""share of a step that the recorder itself may take without a flag"""
 OTHERS_LIMIT = 0.05
 """share of the machine's CPU time that other processes may use without a flag"""
 
@@ -42,6 +44,7 @@ class FlagKind(StrEnum):
     STOLEN = "CPU stolen"
     BUSY = "machine busy"
     FORCED_KERNELS = "kernels forced"
+    RECORDER = "recorder counts"
 
 
 DRIFT_KINDS = (FlagKind.DRIFT, FlagKind.SLOWER_STEPS, FlagKind.FASTER_STEPS)
@@ -68,9 +71,13 @@ class Flag:
     """a description, with figures"""
 
 
-def find_flags(run: Run, selection: StepSelection) -> tuple[Flag, ...]:
-    """Every flag of a run; empty if no condition was detected or could be checked."""
+def find_flags(run: Run, selection: StepSelection, own_share: float) -> tuple[Flag, ...]:
+    """Every flag of a run; empty if no condition was detected or could be checked.
+
+    `own_share` is the recorder's own cost as a share of a step.
+    """
     return (
+        *_recorder(own_share),
         *_steadiness(selection),
         *_step_trend(selection),
         *_memory_trend(selection),
@@ -78,6 +85,12 @@ def find_flags(run: Run, selection: StepSelection) -> tuple[Flag, ...]:
         *_machine(run),
         *_canary(run),
     )
+
+
+def _recorder(own_share: float) -> Iterator[Flag]:
+    if own_share > OWN_LIMIT:
+        text = f"its marks and readings take at least {own_share:.1%} of a step; mark fewer phases, or larger steps"
+        yield Flag(FlagKind.RECORDER, text)
 
 
 def has_drifted(run: Run, flags: Iterable[Flag]) -> bool | None:

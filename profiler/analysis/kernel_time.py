@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from epoch_gap.profiler.analysis.epoch import NS
 from epoch_gap.profiler.analysis.stats import Estimate, mean, total
+from epoch_gap.profiler.analysis.step_selection import evaluations_per_epoch, select_evaluation
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.storage.run import Run, StepTable, UsageTable
 
@@ -84,13 +85,11 @@ def _kernel_seconds(usage: UsageTable, wall_ns: NDArray[np.int64]) -> NDArray[np
 
 def _evaluation(run: Run) -> Estimate | None:
     """Seconds per full evaluation; None without one whose usage is known."""
-    evaluate = run.evaluate
-    if not len(evaluate) or evaluate.usage is None:
+    test_images = run.manifest.full_epoch.test_images
+    full, size = select_evaluation(run.evaluate, test_images)
+    if not size or not test_images or full.usage is None:
         return None
-    full = evaluate.where(np.equal(evaluate.images, evaluate.images.max()))
-    if full.usage is None:
-        return None
-    batches = run.manifest.full_epoch.test_images / int(full.images[0])
+    batches = test_images / size * evaluations_per_epoch(run)
     return mean(_kernel_seconds(full.usage, full.wall_ns)).scaled(batches)
 
 

@@ -129,7 +129,9 @@ def analyse_run(run: Run) -> RunAnalysis:
         )
     steady_ns = asrun.steady.wall_ns
     fenced = _analyse_mode(run, selection, TimingMode.FENCED)
-    flags = find_flags(run, selection)
+    step_ns = float(steady_ns.mean()) * float(asrun.steady.images.mean()) / run.batch_size  # as the steps were
+    marks_share = _own_cost_ns(run, asrun.steady) / step_ns
+    flags = find_flags(run, selection, marks_share)
     return RunAnalysis(
         run=run,
         selection=selection,
@@ -143,7 +145,7 @@ def analyse_run(run: Run) -> RunAnalysis:
         whole_epochs=tuple(whole_epochs(run)),
         flags=flags,
         has_drifted=has_drifted(run, flags),
-        marks_share=_own_cost_ns(run, asrun.steady) / float(steady_ns.mean()),
+        marks_share=marks_share,
         cores_busy=cores_busy(run),
         kernel=measure_kernel_time(run, asrun.steady, fenced.steady if fenced else None),
         stolen_share=stolen_share(run),

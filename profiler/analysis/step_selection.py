@@ -1,5 +1,6 @@
 """Selection of the training steps that count: full batches after the warm-up, in one timing mode."""
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 
 from epoch_gap.profiler.analysis.warm_up import Start, StartKind, detect_late_start, detect_start
 from epoch_gap.profiler.recording.fencing import TimingMode
-from epoch_gap.profiler.storage.run import StepTable
+from epoch_gap.profiler.storage.run import Run, StepTable
 
 
 @dataclass(frozen=True)
@@ -16,19 +17,24 @@ class StepSelection:
     """The full training steps of a run, and the start that was detected in them."""
 
     full: StepTable
-    """every step of a full batch; the last partial batch of an epoch is excluded"""
+    """every step that counts: those of a full batch, or all where the size of a batch varies"""
+    batch_size: int
     start: Start
     """`start.steps` counts full steps of either timing mode"""
 
     def steady(self, mode: TimingMode) -> StepTable:
-        """The steps of one timing mode after the start, without the first after each switch of modes."""
+        """The steps of one timing mode after the start, without the first after each switch of modes.
+
+        Where the size of a batch varies, they are scaled so that their mean is the time of `batch_size` images.
+        """
         return self._steady[mode]
 
     @cached_property
     def _steady(self) -> dict[TimingMode, StepTable]:
         later = self.after_start
         usable = ~_follows_a_switch(later)
-        return {mode: later.where((later.fenced == (mode is TimingMode.FENCED)) & usable) for mode in TimingMode}
+        steady = {mode: later.where((later.fenced == (mode is TimingMode.FENCED)) & usable) for mode in TimingMode}
+        return {mode: _per_batch(steps, self.batch_size) for mode, steps in steady.items()}
 
     @cached_property
     def after_start(self) -> StepTable:
@@ -38,7 +44,8 @@ class StepSelection:
     @cached_property
     def judged_at_start(self) -> StepTable:
         """The steps of the start that the warm-up's excess is computed from."""
-        return self.full.where(_is_judged(self.full) & (np.arange(len(self.full)) < self.start.steps))
+        early = self.full.where(_is_judged(self.full) & (np.arange(len(self.full)) < self.start.steps))
+        return _per_batch(early, self.batch_size)
 
     @cached_property
     def for_trend(self) -> StepTable:
@@ -57,15 +64,49 @@ def select_steps(train: StepTable, batch_size: int) -> StepSelection:
     The start is detected in the steps that make up totals: as-run steps, or fenced ones if there are no others. A
     slow decline over many steps, as of a growing heap, shows more clearly in the page faults than in the steps.
     """
-    full = train.where(np.equal(train.images, batch_size))
+    full = train.where(counts_as_full(train, batch_size))
     judged = np.flatnonzero(_is_judged(full))
     if not len(judged):
-        return StepSelection(full, Start(StartKind.FLAT, 0))
-    start = detect_start(full.wall_ns[judged])
+        return StepSelection(full, batch_size, Start(StartKind.FLAT, 0))
+    wall_ns = full.wall_ns[judged] * (batch_size / full.images[judged])
+    start = detect_start(wall_ns)
     if full.usage is not None:
-        later = detect_late_start(full.wall_ns[judged], full.usage.minor_faults[judged])
+        later = detect_late_start(wall_ns, full.usage.minor_faults[judged])
         start = later if later is not None and later.steps > start.steps else start
-    return StepSelection(full, replace(start, steps=int(judged[start.steps])))
+    return StepSelection(full, batch_size, replace(start, steps=int(judged[start.steps])))
+
+
+def counts_as_full(steps: StepTable, size: int, passes: int = 0) -> NDArray[np.bool_]:
+    """Which steps make up an epoch's estimate: those of `size` images, or all with any where sizes vary.
+
+    A loader with one size leaves at most one smaller batch at the end of an epoch, or of each of `passes` passes over
+    the data if there are more.
+    """
+    is_full = np.equal(steps.images, size)
+    varies = np.count_nonzero(~is_full) > max(passes, len(np.unique(steps.epoch)))
+    return steps.images > 0 if varies else is_full
+
+
+def select_evaluation(evaluate: StepTable, test_images: int) -> tuple[StepTable, float]:
+    """The test batches that count, and their mean number of images: the largest ones, or all where sizes vary."""
+    size = int(evaluate.images.max(initial=0))
+    passes = math.ceil(int(evaluate.images.sum()) / test_images) if test_images else 0
+    full = evaluate.where(counts_as_full(evaluate, size, passes))
+    return full, float(full.images.mean()) if len(full) else 0.0
+
+
+def evaluations_per_epoch(run: Run) -> int:
+    """How often the run's finished epochs evaluated all test images; once, unless it was a whole number of times."""
+    finished = [epoch.epoch for epoch in run.epochs]
+    images = int(run.evaluate.images[np.isin(run.evaluate.epoch, finished)].sum())
+    whole = run.manifest.full_epoch.test_images * len(finished)
+    return images // whole if whole and images and images % whole == 0 else 1
+
+
+def _per_batch(steps: StepTable, batch_size: int) -> StepTable:
+    """The steps scaled by one factor, so that their mean is the time of `batch_size` images (a ratio of sums)."""
+    images = int(steps.images.sum())
+    return steps.scaled(batch_size * len(steps) / images) if images else steps
 
 
 def _is_judged(full: StepTable) -> NDArray[np.bool_]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from epoch_gap.profiler.analysis.epoch import NS
 from epoch_gap.profiler.analysis.run_analysis import RunAnalysis
 from epoch_gap.profiler.analysis.stats import outer_fences
+from epoch_gap.profiler.analysis.step_selection import counts_as_full
 from epoch_gap.profiler.analysis.warm_up import StartKind
 from epoch_gap.profiler.storage.run import StepTable
 from epoch_gap.reports import theme
@@ -95,7 +96,7 @@ def _marks(analysis: RunAnalysis) -> NDArray[np.object_]:
     run, train = analysis.run, analysis.run.train
     steady = analysis.asrun.steady
     low, high = outer_fences(steady.wall_ns)
-    full = train.images == run.batch_size
+    full = counts_as_full(train, run.batch_size)
     marks = np.full(len(train), Mark.ASRUN, np.object_)
     marks[train.fenced] = Mark.FENCED
     start = analysis.selection.start

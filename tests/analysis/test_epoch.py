@@ -182,7 +182,7 @@ def test_an_evaluation_of_all_test_images_is_a_point_in_this_process_and_not_in_
 
 
 def test_a_run_without_a_full_step_gives_one_clear_line(make_run: MakeRun) -> None:
-    run = make_run([1.0, 1.0], images=[4, 4], status="interrupted")
+    run = make_run([1.0], images=[4], status="interrupted")
     with pytest.raises(UserError) as error:
         own_epoch(run)
     assert str(error.value) == f"{run.id}: no full training step was stored (interrupted); nothing to report"
