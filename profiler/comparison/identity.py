@@ -13,11 +13,12 @@
 | `watched_key` | one drill-down would explain both | drill-downs |
 """
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from epoch_gap.profiler.errors import UserError
-from epoch_gap.profiler.storage.manifest import Manifest
+from epoch_gap.profiler.storage.manifest import DataKind, Manifest
 from epoch_gap.profiler.storage.noise_floor_store import noise_floor_key
 from epoch_gap.profiler.storage.run import Run
 
@@ -46,9 +47,13 @@ def lineage_id(manifest: Manifest) -> str:
 
 
 def _join(manifest: Manifest, version: str) -> str:
+    """The parts joined by hyphens, which only the label may contain, so that no two subjects share an id."""
     framework, label = manifest.framework, manifest.config.label
+    name, version, device = (
+        part.replace("%", "%25").replace("-", "%2D") for part in (framework.name, version, framework.device)
+    )
     settings = [setting.replace(" ", "-") for setting in active_settings(manifest)]
-    return "-".join(filter(None, [framework.name, label, version, framework.device, *settings]))
+    return "-".join(filter(None, [name, label, version, device, *settings]))
 
 
 def data_key(manifest: Manifest) -> str:
@@ -86,9 +91,13 @@ def watched_key(manifest: Manifest) -> tuple[str, str, str, bool]:
 
 
 def series_key(manifest: Manifest) -> tuple[object, ...]:
-    """Lineage, batch size, data, machine and size of the epoch: comparable, and repeats except for the version."""
-    machine = manifest.environment.machine.description
-    return lineage_id(manifest), manifest.config.batch_size, data_key(manifest), machine, manifest.full_epoch
+    """Lineage, batch size, data, machine and size of the epoch: comparable, and repeats except for the version.
+
+    For a custom training loop also the conditions that it was recorded with.
+    """
+    machine, is_custom = manifest.environment.machine.description, manifest.data.kind is DataKind.CUSTOM
+    told = json.dumps(dict(manifest.framework.conditions), sort_keys=True, default=str) if is_custom else ""
+    return lineage_id(manifest), manifest.config.batch_size, data_key(manifest), machine, manifest.full_epoch, told
 
 
 def check_comparable(runs: Sequence[Run]) -> None:
@@ -138,6 +147,9 @@ def why_different_tasks(a: Run, b: Run) -> str | None:
         return f"batch sizes {a.batch_size} and {b.batch_size} differ"
     if data_key(a.manifest) != data_key(b.manifest):
         return f"data {' and '.join(_data_name(run.manifest) for run in (a, b))} differ"
+    sizes = [run.manifest.full_epoch for run in (a, b)]
+    if sizes[0] != sizes[1]:
+        return f"epochs of {' and '.join(f'{s.train_images} + {s.test_images}' for s in sizes)} images differ"
     return None
 
 
