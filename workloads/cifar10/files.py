@@ -1,11 +1,12 @@
 """Reads CIFAR-10 files: recognises, verifies and then parses them. Nothing is extracted or written.
 
-Three kinds are supported: an `.npz` of uint8 arrays (in this module), and the two official distributions, python
-pickles and raw binary, each as its `.tar.gz` or as the unpacked directory (in `official.py`).
+These kinds are supported: an `.npz` of arrays (in this module, with the conversions of `forms.py`), the two official
+distributions, python pickles and raw binary, each as its `.tar.gz` or as the unpacked directory (in `official.py`),
+and Hugging Face's parquet files (in `parquet.py`).
 """
 
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -17,16 +18,16 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from epoch_gap.profiler.errors import UserError
-from epoch_gap.workloads.cifar10.images import SHAPE, Images, Source, checked, digest
+from epoch_gap.workloads.cifar10.forms import Form, form_of
+from epoch_gap.workloads.cifar10.images import Images, Source, checked, digest
 from epoch_gap.workloads.cifar10.official import open_archive, open_folder
+from epoch_gap.workloads.cifar10.parquet import open_parquet
 
 EXPECTED: Final = (
-    "an .npz of uint8 arrays, cifar-10-python.tar.gz, cifar-10-binary.tar.gz, "
-    "or the directory cifar-10-batches-py or cifar-10-batches-bin"
+    "an .npz of arrays, cifar-10-python.tar.gz, cifar-10-binary.tar.gz, the directory cifar-10-batches-py or "
+    "cifar-10-batches-bin, or a directory with train*.parquet and test*.parquet"
 )
-MAX_IMAGES: Final = 100_000
-"""the largest number of images in a split: twice the official one, which limits a hostile header to 300 MB"""
-_WANTED: Final = {"x": "uint8 (N, 3, 32, 32)", "y": "integers (N,)"}
+GZIP: Final = b"\x1f\x8b"
 
 
 def open_source(path: Path) -> Source:
@@ -47,16 +48,21 @@ def open_source(path: Path) -> Source:
 
 def _open(path: Path) -> Source:
     if path.is_dir():
-        if source := open_folder(path):
+        if source := open_folder(path) or open_parquet(path):
             return source
         raise UserError(f"no CIFAR-10 batches in this directory; expected {EXPECTED}")
     if not path.is_file():
         raise UserError(f"no such file; expected {EXPECTED}")
     if path.suffix == ".npz":
-        return Source(path.name, digest(path, "sha256"), partial(_read_npz, path))
-    if path.name.endswith((".tar.gz", ".tgz")):
+        return _open_npz(path)
+    if path.name.endswith((".tar.gz", ".tgz")) or _begins_with(path, GZIP):
         return open_archive(path)
     raise UserError(f"unknown kind of file; expected {EXPECTED}")
+
+
+def _begins_with(path: Path, magic: bytes) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(magic)) == magic
 
 
 @contextmanager
@@ -73,28 +79,33 @@ def _user_errors(path: Path) -> Iterator[None]:
         raise UserError(f"{path}: cannot be read, expected {EXPECTED} ({reason})") from error
 
 
-def _read_npz(path: Path) -> Images:
+def _open_npz(path: Path) -> Source:
+    """The arrays of an `.npz`, converted where their form leaves no doubt; the name says what was converted."""
     with zipfile.ZipFile(path) as archive:
         members = set(archive.namelist())
         if missing := [key for key in Images._fields if f"{key}.npy" not in members]:
-            raise UserError(f"no array {', '.join(missing)}; expected {', '.join(Images._fields)}")
-        return checked(*(_read_array(archive, key) for key in Images._fields))
+            found = ", ".join(sorted(name.removesuffix(".npy") for name in members)) or "nothing"
+            raise UserError(f"no array {', '.join(missing)}, found {found}; expected {', '.join(Images._fields)}")
+        forms = {key: form_of(key, *_header(archive, key)) for key in Images._fields}
+    converted = list(dict.fromkeys(form.name for form in forms.values() if form.name))
+    name = f"{path.name} ({', '.join(converted)})" if converted else path.name
+    return Source(name, digest(path, "sha256"), partial(_read_npz, path, forms))
 
 
-def _read_array(archive: zipfile.ZipFile, key: str) -> NDArray[Any]:
-    """One array of the archive, after a check of its header, which could declare objects or terabytes."""
+def _read_npz(path: Path, forms: Mapping[str, Form]) -> Images:
+    with zipfile.ZipFile(path) as archive:
+        return checked(*(forms[key].convert(key, _read_array(archive, key)) for key in Images._fields))
+
+
+def _header(archive: zipfile.ZipFile, key: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
     with archive.open(f"{key}.npy") as member:
         headers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
         shape, _, dtype = headers[npy.read_magic(member)](member)
-        if not _is_expected(key, shape, dtype):
-            wanted = f"{_WANTED[key[0]]}, N at most {MAX_IMAGES}"
-            raise UserError(f"{key} is {dtype} {shape}; expected {wanted}")
-        member.seek(0)
+    return shape, dtype
+
+
+def _read_array(archive: zipfile.ZipFile, key: str) -> NDArray[Any]:
+    """One array of the archive, whose header `form_of` has accepted: it could declare objects or terabytes."""
+    with archive.open(f"{key}.npy") as member:
         array: NDArray[Any] = npy.read_array(member, allow_pickle=False)
         return array
-
-
-def _is_expected(key: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:
-    if not shape or shape[0] > MAX_IMAGES:
-        return False
-    return (dtype == np.uint8 and shape[1:] == SHAPE) if key[0] == "x" else (dtype.kind in "iu" and len(shape) == 1)

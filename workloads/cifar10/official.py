@@ -24,6 +24,12 @@ from epoch_gap.workloads.cifar10.images import SHAPE, Bytes, Images, Source, che
 MAX_BATCH_BYTES: Final = 64_000_000
 """the largest batch file that is read: twice the official size"""
 
+OTHERS: Final = {
+    "eb9058c3a382ffc7106e4002c42a8d85": "CIFAR-100 (python)",
+    "03b5dce01913d631647c71ecec9e9cb8": "CIFAR-100 (binary)",
+}
+"""published MD5s of archives that are taken for it"""
+
 type Batch = tuple[Bytes, NDArray[Any]]
 """pixels (N, 3072), labels (N,)"""
 
@@ -49,6 +55,8 @@ def open_archive(path: Path) -> Source:
         if md5 == distribution.archive_md5:
             read = partial(_read_archive, distribution, path)
             return Source(path.name, digest(path, "sha256"), read, official=True)
+    if name := OTHERS.get(md5):
+        raise UserError(f"this is {name}; expected CIFAR-10, which has other classes")
     known = " or ".join(distribution.archive_md5 for distribution in DISTRIBUTIONS)
     raise UserError(f"MD5 is {md5}, the official archives have {known}; download it again")
 
