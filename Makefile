@@ -111,7 +111,7 @@ clean: ## remove reports and caches; keeps runs/ and .venv
 
 lock: $(READY) ## pin all packages again from pyproject.toml
 	@$(PYTHON) -m pip install --quiet uv
-	@$(PYTHON) -m uv pip compile pyproject.toml --extra dev --universal --python-version 3.12 --quiet \
+	@$(PYTHON) -m uv pip compile pyproject.toml --extra all --extra dev --universal --python-version 3.12 --quiet \
 	  --custom-compile-command "make lock" -o requirements.txt
 
 # Use the newest Python that runs and meets the packages' needs. Lucid compiles a small extension, so Python.h is

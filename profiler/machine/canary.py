@@ -9,8 +9,8 @@ import resource
 import sys
 import time
 from collections.abc import Callable
+from typing import Any
 
-import numpy as np
 import psutil
 
 from epoch_gap.profiler.machine.cgroup import read_values, throttle_count
@@ -44,6 +44,8 @@ def peak_rss_bytes() -> int:
 
 def read_machine(count_other_runs: Callable[[], int] = lambda: 0) -> Reading:
     """Run the canary and read the machine's counters, about 50 ms. `count_other_runs` counts other timed runs."""
+    import numpy as np  # only here: whoever imports the recorder may not need it yet
+
     matrix = np.full((SIDE, SIDE), 0.5, np.float32)
     at = time.perf_counter_ns()
     matmul_ns = _median_ns(lambda: _products(matrix))
@@ -74,7 +76,8 @@ def _median_ns(work: Callable[[], None]) -> int:
     return sorted(times)[REPEATS // 2]
 
 
-def _products(matrix: "np.ndarray[tuple[int, int], np.dtype[np.float32]]") -> None:
+def _products(matrix: Any) -> None:
+    """Products of a NumPy array of shape (SIDE, SIDE) with itself."""
     for _ in range(PRODUCTS):
         matrix @ matrix
 

@@ -10,8 +10,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from epoch_gap.profiler.machine.allocator import (
     MEMORY_VARIABLES,
     Allocator,
@@ -205,6 +203,8 @@ def _read_thread_pools() -> tuple[ThreadPool, ...]:
 
 def _numpy_blas() -> str:
     """The BLAS that NumPy was built with; threadpoolctl cannot detect Apple's Accelerate."""
+    import numpy as np  # only here: it takes longer than everything else in this module
+
     config: Any = np.show_config(mode="dicts")
     blas = config["Build Dependencies"]["blas"]
     return f"{blas.get('name', UNKNOWN)} {blas.get('version', '')}".strip()
