@@ -117,7 +117,7 @@ def _sampled_run(spy: Path, args: argparse.Namespace) -> tuple[Run, str]:
         paths = [Path(line) for line in result.stdout.splitlines()]
         path = next((path for path in reversed(paths) if (path / DATABASE).is_file()), None)
         if path is None or not raw.is_file():
-            raise UserError(_reason(result.stderr))
+            raise UserError(reason_of_failure(result.stderr))
         return read_run(path), raw.read_text()
 
 
@@ -130,8 +130,9 @@ def _record(spy: Path, raw: Path, rate: int, native: bool, words: Sequence[str])
     )
 
 
-def _reason(stderr: str) -> str:
-    """The reason why nothing was sampled: the error line of the run, or else the last line of py-spy."""
-    errors = [line for line in stderr.splitlines() if "rror" in line] or ["py-spy gave no reason"]
+def reason_of_failure(stderr: str) -> str:
+    """The reason why nothing was sampled: the error line of the run, or else py-spy's last error or last line."""
+    said = [line for line in stderr.splitlines() if line.strip()] or ["py-spy gave no reason"]
+    errors = [line for line in said if "rror" in line] or said
     of_run = next((line.removeprefix("error: ") for line in errors if line.startswith("error: ")), None)
     return of_run or f"nothing was sampled: {errors[-1].strip()}; if ptrace is forbidden, allow it"

@@ -2,13 +2,15 @@
 
 import io
 import textwrap
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import wraps
+from functools import cache, wraps
 from itertools import cycle
 from typing import Any
 
 import matplotlib
+from matplotlib import font_manager
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -42,6 +44,11 @@ SYNTHETIC = "[synthetic data]"
 POSITION_DIGITS = 6
 """of the figure's width and height: far less than a pixel"""
 NO_BREAK_SPACE = "\N{NO-BREAK SPACE}"
+FALLBACK_FONTS = (
+    *("Noto Sans CJK SC", "Noto Sans CJK JP", "Source Han Sans SC", "WenQuanYi Zen Hei", "Droid Sans Fallback"),
+    *("PingFang SC", "Hiragino Sans", "Apple SD Gothic Neo", "Arial Unicode MS", "Noto Sans", "Noto Sans Symbols2"),
+)
+"""fonts of other scripts, the first that has a character draws it"""
 STYLE: Any = {
     "font.family": "DejaVu Sans",
     "text.parse_math": False,  # a label may hold any text, dollars too
@@ -68,8 +75,16 @@ STYLE: Any = {
 @contextmanager
 def _style() -> Iterator[None]:
     """The pictures' settings, for the duration of the block: they are read while a figure is made and while saved."""
-    with matplotlib.rc_context(STYLE):
+    with matplotlib.rc_context({**STYLE, "font.family": _font_families()}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from", UserWarning)  # it is drawn as a box
         yield
+
+
+@cache
+def _font_families() -> list[str]:
+    """The pictures' font, then those installed fonts that have the characters which it lacks."""
+    installed = set(font_manager.get_font_names())
+    return [STYLE["font.family"], *(name for name in FALLBACK_FONTS if name in installed)]
 
 
 def styled[**P, R](draw: Callable[P, R]) -> Callable[P, R]:

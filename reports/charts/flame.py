@@ -44,11 +44,7 @@ class Flame:
 
     def boxes(self) -> list[Box]:
         """The rectangles to draw."""
-        return [
-            box
-            for box in boxes(self.stacks, list(Phase))
-            if box.depth <= DEEPEST and box.samples >= LEAST_BOX * self.whole
-        ]
+        return [box for box in boxes(self.stacks, list(Phase), DEEPEST) if box.samples >= LEAST_BOX * self.whole]
 
 
 def flames(view: View) -> list[Flame]:
@@ -77,7 +73,7 @@ def difference(slow: Stacks, fast: Stacks, title: str) -> Flame:
 
     A call that the faster side never makes is all red; blue is a call on which the faster side spends more.
     """
-    seconds, others = slow.seconds_by_path(), fast.seconds_by_path()
+    seconds, others = slow.seconds_by_path(DEEPEST), fast.seconds_by_path(DEEPEST)
 
     def look(box: Box) -> tuple[str, float]:
         more = 1 - others.get(box.path, 0.0) / seconds[box.path]

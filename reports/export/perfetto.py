@@ -11,15 +11,16 @@ import numpy as np
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.recording.fencing import TimingMode
 from epoch_gap.profiler.recording.records import Epoch, Reading
-from epoch_gap.profiler.storage.run import Run, StepTable
+from epoch_gap.profiler.storage.run import UNKNOWN, Run, StepTable
 
 MOST_STEPS = 20_000
 """Longer runs are thinned evenly to this many steps; such a trace takes about 40 MB."""
 ORDER = (
-    *(Phase.FETCH, Phase.COLLATE, Phase.OTHER, Phase.TO_DEVICE, Phase.ZERO_GRAD, Phase.FORWARD),
+    *(Phase.FETCH, Phase.COLLATE, Phase.OTHER, Phase.TO_DEVICE, Phase.COMPILED, Phase.ZERO_GRAD, Phase.FORWARD),
     *(Phase.MATERIALIZE, Phase.BACKWARD, Phase.STEP, Phase.METRICS, Phase.LOGGING, Phase.EVALUATE),
 )
-"""the order of phases within a step, as the loop marks them: a step stores only the sum of each"""
+"""The order of phases within a step, as the loop marks them: a step stores only the sum of each. Any other phase that
+a custom loop marks follows."""
 STEPS, OUTSIDE = 1, 2
 """thread ids of the trace"""
 
@@ -63,12 +64,15 @@ def _event(name: str, mode: str, start_ns: int, ns: int, thread: int, **args: An
 
 
 def _steps(table: StepTable, stage: str) -> Iterator[dict[str, Any]]:
-    columns = [(phase, table.phase_ns[phase]) for phase in ORDER if phase in table.phase_ns]
+    others = [phase for phase in table.phase_ns if phase not in ORDER]
+    columns = [(phase, table.phase_ns[phase]) for phase in (*ORDER, *others) if phase in table.phase_ns]
     for i in range(len(table)):
         mode = TimingMode.FENCED if table.fenced[i] else TimingMode.ASRUN
         start = int(table.start_ns[i])
         name = f"{stage} {table.epoch[i]}:{table.index[i]} ({mode})"
-        counts = {"images": int(table.images[i]), "correct": int(table.correct[i])}
+        counts = {"images": int(table.images[i])}
+        if table.correct[i] != UNKNOWN:
+            counts["correct"] = int(table.correct[i])
         yield _event(name, mode, start, int(table.wall_ns[i]), STEPS, **counts)
         for phase, ns in columns:
             if ns[i]:

@@ -12,10 +12,10 @@ import pyarrow.parquet
 
 from epoch_gap.profiler.analysis.epoch import EpochEstimate
 from epoch_gap.profiler.comparison.subject import Subject
-from epoch_gap.profiler.phases import Phase
+from epoch_gap.profiler.phases import Phase, list_phases
 from epoch_gap.profiler.recording.fencing import TimingMode
 from epoch_gap.profiler.recording.records import USAGE_FIELDS
-from epoch_gap.profiler.storage.run import Run, StepTable
+from epoch_gap.profiler.storage.run import UNKNOWN, Run, StepTable
 
 EPOCHS_TABLE_COLUMNS = {
     **dict.fromkeys(("epoch", "wall_ns", "paused_ns"), pa.int64()),
@@ -47,7 +47,7 @@ def _steps(stage: str, table: StepTable) -> pa.Table:
         "ledger": pc.if_else(pa.array(table.fenced), str(TimingMode.FENCED), str(TimingMode.ASRUN)),
         "images": pa.array(table.images),
         "loss": pa.array(table.loss, from_pandas=True),  # null where training diverged
-        "correct": pa.array(table.correct),
+        "correct": pa.array(table.correct, mask=table.correct == UNKNOWN),
         "start_ns": pa.array(table.start_ns),
         "wall_ns": pa.array(table.wall_ns),
         "rss_bytes": pa.array(table.rss_bytes, mask=table.rss_bytes == 0),
@@ -101,7 +101,7 @@ def phases_table(subject: Subject | None) -> pa.Table:
 
 def _phases(epoch: EpochEstimate) -> list[Sequence[str | float | None]]:
     rows: list[Sequence[str | float | None]] = []
-    for phase in Phase:
+    for phase in list_phases(epoch.phases[Phase.SKIPPED] is not None):
         i = epoch.interval(phase)
         rows.append([phase, i.value, i.low, i.high, i.value / epoch.total.value] if i else [phase, *[None] * 4])
     return rows

@@ -19,7 +19,8 @@ from epoch_gap.profiler.comparison.kernel_gap import (
     measure_kernel_gap,
 )
 from epoch_gap.profiler.comparison.subject import Subject
-from epoch_gap.profiler.storage.run import finite_or_none
+from epoch_gap.profiler.phases import Phase, list_phases
+from epoch_gap.profiler.storage.typed_json import finite_or_none
 
 SCHEMA_VERSION = 1
 
@@ -111,7 +112,8 @@ def _steps(subject: Subject) -> dict[str, int]:
 
 
 def _phases(epoch: EpochEstimate) -> dict[str, Any]:
-    return {phase: _phase(epoch.interval(phase), epoch.total.value) for phase in epoch.phases}
+    phases = list_phases(epoch.phases[Phase.SKIPPED] is not None)
+    return {phase: _phase(epoch.interval(phase), epoch.total.value) for phase in phases}
 
 
 def _phase(interval: Interval | None, whole: float) -> dict[str, float | None] | None:
@@ -131,10 +133,10 @@ def _accuracy(subject: Subject) -> dict[str, Any]:
             {
                 "epoch": e.epoch,
                 "train_loss": finite_or_none(e.train_loss),
-                "train_acc": e.train_acc,
+                "train_acc": finite_or_none(e.train_acc),
                 "test_loss": finite_or_none(e.test_loss),
-                "test_acc": e.test_acc,
-                "lr": e.lr,
+                "test_acc": finite_or_none(e.test_acc),
+                "lr": finite_or_none(e.lr),
                 "seconds": e.wall_ns * 1e-9,
             }
             for e in run.epochs

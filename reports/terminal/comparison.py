@@ -39,6 +39,7 @@ def comparison_table(a: Subject, b: Subject, gap: Gap, floor: NoiseFloor | None)
             _describe_verdict(gap),
             *_operating_system(a, b, gap),
             describe_noise_floor(floor),
+            *_outliers(a, b),
             *_flags(a, b),
             *_differences(a, b),
         ]
@@ -59,6 +60,19 @@ def _flags(a: Subject, b: Subject) -> Iterator[str]:
     for name, subject in _sides(a, b):
         for analysis in subject.analyses:
             yield from (f"{name}  {flag.kind}: {flag.text}" for flag in analysis.flags)
+
+
+def _outliers(a: Subject, b: Subject) -> Iterator[str]:
+    """A process that was suspended, for one: a single step can widen an interval until nothing is shown."""
+    for name, subject in _sides(a, b):
+        for analysis in subject.analyses:
+            spread, count = analysis.spread, len(analysis.asrun.steady)
+            if spread.outliers:
+                largest, without = formats.seconds(spread.largest), formats.seconds(spread.mean_without)
+                yield (
+                    f"{name}  outliers: {spread.outliers} of {count} steps; "
+                    f"the largest {largest}, the mean without {without} per step"
+                )
 
 
 def _differences(a: Subject, b: Subject) -> Iterator[str]:

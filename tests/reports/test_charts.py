@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import warnings
 from dataclasses import replace
 from typing import Any
 
@@ -550,3 +551,11 @@ def test_the_timelines_legend_and_title_do_not_overlap(make_run: MakeRun) -> Non
     legend = figure.findobj(Legend)[0].get_window_extent()
     title = next(text for text in figure.findobj(Text) if text.get_text().startswith("a long name"))
     assert not legend.overlaps(title.get_window_extent())
+
+
+def test_a_label_in_another_script_gives_no_warning(make_run: MakeRun) -> None:
+    label = "\N{CJK UNIFIED IDEOGRAPH-6BD4}\N{CJK UNIFIED IDEOGRAPH-8F83}"
+    runs = [make_run([seconds] * 6, config={"label": name}) for seconds, name in ((1.0, label), (2.0, "slow"))]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert canvas.png(breakdown.static(build_view(runs)))

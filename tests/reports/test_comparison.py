@@ -117,3 +117,13 @@ def test_a_phase_that_only_one_side_has_reads_na_and_has_no_change(make_run: Mak
     cells = row(shown(make_run(STEADY), lazy), "materialize").split()
     assert cells[1] == "n/a"
     assert cells[-1] == "s", "the interval is the last cell"
+
+
+def test_a_step_in_which_the_process_was_suspended_is_mentioned(make_run: MakeRun) -> None:
+    """It widens the interval until 30 % more are not shown, so it must not be passed over in silence."""
+    slower = [1.3 * s for s in STEADY]
+    lines = shown(make_run(STEADY), make_run([*slower, 3.3, *slower]))
+    assert any(
+        line.startswith("B  outliers: 1 of 20 steps; the largest 3.30 s, the mean without 1.30 s") for line in lines
+    )
+    assert not any(line.startswith("A  outliers") for line in lines)

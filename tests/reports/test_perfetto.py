@@ -10,10 +10,15 @@ import pytest
 
 from epoch_gap.profiler.commands.main import main
 from epoch_gap.profiler.phases import Phase
+from epoch_gap.profiler.recording.recorder import Recorder
+from epoch_gap.profiler.storage.reader import read_run
+from epoch_gap.profiler.storage.run import Run
+from epoch_gap.profiler.storage.writer import RunWriter, create_run
 from epoch_gap.reports.export.perfetto import run_to_trace
+from tests.helpers.clocks import ScriptedClock
 from tests.helpers.fake_training import scripted_run
 from tests.helpers.recorded import readings
-from tests.helpers.runs import MakeRun
+from tests.helpers.runs import MakeRun, manifest
 
 
 def complete(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -33,6 +38,26 @@ def test_phases_lie_within_their_step_one_after_the_other(tmp_path: Path) -> Non
         places = np.cumsum([0.0] + [e["dur"] for e in inside])[:-1] + start
         assert [e["ts"] for e in inside] == pytest.approx(list(places))
         assert step["dur"] * 1000 == pytest.approx(int(run.train.wall_ns[i]))
+
+
+@pytest.mark.parametrize("phase", [phase for phase in Phase if phase is not Phase.SKIPPED])
+def test_no_phase_of_a_step_is_missing(clock: ScriptedClock, tmp_path: Path, phase: Phase) -> None:
+    """A compiled step, for one: of 28 ms, the trace held 3."""
+    writer = create_run(tmp_path, manifest())
+    recorder = Recorder(set(Phase), writer, clock)
+    recorder.start_epoch(0)
+    for marked, ns in ((Phase.FETCH, 3_000_000), (phase, 25_000_000)):
+        clock.advance(ns)
+        recorder.mark(marked)
+    recorder.close_step(10)
+    step, *parts = complete(run_to_trace(finished(recorder, writer))["traceEvents"])
+    assert sum(part["dur"] for part in parts) == pytest.approx(step["dur"]) == pytest.approx(28_000)
+
+
+def finished(recorder: Recorder, writer: RunWriter) -> Run:
+    recorder.flush()
+    writer.finish("complete")
+    return read_run(writer.path)
 
 
 def test_once_per_epoch_phases_have_their_own_row(make_run: MakeRun) -> None:

@@ -1,7 +1,9 @@
 """Create and check output folders before anything is written, so that no other file is overwritten."""
 
-from collections.abc import Callable, Collection, Mapping
-from contextlib import AbstractContextManager
+import fcntl
+import os
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 from epoch_gap.profiler.errors import UserError, os_errors_as_one_line
@@ -26,13 +28,28 @@ def write_report(report: Report, out: Path) -> Path:
 
 
 def write_files(out: Path, contents: Mapping[str, str | bytes | None]) -> None:
-    """Write each file atomically; None removes an earlier one. Raises UserError."""
-    with errors_as_one_line(out):
+    """Write each file atomically; None removes an earlier one. Raises UserError.
+
+    Two commands that write to one folder wait for each other, so that its files belong together.
+    """
+    with errors_as_one_line(out), _exclusively(out):
         for name, content in contents.items():
             if content is None:
                 (out / name).unlink(missing_ok=True)
             else:
                 write_atomically(out / name, content)
+
+
+@contextmanager
+def _exclusively(folder: Path) -> Iterator[None]:
+    """Hold the folder's lock; a file system without locks has none to hold."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def prepare_report_folder(out: Path) -> None:
