@@ -1,6 +1,7 @@
 """Slow and statistical checks: `make bench` runs them and shows their figures."""
 
 import math
+import shutil
 import subprocess
 import sys
 import time
@@ -28,6 +29,8 @@ from epoch_gap.workloads.adapters.torch_resnet import TorchResNet
 from tests.helpers import own_cost, simulation
 from tests.helpers.adapters import build, images, layer_timings, operators_watch
 from tests.helpers.browser import Open, drawn
+from tests.helpers.damage import KINDS, Damage, try_damage
+from tests.helpers.fake_training import scripted_run
 from tests.helpers.large_run import large_run
 from tests.helpers.paths import ROOT
 from tests.helpers.rounds_simulation import SPEEDS, Simulation
@@ -287,6 +290,66 @@ def test_samples_agree_with_the_marks_of_the_same_run(tmp_path: Path, capsys: py
         share, marked = phases[name].share, phases[name].marked_share
         print(f"\n{name}: {share:.1%} of the samples, {marked:.1%} between the marks")
         assert abs(share - marked) < 5 * math.sqrt(marked * (1 - marked) / samples), "beyond the error of sampling"
+
+
+DAMAGED = 10_000
+"""files"""
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_damaged_files_give_no_traceback_and_no_wrong_number(tmp_path: Path, kind: Damage) -> None:
+    seed, trials = 20261126, DAMAGED // len(KINDS)
+    whole = scripted_run(tmp_path / "whole", lazy=True, system="backward=1", faults="forward=30")
+    outcomes = []
+    for i in range(trials):
+        outcomes.append(try_damage(whole, tmp_path / "copy", kind, np.random.default_rng([seed, i])))
+        shutil.rmtree(tmp_path / "copy")
+    print(
+        f"\n{kind.__name__}, seed {seed}: {outcomes.count('refused')} of {trials} refused, the others read as stored"
+    )
+
+
+KILLED = """
+import os, struct, sys, time
+from pathlib import Path
+from epoch_gap.profiler.instrument import recording
+from epoch_gap.profiler.phases import Phase
+log = os.open(sys.argv[2], os.O_WRONLY | os.O_CREAT)
+sizes = {"batch_size": 1, "train_images": 10**6, "allow_busy": True}
+with recording(sys.argv[1], "mine", "1", {Phase.FORWARD: ""}, **sizes) as recorder:
+    recorder.start_epoch(0)
+    while True:
+        time.sleep(0.004)
+        recorder.mark(Phase.FORWARD)
+        recorder.close_step(1)
+        os.write(log, struct.pack("<q", time.monotonic_ns()))
+"""
+KILLS, TOGETHER = 100, 10
+
+
+def test_a_killed_process_loses_at_most_two_seconds_of_steps(tmp_path: Path) -> None:
+    random = np.random.default_rng(20261126)
+    lost = []
+    for group in range(KILLS // TOGETHER):
+        folders = [tmp_path / f"{group}-{i}" for i in range(TOGETHER)]
+        started = [
+            subprocess.Popen([sys.executable, "-c", KILLED, str(folder), f"{folder}.log"], cwd=ROOT)
+            for folder in folders
+        ]
+        time.sleep(3)  # until all have begun
+        for process, wait in zip(started, np.diff(np.sort(random.uniform(0, 5, TOGETHER)), prepend=0), strict=True):
+            time.sleep(wait)
+            process.kill()
+            process.wait()
+        for folder in folders:
+            done_ns = np.fromfile(f"{folder}.log", "<i8")
+            (path,) = find_runs(folder)
+            stored = len(read_run(path).train)
+            missing = done_ns[stored:]
+            lost.append((missing[-1] - missing[0]) * 1e-9 if len(missing) else 0.0)
+            assert main(["show", str(path)]) == 0 or not stored
+    print(f"\n{KILLS} kills: at most {max(lost):.2f} s of steps lost")
+    assert max(lost) < 2.2
 
 
 MOST_SECONDS, MOST_MB, MOST_PAGE_MB = 20, 1000, 10
