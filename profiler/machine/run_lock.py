@@ -11,9 +11,9 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 from epoch_gap.profiler.errors import UserError, os_errors_as_one_line
+from epoch_gap.profiler.machine.folder_lock import hold_folder, is_locked
 
 FOLDER = "epoch-gap-runs"
 
@@ -43,7 +43,7 @@ def hold_run_lock(
     folder = _lock_folder()
     own = folder / f"{session}-{os.getpid()}.{secrets.token_hex(2)}"  # a process may hold several
     with ExitStack() as held:
-        with _exclusively(folder), _errors_as_one_line(folder):
+        with hold_folder(folder), _errors_as_one_line(folder):
             _remove_dead_locks(folder)
             others = _other_sessions(folder, session)
             if others and not allow_others:
@@ -78,39 +78,20 @@ def _errors_as_one_line(folder: Path) -> AbstractContextManager[None]:
     return os_errors_as_one_line(f"cannot lock this run in {folder}", "set TMPDIR or EPOCH_GAP_LOCKS")
 
 
-@contextmanager
-def _exclusively(folder: Path) -> Iterator[None]:
-    """Let only one process at a time inspect the folder and add its lock."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
-
-
 def _other_sessions(folder: Path, session: str) -> dict[str, str]:
     """The text of one live lock file per other session, by session."""
     others = {}
     for path in folder.iterdir():
         name = path.name.rpartition("-")[0]
         with suppress(FileNotFoundError), path.open() as file:
-            if name != session and _is_locked(file):
+            if name != session and is_locked(file):
                 others[name] = file.read()
     return others
 
 
 def _remove_dead_locks(folder: Path) -> None:
-    """Remove the files of dead processes. Call it within `_exclusively`: a new file is not locked immediately."""
+    """Remove the files of dead processes. Call it within `hold_folder`: a new file is not locked immediately."""
     for path in folder.iterdir():
         with suppress(FileNotFoundError), path.open() as file:  # its process may be exiting at this moment
-            if not _is_locked(file):
+            if not is_locked(file):
                 path.unlink()
-
-
-def _is_locked(file: Any) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    return False

@@ -1,6 +1,5 @@
 """Open a run's SQLite file for reading only, wherever it lies."""
 
-import fcntl
 import os
 import shutil
 import sqlite3
@@ -10,8 +9,11 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from epoch_gap.profiler.errors import UserError
+from epoch_gap.profiler.machine.folder_lock import is_locked
 from epoch_gap.profiler.storage.schema import SCHEMA_VERSION
 
+CHUNK = 10_000
+"""rows fetched at a time"""
 LOG = "-wal"
 """suffix of SQLite's write-ahead log, which a run has until it finishes"""
 
@@ -32,12 +34,9 @@ def is_being_written(file: Path) -> bool:
     """Whether the process that writes this run is still alive: it holds a lock on the run's directory."""
     handle = os.open(file.parent, os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
+        return is_locked(handle)
     finally:
         os.close(handle)
-    return False
 
 
 @contextmanager

@@ -14,14 +14,11 @@ from numpy.typing import NDArray
 from epoch_gap.profiler.errors import UserError, one_line
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.recording.records import USAGE_FIELDS, Epoch, Reading
-from epoch_gap.profiler.storage.database import LOG, has_log, is_being_written, open_database, was_logged
+from epoch_gap.profiler.storage.database import CHUNK, LOG, has_log, is_being_written, open_database, was_logged
 from epoch_gap.profiler.storage.manifest import Manifest, RunStatus, manifest_from_json
 from epoch_gap.profiler.storage.run import UNKNOWN, Run, StepTable, UsageTable
 from epoch_gap.profiler.storage.schema import DATABASE, DIGEST, EPOCH_COLUMNS, FIRST_SEALED, READING_COLUMNS
 from epoch_gap.profiler.storage.seals import digest_of_manifest, verify_seals
-
-CHUNK = 10_000
-"""rows fetched at a time"""
 
 
 @dataclass(frozen=True)
@@ -61,7 +58,8 @@ def read_run(path: Path) -> Run:
     Raises UserError for a file that is not a run of a known version, or whose content was damaged.
     """
     with _open_run(path) as (db, manifest, status):
-        missing = _missing_log(path, db, status)
+        was_killed = manifest.status is RunStatus.RUNNING and status is RunStatus.INTERRUPTED
+        missing = _missing_log(path / DATABASE, db) if was_killed else ""
         if missing and not _count(db, "train"):
             raise UserError(f"{path} has no steps: {missing}")
         if is_sealed(db):
@@ -129,12 +127,9 @@ def read_errors_as_one_line(file: Path) -> Iterator[None]:
         raise UserError(f"{file} cannot be read as a run: {one_line(error)}") from None
 
 
-def _missing_log(path: Path, db: sqlite3.Connection, status: RunStatus) -> str:
-    """What is to be said if an unfinished run's log is not beside it; empty if it is, or never was."""
-    file = path / DATABASE
-    if status is not RunStatus.INTERRUPTED or not is_sealed(db) or has_log(file) or not was_logged(file):
-        return ""
-    if db.execute("SELECT value FROM manifest WHERE key = 'status'").fetchone() != ('"running"',):
+def _missing_log(file: Path, db: sqlite3.Connection) -> str:
+    """What is to be said if the log of a killed run is not beside it; empty if it is, or never was."""
+    if not is_sealed(db) or has_log(file) or not was_logged(file):
         return ""
     return f"{file.name}{LOG} is missing, so its newest rows may be (unless another program has merged that file)"
 

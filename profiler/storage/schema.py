@@ -22,22 +22,20 @@ DIGEST = "digest"
 """the manifest's entry with the digest of the others"""
 HISTORY_JSON = "history.json"
 
-PHASE_NS_COLUMNS = [f"{phase}_ns" for phase in Phase]
-STEP_COLUMNS = ["stage", "epoch", "step", "ledger", "images", "loss", "correct", "start_ns", "wall_ns", "rss_bytes"]
 EPOCH_COLUMNS = ["epoch", "wall_ns", "paused_ns", "lr", "train_loss", "train_acc", "test_loss", "test_acc"]
-PHASE_USAGE_COLUMNS = ["stage", "epoch", "step", "phase", *USAGE_FIELDS]
-SEALED_TABLES = {
-    "steps": "stage, epoch, step",
-    "phase_usage": "stage, epoch, step, phase",
-    "epochs": "epoch",
-    "readings": "rowid",
-    "events": "rowid",
+SEALED_TABLES: dict[str, tuple[str, ...]] = {
+    "steps": ("stage", "epoch", "step"),
+    "phase_usage": ("stage", "epoch", "step", "phase"),
+    "epochs": ("epoch",),
+    "readings": (),
+    "events": (),
 }
-"""the tables whose rows have seals, with the order in which their rows are read"""
+"""the tables whose rows have seals, with their keys, which are their first columns; without one, rows are in order of
+their rowid"""
 READING_COLUMNS = [field.name for field in fields(Reading)]
 
 _USAGE = ", ".join(f"{name} INTEGER" for name in USAGE_FIELDS)
-_PHASES = ", ".join(f"{column} INTEGER" for column in PHASE_NS_COLUMNS)
+_PHASES = ", ".join(f"{column} INTEGER" for column in (f"{phase}_ns" for phase in Phase))
 STATEMENTS = (
     "CREATE TABLE manifest (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     f"""CREATE TABLE steps (

@@ -19,14 +19,13 @@ from typing import Any
 import msgspec
 
 from epoch_gap.profiler.errors import one_line
+from epoch_gap.profiler.storage.database import CHUNK
 from epoch_gap.profiler.storage.schema import SEALED_TABLES
 
 Row = tuple[Any, ...]
 """a row's values in the order of the table's columns, without the number of its seal"""
 START = b""
 """the digest before the first seal"""
-CHUNK = 10_000
-"""rows fetched at a time"""
 
 
 @dataclass(frozen=True)
@@ -127,15 +126,13 @@ def _seals_of(db: sqlite3.Connection, table: str) -> Iterator[tuple[int, Sealed 
     Rows are stored in the order of the key within a stage, so the numbers increase there, and the keys everywhere.
     Where pages have changed places, each row is as it was stored, and only the order is wrong.
     """
-    columns, by_stage = columns_of(db, table), "stage" in SEALED_TABLES[table]
-    length = 0 if SEALED_TABLES[table] == "rowid" else SEALED_TABLES[table].count(",") + 1
+    columns, key = columns_of(db, table), SEALED_TABLES[table]
     last_key: Row = ()
     last_number: dict[Any, Any] = {}
     for number, rows in _grouped(db, table):
-        stage = rows[0][0] if by_stage else table
-        keys = [row[:length] for row in rows]
-        in_order = _ascends([last_key, *keys]) if length else True
-        in_order = in_order and _ascends([(last_number.get(stage, 0),), (number,)])
+        stage = rows[0][0] if "stage" in key else table
+        keys = [row[: len(key)] for row in rows]
+        in_order = _ascends([(last_number.get(stage, 0),), (number,)]) and (not key or _ascends([last_key, *keys]))
         last_number[stage], last_key = number, keys[-1]
         yield number, Sealed(table, len(rows), digest_of_rows(table, columns, rows)) if in_order else None
 
@@ -150,7 +147,7 @@ def _ascends(keys: Sequence[Row]) -> bool:
 def _grouped(db: sqlite3.Connection, table: str) -> Iterator[tuple[int, list[Row]]]:
     """The rows of a table, grouped by seal. Rows of one seal are neighbours in the order of the table's key."""
     columns = ", ".join(columns_of(db, table))
-    query = f"SELECT seal, {columns} FROM {table} ORDER BY {SEALED_TABLES[table]}"
+    query = f"SELECT seal, {columns} FROM {table} ORDER BY {', '.join(SEALED_TABLES[table]) or 'rowid'}"
     for number, group in groupby(_fetched(db.execute(query)), key=itemgetter(0)):
         yield number, [row[1:] for row in group]
 

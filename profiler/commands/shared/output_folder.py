@@ -1,12 +1,11 @@
 """Create and check output folders before anything is written, so that no other file is overwritten."""
 
-import fcntl
-import os
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from epoch_gap.profiler.errors import UserError, os_errors_as_one_line
+from epoch_gap.profiler.machine.folder_lock import hold_folder
 from epoch_gap.profiler.storage.atomic import is_partial, write_atomically
 from epoch_gap.reports.export.report_csv import HISTORY_CSV
 from epoch_gap.reports.report import FILES, SUMMARY, Report
@@ -32,24 +31,12 @@ def write_files(out: Path, contents: Mapping[str, str | bytes | None]) -> None:
 
     Two commands that write to one folder wait for each other, so that its files belong together.
     """
-    with errors_as_one_line(out), _exclusively(out):
+    with errors_as_one_line(out), hold_folder(out, is_optional=True):
         for name, content in contents.items():
             if content is None:
                 (out / name).unlink(missing_ok=True)
             else:
                 write_atomically(out / name, content)
-
-
-@contextmanager
-def _exclusively(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock; a file system without locks has none to hold."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        with suppress(OSError):
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
 
 
 def prepare_report_folder(out: Path) -> None:
