@@ -4,11 +4,10 @@ import hashlib
 import json
 import os
 import secrets
-import sys
 import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +29,7 @@ from epoch_gap.profiler.storage.manifest import (
     FrameworkInfo,
     Manifest,
 )
-from epoch_gap.profiler.storage.tolerant_writer import TolerantWriter
+from epoch_gap.profiler.storage.tolerant_writer import TolerantWriter, warn
 from epoch_gap.profiler.storage.writer import create_run
 
 READ_EVERY_NS = 1_000_000_000
@@ -124,9 +123,7 @@ def _ignore_marks_of_children(recorder: Recorder) -> None:
         nonlocal is_told
         if not is_told:
             is_told = True
-            where = f"process {os.getpid()}, a child of the one that records"
-            with suppress(OSError, ValueError, AttributeError):  # stderr may be closed
-                print(f"WARNING: the mark {phase} in {where}, is not recorded", file=sys.stderr, flush=True)
+            warn(f"the mark {phase} in process {os.getpid()}, a child of the one that records, is not recorded")
 
     def in_child() -> None:
         if (inherited := known()) is not None:

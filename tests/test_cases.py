@@ -1,7 +1,8 @@
 """Loops as people write them, each a script in tests/cases, with the numbers that a report must show.
 
-A script has `EXPECTED` (the training steps and batches of evaluation that are stored, seconds by phase, and the
-status of the run) or `REFUSED` (the exception, and a part of its message).
+Their `time.sleep` moves a scripted clock and takes no time. A script has `EXPECTED` (the training steps and batches
+of evaluation that are stored, seconds by phase, and the status of the run) or `REFUSED` (the exception, and a part of
+its message).
 """
 
 from pathlib import Path

@@ -59,8 +59,8 @@ def variance_of_floor(floor: NoiseFloor | None) -> Variance | None:
 
     That is Student's: share = t s / sqrt(n) for n pairs. None without a floor of at least two pairs.
     """
-    pairs = 0 if floor is None else floor.processes // 2
-    if floor is None or pairs < 2:
+    if floor is None or floor.processes < 4:
         return None
+    pairs = floor.processes // 2
     deviation = floor.share * pairs**0.5 / t_quantile(0.5 + LEVEL / 2, pairs - 1)
     return Variance(deviation**2, pairs - 1, Basis(1, from_noise_floor=True))

@@ -249,8 +249,9 @@ class Recorder:
         self._refuse_closed_epoch("close_step()")
         if not self._marks and not self._is_ignored:
             raise MisuseError("close_step(): no mark since the last step; mark the phases of the step first")
-        if not (_is_plain(images) and _is_plain(loss) and _is_plain(correct)):
-            images, loss, correct = int(images), _float_or_none(loss), _int_or_none(correct)
+        is_plain = all(map(_is_plain, (images, loss, correct)))
+        images, loss, correct = int(images), _float_or_none(loss), None if correct is None else int(correct)
+        if not is_plain:
             self.mark(_OWN_METRICS)
         usage, phase_usage = self._close_usage()
         start, durations, wall = self._close()
@@ -260,9 +261,9 @@ class Recorder:
             mode=self._mode,
             epoch=e.index,
             index=e.steps[e.stage],
-            images=int(images),
-            loss=math.nan if loss is None else float(loss),
-            correct=_int_or_none(correct),
+            images=images,
+            loss=math.nan if loss is None else loss,
+            correct=correct,
             start_ns=start,
             wall_ns=wall,
             durations=durations,
@@ -426,10 +427,6 @@ def _is_plain(number: Any) -> bool:
 
 def _float_or_none(value: Any) -> float | None:
     return None if value is None else float(value)
-
-
-def _int_or_none(value: Any) -> int | None:
-    return None if value is None else int(value)
 
 
 def mark_cost_ns(marks: int = 20_000) -> float:

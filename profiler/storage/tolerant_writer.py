@@ -61,5 +61,10 @@ class TolerantWriter:
             store()
         except Exception as error:
             self._has_failed = True
-            with suppress(OSError, ValueError, AttributeError):  # stderr may be closed
-                print(f"WARNING: {error}; the training goes on unrecorded", file=sys.stderr, flush=True)
+            warn(f"{error}; the training goes on unrecorded")
+
+
+def warn(text: str) -> None:
+    """Print a warning beside somebody's training; stderr may be closed."""
+    with suppress(OSError, ValueError, AttributeError):
+        print(f"WARNING: {text}", file=sys.stderr, flush=True)

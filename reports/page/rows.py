@@ -39,8 +39,7 @@ def _cell(subject: Subject, phase: Phase) -> dict[str, str]:
         has = phase in subject.framework.phases
         unknown = "unknown" if phase is Phase.FLUSH else "not done"
         return {"seconds": unknown if has else "n/a", "range": "", "share": ""}
-    share = formats.percent(i.value / subject.epoch.total.value)
-    return {"seconds": formats.seconds(i.value), "range": formats.within(i.low, i.high), "share": share}
+    return {**_interval_cell(i), "share": formats.percent(i.value / subject.epoch.total.value)}
 
 
 def glossary(view: View) -> list[dict[str, Any]]:
@@ -163,16 +162,16 @@ def kernel_rows(view: View) -> list[dict[str, Any]]:
                 for subject, of_subject, usage in zip(view.subjects, seconds, usages, strict=True)
                 for cell in (_kernel_cell(subject, of_subject, phase), *_usage_cells(usage.get(phase)))
             ],
-            "gap": _interval_cell(by_phase.get(phase)),
+            "gap": _estimate_cell(by_phase.get(phase)),
         }
         for phase in shown
     ]
     wholes = [
         cell
         for subject in view.subjects
-        for cell in (_interval_cell(mean_kernel_time(subject)), *_usage_cells(mean_usage_of_steps(subject)))
+        for cell in (_estimate_cell(mean_kernel_time(subject)), *_usage_cells(mean_usage_of_steps(subject)))
     ]
-    return [*rows, {"phase": None, "cells": wholes, "gap": _interval_cell(gap.seconds if gap else None)}]
+    return [*rows, {"phase": None, "cells": wholes, "gap": _estimate_cell(gap.seconds if gap else None)}]
 
 
 def _kernel_cell(subject: Subject, seconds: Mapping[Phase, float], phase: Phase) -> dict[str, str]:
@@ -185,10 +184,11 @@ def _usage_cells(usage: PhaseUsage | None) -> tuple[dict[str, str], dict[str, st
     return {"seconds": cores, "range": ""}, {"seconds": faults, "range": ""}
 
 
-def _interval_cell(estimate: Estimate | None) -> dict[str, str]:
-    if estimate is None:
-        return {"seconds": "unknown", "range": ""}
-    i = estimate.interval()
+def _estimate_cell(estimate: Estimate | None) -> dict[str, str]:
+    return {"seconds": "unknown", "range": ""} if estimate is None else _interval_cell(estimate.interval())
+
+
+def _interval_cell(i: Interval) -> dict[str, str]:
     return {"seconds": formats.seconds(i.value), "range": formats.within(i.low, i.high)}
 
 
@@ -198,8 +198,7 @@ def _gap_cell(gap: Gap, phase: Phase) -> dict[str, str]:
         return {"seconds": "not compared", "range": "", "share": ""}
     i = part.interval()
     share = gap.share(i.value)
-    text = "" if share is None else formats.percent(share)
-    return {"seconds": formats.seconds(i.value), "range": formats.within(i.low, i.high), "share": text}
+    return {**_interval_cell(i), "share": "" if share is None else formats.percent(share)}
 
 
 def accuracy_rows(view: View) -> list[tuple[str, list[str]]]:

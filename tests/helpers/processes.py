@@ -17,6 +17,25 @@ GIVE_UP_S = 300
 """a process that has not stored a step by then never will"""
 
 
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from epoch_gap.profiler.storage.writer import create_run
+from tests.helpers.recorded import known_step
+from tests.helpers.runs import manifest
+writer = create_run(Path(sys.argv[1]), manifest())
+writer.steps([known_step(0), known_step(1)])
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def store_killed_run(runs: Path) -> Path:
+    """The directory of a run whose process was killed after it had stored two steps."""
+    result = subprocess.run([sys.executable, "-c", KILLED, str(runs)], cwd=ROOT)
+    assert result.returncode == -signal.SIGKILL
+    return find_runs(runs)[0]
+
+
 def start_profiler(*words: str) -> "subprocess.Popen[str]":
     """Start a verb. It receives Ctrl-C even if the tests themselves run in the background, which ignores it."""
     return subprocess.Popen(

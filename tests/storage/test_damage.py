@@ -4,8 +4,6 @@ import json
 import os
 import shutil
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -25,7 +23,7 @@ from epoch_gap.profiler.storage.writer import RunWriter, create_run
 from tests.helpers.damage import KINDS, Damage, repeat_page, swap_pages, try_damage
 from tests.helpers.edits import edit
 from tests.helpers.fake_training import scripted_run
-from tests.helpers.paths import ROOT
+from tests.helpers.processes import store_killed_run
 from tests.helpers.recorded import QUIET_READING, known_step
 from tests.helpers.runs import MakeRun, manifest
 
@@ -139,22 +137,9 @@ def test_a_step_whose_phases_do_not_sum_is_refused_in_older_files_as_well(make_r
             read_run(run.path)
 
 
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-from epoch_gap.profiler.storage.writer import create_run
-from tests.helpers.recorded import QUIET_READING, known_step
-from tests.helpers.runs import manifest
-writer = create_run(Path(sys.argv[1]), manifest())
-writer.steps([known_step(0), known_step(1)])
-os.kill(os.getpid(), signal.SIGKILL)
-"""
-
-
 @pytest.fixture
 def killed(tmp_path: Path) -> Path:
-    subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "killed")], cwd=ROOT, check=False)
-    return find_runs(tmp_path / "killed")[0]
+    return store_killed_run(tmp_path / "killed")
 
 
 def test_a_copy_without_its_log_says_which_file_is_missing(killed: Path, tmp_path: Path) -> None:

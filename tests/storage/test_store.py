@@ -1,8 +1,5 @@
 import json
-import signal
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +17,7 @@ from epoch_gap.profiler.storage.schema import DATABASE, HISTORY_JSON
 from epoch_gap.profiler.storage.writer import create_run
 from tests.helpers.edits import edit
 from tests.helpers.large_run import large_run
-from tests.helpers.paths import ROOT
+from tests.helpers.processes import store_killed_run
 from tests.helpers.recorded import known_step
 from tests.helpers.runs import MakeRun, manifest
 
@@ -148,22 +145,8 @@ def test_an_open_run_reads_as_running_and_a_closed_one_as_it_ended(tmp_path: Pat
     assert read_run(writer.path).status == "failed"
 
 
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-from epoch_gap.profiler.storage.writer import create_run
-from tests.helpers.recorded import known_step
-from tests.helpers.runs import manifest
-writer = create_run(Path(sys.argv[1]), manifest())
-writer.steps([known_step(0), known_step(1)])
-os.kill(os.getpid(), signal.SIGKILL)
-"""
-
-
 def test_a_killed_run_keeps_its_steps_and_reads_as_interrupted(tmp_path: Path) -> None:
-    result = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], cwd=ROOT)
-    assert result.returncode == -signal.SIGKILL
-    run = read_run(find_runs(tmp_path)[0])
+    run = read_run(store_killed_run(tmp_path))
     assert run.status == "interrupted"
     assert len(run.train) == 2
 

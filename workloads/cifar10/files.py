@@ -17,7 +17,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from epoch_gap.profiler.errors import UserError
+from epoch_gap.profiler.errors import UserError, one_line
 from epoch_gap.workloads.cifar10.forms import Form, form_of
 from epoch_gap.workloads.cifar10.images import Images, Source, checked, digest
 from epoch_gap.workloads.cifar10.official import open_archive, open_folder
@@ -75,8 +75,7 @@ def _user_errors(path: Path) -> Iterator[None]:
     # A damaged file can make zipfile, tarfile, zlib, pickle and NumPy raise nearly anything, undocumented:
     # BadZipFile, zlib.error, EOFError, NotImplementedError, KeyError, IndexError, ...
     except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"{path}: cannot be read, expected {EXPECTED} ({reason})") from error
+        raise UserError(f"{path}: cannot be read, expected {EXPECTED} ({one_line(error)})") from error
 
 
 def _open_npz(path: Path) -> Source:

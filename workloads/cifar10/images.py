@@ -1,7 +1,7 @@
 """Types that reading, caching and making CIFAR-10 images share: the stored form of the data, and their source."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -55,6 +55,11 @@ def checked(x_train: Bytes, y_train: NDArray[Any], x_test: Bytes, y_test: NDArra
             raise UserError(f"labels {y.min()} to {y.max()} in {split}; expected 0 to 9")
     pixels = np.ascontiguousarray
     return Images(pixels(x_train), y_train.astype(np.uint8), pixels(x_test), y_test.astype(np.uint8))
+
+
+def digest_together(paths: Iterable[Path]) -> str:
+    """The SHA-256 of the joined hexadecimal SHA-256s of several files."""
+    return hashlib.sha256("".join(digest(path, "sha256") for path in paths).encode()).hexdigest()
 
 
 def digest(path: Path, algorithm: str) -> str:

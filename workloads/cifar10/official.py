@@ -4,7 +4,6 @@ A batch is parsed only after its checksum or exact size was verified, and its pi
 """
 
 import codecs
-import hashlib
 import io
 import math
 import pickle
@@ -19,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from epoch_gap.profiler.errors import UserError
-from epoch_gap.workloads.cifar10.images import SHAPE, Bytes, Images, Source, checked, digest
+from epoch_gap.workloads.cifar10.images import SHAPE, Bytes, Images, Source, checked, digest, digest_together
 
 MAX_BATCH_BYTES: Final = 64_000_000
 """the largest batch file that is read: twice the official size"""
@@ -72,8 +71,7 @@ def open_folder(path: Path) -> Source | None:
             if any((folder / name).is_file() for name in distribution.batches):
                 for name in distribution.batches:
                     _verify_batch(distribution, folder / name)
-                sums = "".join(digest(folder / name, "sha256") for name in distribution.batches)
-                sha256 = hashlib.sha256(sums.encode()).hexdigest()
+                sha256 = digest_together(folder / name for name in distribution.batches)
                 read = partial(_read_folder, distribution, folder)
                 return Source(folder.resolve().name, sha256, read, official=all(distribution.batches.values()))
     return None

@@ -1,6 +1,5 @@
 """CIFAR-10 as Hugging Face's parquet files: PNG images in `img.bytes`, and `label`."""
 
-import hashlib
 import io
 from collections.abc import Sequence
 from functools import partial
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.workloads.cifar10.forms import CHANNELS_LAST, MAX_IMAGES
-from epoch_gap.workloads.cifar10.images import Images, Source, checked, digest
+from epoch_gap.workloads.cifar10.images import Images, Source, checked, digest_together
 
 SPLITS: Final = ("train", "test")
 IMAGE_COLUMNS: Final = ("img", "image")
@@ -32,8 +31,7 @@ def open_parquet(folder: Path) -> Source | None:
         raise UserError(f"the folders {', '.join(sorted(folders))} have parquet files; give one of them")
     if missing := [split for split in SPLITS if not files[split]]:
         raise UserError(f"no {missing[0]}*.parquet; expected the splits train and test")
-    sums = "".join(digest(file, "sha256") for split in SPLITS for file in files[split])
-    sha256 = hashlib.sha256(sums.encode()).hexdigest()
+    sha256 = digest_together(file for split in SPLITS for file in files[split])
     return Source(f"{folder.resolve().name} (parquet)", sha256, partial(_read, files["train"], files["test"]))
 
 

@@ -4,11 +4,11 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
+from epoch_gap.profiler.commands.shared.run_selection import if_readable
 from epoch_gap.profiler.comparison.complete_rounds import unfinished_rounds
 from epoch_gap.profiler.comparison.identity import series_key, subject_id
 from epoch_gap.profiler.comparison.spread_history import KnownSpread
 from epoch_gap.profiler.comparison.subject import group_runs
-from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.storage.manifest import Manifest, RunStatus
 from epoch_gap.profiler.storage.noise_floor_store import NoiseFloors
 from epoch_gap.profiler.storage.reader import RunHeader, find_runs, read_header, read_run
@@ -21,7 +21,7 @@ MOST_SESSIONS = 8
 def find_known_spread(runs: Sequence[Run], runs_dir: Path, floors: NoiseFloors) -> KnownSpread:
     """The sessions stored beside `runs` that repeated their subjects under the same conditions, and the noise floor.
 
-    A run that cannot be read is skipped: this only narrows intervals.
+    A session with a run that cannot be read is skipped: this only narrows intervals.
     """
     return KnownSpread(tuple(tuple(group_runs(session)) for session in _earlier_sessions(runs, runs_dir)), floors)
 
@@ -29,16 +29,16 @@ def find_known_spread(runs: Sequence[Run], runs_dir: Path, floors: NoiseFloors) 
 def _earlier_sessions(runs: Sequence[Run], runs_dir: Path) -> list[list[Run]]:
     shown = {run.manifest.session for run in runs}
     keys = {_key(run.manifest) for run in runs}
-    headers = {path: header for path in find_runs(runs_dir) if (header := _read_header(path)) is not None}
+    paths = find_runs(runs_dir)
+    headers = {path: header for path in paths if (header := if_readable(read_header, path)) is not None}
     unfinished = unfinished_rounds(headers.values())
     sessions: dict[str, list[Path]] = defaultdict(list)
     for path, header in headers.items():
         session = header.manifest.session
         if session and session not in shown and header.id not in unfinished and _counts(header, keys):
             sessions[session].append(path)
-    repeated = [paths for paths in sessions.values() if len(paths) > 1]
-    read = [[_read_run(path) for path in sorted(paths)] for paths in repeated[-MOST_SESSIONS:]]
-    return [[run for run in runs if run is not None] for runs in read if None not in runs]
+    repeated = [of_session for of_session in sessions.values() if len(of_session) > 1][-MOST_SESSIONS:]
+    return [read for of_session in repeated if (read := if_readable(_read_session, of_session)) is not None]
 
 
 def _counts(header: RunHeader, keys: set[tuple[object, ...]]) -> bool:
@@ -50,15 +50,5 @@ def _key(manifest: Manifest) -> tuple[object, ...]:
     return subject_id(manifest), *series_key(manifest), manifest.config.preset
 
 
-def _read_run(path: Path) -> Run | None:
-    try:
-        return read_run(path)
-    except UserError:
-        return None
-
-
-def _read_header(path: Path) -> RunHeader | None:
-    try:
-        return read_header(path)
-    except UserError:
-        return None
+def _read_session(paths: Sequence[Path]) -> list[Run]:
+    return [read_run(path) for path in sorted(paths)]

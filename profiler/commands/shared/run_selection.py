@@ -1,7 +1,7 @@
 """Select the runs that a report shows."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from epoch_gap.profiler.commands.shared.printing import warn
@@ -9,7 +9,7 @@ from epoch_gap.profiler.comparison.complete_rounds import unfinished_rounds
 from epoch_gap.profiler.comparison.identity import candidate_key, subject_id, why_different_tasks
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.storage.noise_floor_store import NoiseFloors, load_noise_floors
-from epoch_gap.profiler.storage.reader import RunHeader, find_runs, read_header, read_run
+from epoch_gap.profiler.storage.reader import find_runs, read_header, read_run
 from epoch_gap.profiler.storage.run import Run
 
 
@@ -30,7 +30,7 @@ def add_latest_candidates(runs: Sequence[Run], runs_dir: Path) -> list[Run]:
     chosen = list(runs)
     fixed = {candidate_key(run.manifest) for run in runs}
     rejected: dict[tuple[str, str, bool], Run] = {}
-    headers = {path: _header(path) for path in find_runs(runs_dir)}
+    headers = {path: if_readable(read_header, path) for path in find_runs(runs_dir)}
     unfinished = unfinished_rounds(header for header in headers.values() if header is not None)
     for path, header in reversed(headers.items()):
         if header is not None and header.id in unfinished:
@@ -69,10 +69,10 @@ def _explain_rejection(run: Run, chosen: Sequence[Run]) -> None:
     )
 
 
-def _header(path: Path) -> RunHeader | None:
-    """None for a run that cannot be read, about which `_read_or_warn` warns."""
+def if_readable[S, T](read: Callable[[S], T], source: S) -> T | None:
+    """What `read` returns, or None if it raises UserError: whoever calls this warns elsewhere, or does without."""
     try:
-        return read_header(path)
+        return read(source)
     except UserError:
         return None
 
