@@ -16,7 +16,7 @@ from epoch_gap.profiler.machine.canary import read_machine, rss_bytes
 from epoch_gap.profiler.machine.environment import read_environment
 from epoch_gap.profiler.machine.run_lock import hold_run_lock
 from epoch_gap.profiler.machine.usage import read_usage, usage_cost_ns
-from epoch_gap.profiler.phases import Phase
+from epoch_gap.profiler.phases import RESERVED, Phase, in_order
 from epoch_gap.profiler.recording.fencing import POLICIES
 from epoch_gap.profiler.recording.recorder import Clock, Recorder, mark_cost_ns
 from epoch_gap.profiler.recording.records import Reading
@@ -41,7 +41,7 @@ def recording(
     runs_dir: str | Path,
     name: str,
     version: str,
-    clocks: Mapping[Phase, str],
+    clocks: Mapping[str, str],
     *,
     batch_size: int,
     train_images: int,
@@ -56,26 +56,25 @@ def recording(
     """Yield a recorder for a custom training loop, and store its steps as a run in `runs_dir`.
 
     `name` (of the framework) and `version` may be any text. `clocks` maps each phase that the loop marks to a
-    description of its clock. The time of any other mark is charged to `other`, and that of an evaluation's batches to
-    `evaluate`. A full epoch has `train_images` and `test_images` samples, in steps of `batch_size`. Two runs are
-    comparable if `batch_size` and `data`, the name of the data set, are equal. With `wait`, a function that returns
+    description of its clock: built-in phases, and phases of the loop's own, such as `"clip_grad"`, in the order in
+    which they are shown. The time of any other built-in phase is charged to `other`, and that of an evaluation's
+    batches to `evaluate`. A full epoch has `train_images` and `test_images` samples, in steps of `batch_size`. Two
+    runs are comparable if `batch_size` and `data`, the name of the data set, are equal. With `wait`, a function that returns
     once all requested work is done, as-run and fenced steps alternate. `conditions` (JSON values) are stored with the
     framework and compared: `dtype="float32"`, `threads=4`.
 
     A file that can no longer be written (a full disk) is one warning, and the training goes on unrecorded.
 
-    Raises UserError if `runs_dir` is not writable, a size is not a whole number, a clock is of no phase, a condition
-    is not JSON, or another timed run is in progress (unless `allow_busy`); in that case nothing is stored.
+    Raises UserError if `runs_dir` is not writable, a size is not a whole number, a clock's name can be no phase, a
+    condition is not JSON, or another timed run is in progress (unless `allow_busy`); in that case nothing is stored.
     """
     batch_size = _whole("batch_size", batch_size, least=1)
     train_images = _whole("train_images", train_images, least=1)
     test_images = _whole("test_images", test_images, least=0)
-    if unknown := [str(name) for name in clocks if name not in list(Phase)]:
-        known = ", ".join(Phase)
-        raise UserError(f"recording(): clocks has {', '.join(unknown)}, which is no phase; the phases are {known}")
+    own_clocks = {_phase(name): str(text) for name, text in clocks.items()}
     session = secrets.token_hex(4)
     fence = "none" if wait is None else "alternate"
-    phases = {*clocks, Phase.OTHER} | ({Phase.EVALUATE} if test_images else set())
+    phases = in_order([*own_clocks, Phase.OTHER, *([Phase.EVALUATE] if test_images else [])])
     manifest = Manifest(
         config=Config(framework=str(name), label=str(label or ""), preset="own", batch_size=batch_size, fence=fence),
         session=session,
@@ -84,8 +83,8 @@ def recording(
             title=str(name),
             version=str(version),
             device=str(device),
-            phases=tuple(sorted(phases)),
-            clocks={str(phase): text for phase, text in clocks.items()},
+            phases=tuple(phases),
+            clocks={str(phase): text for phase, text in own_clocks.items()},
             conditions=conditions,
         ),
         data=DataInfo(kind=DataKind.CUSTOM, source=str(data), train_images=train_images, test_images=test_images),
@@ -119,7 +118,7 @@ def _ignore_marks_of_children(recorder: Recorder) -> None:
     known = weakref.ref(recorder)
     is_told = False
 
-    def notice(phase: Phase) -> None:
+    def notice(phase: str) -> None:
         nonlocal is_told
         if not is_told:
             is_told = True
@@ -138,6 +137,17 @@ def _lock_session(own: str) -> str:
         return own
     names = ("TORCHELASTIC_RUN_ID", "MASTER_ADDR", "MASTER_PORT")
     return hashlib.sha256(json.dumps([os.environ.get(name) for name in names]).encode()).hexdigest()[:8]
+
+
+def _phase(name: str) -> Phase:
+    """A phase by its name. Raises UserError for a name that can be no column of a table."""
+    try:
+        return Phase(name)
+    except ValueError:
+        raise UserError(
+            f"recording(): clocks has {name!r}, which can be no phase: a phase of your own has lower-case letters, "
+            f"digits and underscores, and is none of {', '.join(sorted(RESERVED))}"
+        ) from None
 
 
 def _whole(name: str, value: Any, least: int) -> int:

@@ -1,10 +1,21 @@
 """The phase vocabulary: each has one name, as JSON key, legend label, database column and adapter method."""
 
+import re
+from collections.abc import Iterable
 from enum import StrEnum
+
+OWN_NAME = re.compile("[a-z][a-z0-9_]{0,39}")
+"""the form of a custom loop's own phase names"""
+RESERVED = frozenset({"start", "wall", "paused", "user", "system", "epoch"})
+"""no phase's names: `<name>_ns` or `<name>_s` is another column"""
 
 
 class Phase(StrEnum):
-    """The phases of an epoch, in display order."""
+    """The phases of an epoch, in display order.
+
+    A custom loop may have phases of its own: `Phase("clip_grad")` is one, too, but iteration yields only those below.
+    A name that can be no column raises ValueError.
+    """
 
     EPOCH_START = "epoch_start"
     FETCH = "fetch"
@@ -23,6 +34,20 @@ class Phase(StrEnum):
     CHECKPOINT = "checkpoint"
     SKIPPED = "skipped"
     OTHER = "other"
+
+    @classmethod
+    def _missing_(cls, value: object) -> "Phase | None":
+        """A phase of a custom loop; one object per name, like the members."""
+        if not isinstance(value, str) or not OWN_NAME.fullmatch(value) or value in RESERVED:
+            return None
+        own = str.__new__(cls, value)
+        own._name_ = own._value_ = value
+        return cls._value2member_map_.setdefault(value, own)  # type: ignore[return-value]
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is a custom loop's own phase."""
+        return self._name_ not in type(self).__members__
 
 
 MEANING: dict[Phase, str] = {
@@ -76,6 +101,14 @@ BUILT_IN = frozenset(Phase) - {Phase.SKIPPED}
 """The phases of the built-in loop."""
 
 
-def list_phases(has_skipped: bool) -> list[Phase]:
-    """The phases that a table lists, in display order: `skipped` only where batches were dropped."""
-    return [phase for phase in Phase if has_skipped or phase is not Phase.SKIPPED]
+def in_order(phases: Iterable[Phase]) -> list[Phase]:
+    """Phases in display order, each once; a custom loop's own, in the order given, follow those of every step."""
+    given = dict.fromkeys(phases)
+    own = [phase for phase in given if phase.is_own]
+    after = list(Phase).index(Phase.FLUSH)
+    return [*(p for p in list(Phase)[:after] if p in given), *own, *(p for p in list(Phase)[after:] if p in given)]
+
+
+def all_phases(own: Iterable[Phase]) -> list[Phase]:
+    """Every built-in phase, and a custom loop's `own` ones, in display order."""
+    return in_order([*Phase, *own])

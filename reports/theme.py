@@ -1,5 +1,8 @@
 """The colours that every picture and the page share."""
 
+import colorsys
+import hashlib
+
 from epoch_gap.profiler.phases import Phase
 
 MORE, LESS = "#d7301f", "#2171b5"
@@ -32,6 +35,16 @@ PHASE_COLOURS: dict[Phase, str] = {
     Phase.SKIPPED: "#7a1f3d",
     Phase.OTHER: "#d9d9d9",
 }
+
+
+def phase_colour(phase: Phase) -> str:
+    """The colour of a phase, `#rrggbb`. That of a custom loop's own phase follows from its name."""
+    if not phase.is_own:
+        return PHASE_COLOURS[phase]
+    hue = hashlib.blake2b(phase.encode(), digest_size=1).digest()[0] / 256
+    return "#" + "".join(f"{round(255 * part):02x}" for part in colorsys.hls_to_rgb(hue, 0.55, 0.5))
+
+
 SUBJECT_COLOURS = ("#d55e00", "#0072b2", "#009e73", "#8e4585", "#e69f00", "#56b4e9")
 
 

@@ -16,7 +16,7 @@ from epoch_gap.profiler.drilldown.lines import LineTimes
 from epoch_gap.profiler.drilldown.matching import Drilldowns, explains
 from epoch_gap.profiler.drilldown.roofline import highest_rates
 from epoch_gap.profiler.drilldown.stacks import Stacks
-from epoch_gap.profiler.phases import Phase
+from epoch_gap.profiler.phases import Phase, in_order
 from epoch_gap.reports.article import ARTICLE, ArticleRun
 from epoch_gap.reports.export.summary import summarise
 from epoch_gap.reports.sentences.accuracy import describe_accuracy
@@ -220,6 +220,6 @@ def _phases_shown(subjects: Sequence[Subject]) -> tuple[Phase, ...]:
     is_lazy = any(Phase.FLUSH in s.framework.phases for s in subjects)
     return tuple(
         phase
-        for phase in Phase
-        if any(s.epoch.phases[phase] is not None for s in subjects) or (phase is Phase.FLUSH and is_lazy)
+        for phase in in_order(phase for s in subjects for phase in s.epoch.phases)
+        if any(s.epoch.phases.get(phase) is not None for s in subjects) or (phase is Phase.FLUSH and is_lazy)
     )

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from epoch_gap.profiler.analysis.accuracy import list_evaluations
 from epoch_gap.profiler.analysis.run_analysis import analyse_run
 from epoch_gap.profiler.commands.main import main
 from epoch_gap.profiler.comparison.identity import series_key, subject_id, why_incomparable
+from epoch_gap.profiler.comparison.subject import Subject
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.instrument import READ_EVERY_NS, at_intervals, recording
 from epoch_gap.profiler.machine.run_lock import hold_run_lock
@@ -55,7 +57,7 @@ def test_a_mark_without_a_clock_is_charged_to_other_and_the_clocks_are_stored(tm
     assert run.train.phase_ns.keys() == {Phase.FORWARD, Phase.BACKWARD, Phase.OTHER}
     framework = run.manifest.framework
     assert (framework.clocks, framework.conditions) == (dict(CLOCKS), {"dtype": "float32"})
-    assert framework.phases == ("backward", "forward", "other")
+    assert framework.phases == ("forward", "backward", "other")
     assert (run.manifest.data.kind, run.manifest.data.sha256) == ("own", None)
     assert len(run.readings) == 1
     assert run.manifest.peak_rss_bytes > 0
@@ -344,12 +346,71 @@ def test_an_evaluation_without_a_size_is_taken_as_measured(clock: ScriptedClock,
     assert part.value == pytest.approx(4 * (PER_STEP_NS + 10 * PER_IMAGE_NS) / 1e9)
 
 
-def test_a_clock_of_no_phase_is_refused_and_nothing_is_stored(tmp_path: Path) -> None:
-    clocks: Any = {Phase.FORWARD: "model(x)", "clip_grad": "clip_grad_norm_"}
-    refused = pytest.raises(UserError, match="clip_grad, which is no phase")
+@pytest.mark.parametrize("name", ["all-reduce", "Clip", "wall", "", "x" * 41, 'a"b', 3])
+def test_a_name_that_can_be_no_column_is_refused_and_nothing_is_stored(tmp_path: Path, name: Any) -> None:
+    clocks = {Phase.FORWARD: "model(x)", name: "something"}
+    refused = pytest.raises(UserError, match="can be no phase")
     with refused, recording(tmp_path, "mine", "1", clocks, batch_size=10, train_images=10):
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+def own_phase_run(clock: ScriptedClock, runs: Path, name: str, clocks: Sequence[str], seconds: float = 0.5) -> Run:
+    """Three epochs of ten steps: a second of forward, then `seconds` for each of the other clocks."""
+    before = set(find_runs(runs))
+    with recording(runs, name, "1", dict.fromkeys(clocks, "mine"), batch_size=10, train_images=100) as recorder:
+        for epoch in range(3):
+            with recorder.epoch(epoch):
+                for _ in range(10):
+                    with recorder.step(10) as step:
+                        clock.advance(1_000_000_000)
+                        step.mark("forward")
+                        for own in clocks[1:]:
+                            clock.advance(round(seconds * 1e9))
+                            step.mark(own)
+    (path,) = set(find_runs(runs)) - before
+    return read_run(path)
+
+
+@pytest.fixture
+def on_clock(clock: ScriptedClock, monkeypatch: pytest.MonkeyPatch) -> ScriptedClock:
+    monkeypatch.setattr("epoch_gap.profiler.instrument.Recorder", partial(Recorder, clock=clock))
+    return clock
+
+
+@pytest.mark.usefixtures("blank_pictures")
+def test_own_phases_are_in_every_table_picture_and_comparison(on_clock: ScriptedClock, tmp_path: Path) -> None:
+    runs, out = tmp_path / "runs", tmp_path / "out"
+    with_own = own_phase_run(on_clock, runs, "slow", ["forward", "clip_grad", "all_reduce"])
+    own_phase_run(on_clock, runs, "fast", ["forward", "all_reduce"])
+    assert [phase for phase in with_own.train.phase_ns if phase.is_own] == ["clip_grad", "all_reduce"]
+    assert main(["report", "--runs-dir", str(runs), "--out", str(out)]) == 0
+    summary = json.loads((out / "summary.json").read_text())
+    slow, fast = (subject["phases"]["asrun"] for subject in summary["subjects"])
+    assert slow["clip_grad"]["seconds"] == pytest.approx(5)
+    assert "clip_grad" not in fast
+    by_phase = summary["gaps"][0]["by_phase"]["asrun"]
+    assert by_phase["clip_grad"]["value"] == pytest.approx(5)
+    assert sum(part["value"] for part in by_phase.values()) == pytest.approx(summary["gaps"][0]["seconds"]["value"])
+    assert "clip_grad" in (out / "phases.csv").read_text()
+    assert "clip_grad" in (out / "index.html").read_text()
+    for arguments in (["show", with_own.id], ["trace", with_own.id], ["history", "--out", str(out)]):
+        assert main([*arguments, "--runs-dir", str(runs)]) == 0
+    assert "clip_grad_s" in (out / "history.csv").read_text().splitlines()[0]
+    assert main(["export", with_own.id, "--format", "csv", "--out", str(out), "--runs-dir", str(runs)]) == 0
+    (steps,) = out.rglob("steps.csv")
+    assert "clip_grad_ns" in steps.read_text().splitlines()[0]
+
+
+def test_a_process_without_an_own_mark_has_no_time_there(on_clock: ScriptedClock, tmp_path: Path) -> None:
+    clocks = ["forward", "clip_grad"]
+    marked = own_phase_run(on_clock, tmp_path, "mine", clocks, 0.5)
+    unmarked = own_phase_run(on_clock, tmp_path, "mine", clocks[:1])
+    epoch = Subject.from_runs([marked, unmarked]).epoch
+    assert epoch.total.value == pytest.approx((15 + 10) / 2)
+    part = epoch.phases[Phase("clip_grad")]
+    assert part is not None
+    assert part.value == pytest.approx(5 / 2)
 
 
 def test_an_epoch_may_have_any_number(tmp_path: Path) -> None:

@@ -1,11 +1,12 @@
 """The glossary's text about each clock agrees with the calls of the loop between its marks."""
 
+import pickle
 import re
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from epoch_gap.profiler.phases import CLOCK, MEANING, Phase
+from epoch_gap.profiler.phases import CLOCK, MEANING, Phase, all_phases, in_order
 from epoch_gap.workloads import loop
 from epoch_gap.workloads.adapters.fake import Fake
 from epoch_gap.workloads.progress import Progress
@@ -81,3 +82,19 @@ def test_every_clock_spans_the_marks_and_calls_that_the_glossary_lists(tmp_path:
 
 def test_the_glossary_lists_every_phase_in_order() -> None:
     assert list(MEANING) == list(CLOCK) == list(Phase)
+
+
+def test_a_loops_own_phase_is_one_object_and_no_member() -> None:
+    own = Phase("clip_grad")
+    assert own is Phase("clip_grad")
+    assert pickle.loads(pickle.dumps(own)) is own
+    assert (own, f"{own}_ns", own.is_own) == ("clip_grad", "clip_grad_ns", True)
+    assert own not in list(Phase)
+    assert not any(phase.is_own for phase in Phase)
+
+
+def test_own_phases_are_listed_after_those_of_every_step_in_their_order() -> None:
+    own = [Phase("zeta"), Phase("alpha")]
+    listed = all_phases(own)
+    assert listed[listed.index(Phase.LOGGING) + 1 : listed.index(Phase.FLUSH)] == own
+    assert in_order([Phase.OTHER, own[1], Phase.FETCH]) == [Phase.FETCH, own[1], Phase.OTHER]

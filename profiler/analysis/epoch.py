@@ -11,6 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +30,7 @@ from epoch_gap.profiler.analysis.step_selection import (
     select_evaluation,
 )
 from epoch_gap.profiler.analysis.warm_up import StartKind
-from epoch_gap.profiler.phases import Phase
+from epoch_gap.profiler.phases import Phase, all_phases
 from epoch_gap.profiler.recording.fencing import ASRUN_BLOCK, TimingMode
 from epoch_gap.profiler.recording.records import Epoch
 from epoch_gap.profiler.storage.run import Run, StepTable
@@ -45,7 +46,7 @@ class EpochEstimate:
     """Seconds of one full epoch of one process."""
 
     phases: dict[Phase, Estimate | None]
-    """None: the framework has no such phase, or the run ended before it"""
+    """None: the framework has no such phase, or the run ended before it. All built-in phases, and the loop's own"""
     total: Estimate
     measured: bool
     """the run trained and evaluated on every image; otherwise it is a sample"""
@@ -55,9 +56,14 @@ class EpochEstimate:
         """Seconds of the epoch with their interval, which never goes below 0."""
         return self.total.interval(least=0.0)
 
+    @property
+    def listed(self) -> list[Phase]:
+        """The phases that a table lists, in display order: `skipped` only where batches were dropped."""
+        return [p for p, part in self.phases.items() if part is not None or p is not Phase.SKIPPED]
+
     def interval(self, phase: Phase) -> Interval | None:
         """Seconds in `phase` with their interval, which never goes below 0."""
-        part = self.phases[phase]
+        part = self.phases.get(phase)
         return None if part is None else part.interval(least=0.0)
 
     def without(self, phases: Collection[Phase]) -> "EpochEstimate":
@@ -93,16 +99,20 @@ class _EpochTerms:
 
     def estimate(self, mode: TimingMode) -> EpochEstimate:
         phases: dict[Phase, Estimate | None] = {
-            phase: total(terms) if (terms := list(self._terms(phase))) else None for phase in Phase
+            phase: total(terms) if (terms := list(self._terms(phase))) else None for phase in self._phases
         }
         if mode is TimingMode.FENCED:
             phases[Phase.FLUSH] = None  # fenced steps leave no work to flush
         training = list(self._training(None))
-        outside = [term for phase in Phase if phases[phase] for term in self._outside(phase)]
+        outside = [term for phase in self._phases if phases[phase] for term in self._outside(phase)]
         whole = total([*training, *outside])
         if training[0].dof <= 0:  # with one steady step, the spread of the other terms is not the epoch's interval
             whole = Estimate(whole.value, 0.0, 0.0)
         return EpochEstimate(phases, whole, bool(self.complete))
+
+    @cached_property
+    def _phases(self) -> list[Phase]:
+        return all_phases(self.run.framework.own_phases)
 
     def _terms(self, phase: Phase) -> Iterable[Estimate]:
         if phase in self.run.train.phase_ns:

@@ -12,7 +12,7 @@ from epoch_gap.profiler.analysis.stats import (
     mean_of_processes,
     ratio,
 )
-from epoch_gap.profiler.phases import Phase
+from epoch_gap.profiler.phases import Phase, in_order
 
 HARMLESS = (0.95, 1.05)
 """A fenced step represents an as-run step if the ratio of their times is within these bounds."""
@@ -55,9 +55,12 @@ def measure_fence_effect(analyses: Sequence[RunAnalysis]) -> FenceEffect | None:
     logs = [log_ratio(fenced.step, asrun.step) for asrun, fenced in pairs]
     perturbation = ratio(logs[0] if len(logs) == 1 else mean_of_processes(log.value for log in logs))
     per_run = [_differences(asrun, fenced) for asrun, fenced in pairs]
+    nothing = Estimate(0.0)
     by_phase = {
-        phase: first if len(per_run) == 1 else mean_of_processes(run[phase].value for run in per_run)
-        for phase, first in per_run[0].items()
+        phase: per_run[0][phase]
+        if len(per_run) == 1
+        else mean_of_processes(run.get(phase, nothing).value for run in per_run)
+        for phase in in_order(phase for run in per_run for phase in run)
     }
     shifted_work = tuple(_shifted_work(by_phase, analyses[0].asrun.step.value))
     return FenceEffect(perturbation, by_phase, shifted_work)
@@ -74,7 +77,7 @@ def _shifted_work(by_phase: dict[Phase, Estimate], step_s: float) -> list[Shifte
         for phase, e in by_phase.items()
         if e.interval().excludes(0) and abs(e.value) >= LEAST_SHIFT * step_s
     }
-    order = list(Phase)
+    order = in_order(by_phase)
     owed = {phase: seconds for phase, seconds in clear.items() if seconds > 0}
     shifts = []
     for payer, paid in ((phase, -seconds) for phase, seconds in clear.items() if seconds < 0):

@@ -12,7 +12,7 @@ from epoch_gap.profiler.comparison.pairing import Pairing, pair_processes, pool
 from epoch_gap.profiler.comparison.spread import Basis
 from epoch_gap.profiler.comparison.spread_history import NOTHING_KNOWN, KnownSpread, variance_of_floor
 from epoch_gap.profiler.comparison.subject import Subject
-from epoch_gap.profiler.phases import EPOCH_PHASES, Phase
+from epoch_gap.profiler.phases import EPOCH_PHASES, Phase, in_order
 from epoch_gap.profiler.storage.run import Run
 
 EQUAL_WITHIN = 0.02
@@ -139,7 +139,7 @@ def measure_gap(
     earlier = [_epochs(a, b, excluded) for a, b in sessions]
     by_phase = {
         phase: part
-        for phase in Phase
+        for phase in in_order(phase for side in sides for e in side for phase in e.phases)
         if phase not in excluded and (part := _phase_difference(sides, earlier, phase, pairing)) is not None
     }
     floor = spread.floor_of(slow, fast)
@@ -213,12 +213,12 @@ def _totals(sides: Sides) -> tuple[list[Estimate], list[Estimate]]:
 
 def _phase_difference(sides: Sides, earlier: Sequence[Sides], phase: Phase, pairing: Pairing) -> Estimate | None:
     """None if neither side has the phase; a side without it contributes 0."""
-    if all(e.phases[phase] is None for side in sides for e in side):
+    if all(e.phases.get(phase) is None for side in sides for e in side):
         return None
     slow, fast = _parts(sides, phase)
     return pairing.difference(slow, fast, [_parts(pair, phase) for pair in earlier])
 
 
 def _parts(sides: Sides, phase: Phase) -> tuple[list[Estimate], list[Estimate]]:
-    slow, fast = ([e.phases[phase] or Estimate(0.0) for e in side] for side in sides)
+    slow, fast = ([e.phases.get(phase) or Estimate(0.0) for e in side] for side in sides)
     return slow, fast

@@ -9,7 +9,7 @@ from epoch_gap.profiler.comparison.identity import series_key
 from epoch_gap.profiler.comparison.spread_history import KnownSpread
 from epoch_gap.profiler.comparison.subject import Subject
 from epoch_gap.profiler.errors import UserError
-from epoch_gap.profiler.phases import Phase
+from epoch_gap.profiler.phases import Phase, in_order
 from epoch_gap.profiler.storage.noise_floor_store import NoiseFloors
 from epoch_gap.profiler.storage.run import Run
 
@@ -50,7 +50,9 @@ class Series:
     @property
     def phases(self) -> tuple[Phase, ...]:
         """The phases that took any time in any run, in display order."""
-        return tuple(p for p in Phase if any(entry.epoch.phases[p] is not None for entry in self.entries))
+        return tuple(
+            in_order(p for entry in self.entries for p, part in entry.epoch.phases.items() if part is not None)
+        )
 
 
 @dataclass

@@ -8,7 +8,7 @@ from epoch_gap.profiler.analysis.stats import Estimate
 from epoch_gap.profiler.comparison.gap import Gap
 from epoch_gap.profiler.comparison.pairing import Values, pool
 from epoch_gap.profiler.comparison.subject import Subject
-from epoch_gap.profiler.phases import Phase
+from epoch_gap.profiler.phases import Phase, in_order
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def measure_kernel_gap(gap: Gap) -> KernelGap | None:
     by_phase = None
     if all(of_run is not None for of_run in phases):
         named = dict.fromkeys(phase for of_run in phases for phase in of_run or {})
-        by_phase = {phase: _difference(gap, sides, earlier, phase) for phase in Phase if phase in named}
+        by_phase = {phase: _difference(gap, sides, earlier, phase) for phase in in_order(named)}
     return KernelGap(_difference(gap, sides, earlier), by_phase)
 
 
@@ -69,7 +69,8 @@ def mean_usage_of_steps(subject: Subject) -> PhaseUsage | None:
 def mean_usage(subject: Subject) -> dict[Phase, PhaseUsage]:
     """The resource usage of each phase, the mean over the subject's runs; empty if a run's counters have no phase."""
     by_run = [kernel.by_phase for kernel in kernel_times(subject)]
-    shared = [phase for phase in Phase if by_run and all(phase in of_run for of_run in by_run)]
+    named = in_order(phase for of_run in by_run for phase in of_run)
+    shared = [phase for phase in named if all(phase in of_run for of_run in by_run)]
     return {phase: mean_of_usages([of_run[phase] for of_run in by_run]) for phase in shared}
 
 

@@ -12,7 +12,7 @@ from epoch_gap.profiler.analysis.run_analysis import ModeAnalysis, RunAnalysis, 
 from epoch_gap.profiler.analysis.stats import Estimate, mean_of_processes
 from epoch_gap.profiler.comparison.attribution import FenceEffect, measure_fence_effect
 from epoch_gap.profiler.comparison.identity import active_settings, check_same_task, subject_id
-from epoch_gap.profiler.phases import Phase
+from epoch_gap.profiler.phases import Phase, in_order
 from epoch_gap.profiler.storage.manifest import Config, DataKind, FrameworkInfo, Manifest
 from epoch_gap.profiler.storage.run import Run
 
@@ -152,15 +152,21 @@ def _epochs(modes: Sequence[ModeAnalysis]) -> tuple[EpochEstimate, tuple[EpochEs
 
 
 def _mean_epoch(estimates: Sequence[EpochEstimate]) -> EpochEstimate:
-    """The mean over processes. A phase that one of them did not measure is excluded from the sum."""
+    """The mean over processes. A phase that one of them did not measure is excluded from the sum.
+
+    A custom loop's own phase takes no time in a process that did not mark it: its time is in other phases there.
+    """
     if len(estimates) == 1:
         return estimates[0]
-    phases = {phase: _mean_phase([e.phases[phase] for e in estimates]) for phase in Phase}
+    named = in_order(phase for e in estimates for phase in e.phases)
+    phases = {phase: _mean_phase(phase, [e.phases.get(phase) for e in estimates]) for phase in named}
     unknown = [phase for phase, part in phases.items() if part is None]
     total = mean_of_processes(e.without(unknown).total.value for e in estimates)
     return replace(estimates[0], phases=phases, total=total, measured=all(e.measured for e in estimates))
 
 
-def _mean_phase(values: Sequence[Estimate | None]) -> Estimate | None:
+def _mean_phase(phase: Phase, values: Sequence[Estimate | None]) -> Estimate | None:
     known = [value.value for value in values if value is not None]
+    if phase.is_own and known:
+        known += [0.0] * (len(values) - len(known))
     return mean_of_processes(known) if len(known) == len(values) else None

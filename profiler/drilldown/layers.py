@@ -16,7 +16,7 @@ from epoch_gap.profiler.drilldown.conditions import (
 from epoch_gap.profiler.drilldown.roofline import Layer
 from epoch_gap.profiler.drilldown.spans import Direction, Key, OperatorCategory, Spans
 from epoch_gap.profiler.errors import UserError
-from epoch_gap.profiler.phases import Phase
+from epoch_gap.profiler.phases import Phase, in_order
 from epoch_gap.profiler.recording.records import Step
 
 LAYERS, OPERATORS = "layers.json", "operators.json"
@@ -134,7 +134,7 @@ class Drilldown:
 
 
 def _mean_phases(steps: Sequence[Step]) -> dict[Phase, float]:
-    return {p: float(np.mean([s.durations.get(p, 0) for s in steps])) * NS for p in Phase if p in steps[0].durations}
+    return {p: float(np.mean([s.durations.get(p, 0) for s in steps])) * NS for p in in_order(steps[0].durations)}
 
 
 def layers_to_json(d: Drilldown) -> dict[str, Any]:

@@ -32,6 +32,7 @@ ReadUsage = Callable[[], struct_rusage]
 """reads totals since the process started; the recorder takes their differences outside every phase"""
 
 
+_BUILT_IN = frozenset(Phase)
 _OWN_FETCH: Any = "fetch, marked by the recorder"
 _OWN_METRICS: Any = "metrics, marked by the recorder"
 """The recorder's own marks, which are charged to their phases even if the loop has no clocks for them."""
@@ -57,7 +58,7 @@ class _Open:
 class OpenStep:
     """The step of a `with` block: its marks, and what the loop tells about it."""
 
-    mark: Callable[[Phase], None]
+    mark: Callable[[str], None]
     """ends a phase, as `Recorder.mark` does"""
     loss: Any = None
     """mean over the batch"""
@@ -84,13 +85,14 @@ class Recorder:
     """Takes marks, groups them into steps and epochs, and passes these to a sink every few seconds.
 
     `mark(phase)` is two list appends and one clock read. A phase outside `phases` (one that the framework does not
-    have) is charged to its entry in `charged_to`, or else to `other`, so every step's phases sum to its wall time.
+    have) is charged to its entry in `charged_to`, or else to `other`, so every step's phases sum to its wall time; a
+    name that is no phase at all raises MisuseError when its step or stretch is closed.
     `schedule` selects the fenced steps; in a fenced step, `wait` is called before each clock read.
     `read_machine` reads the machine between blocks of steps, or returns None. `read_usage` reads the process's
     resource usage at both ends of a step, outside its wall time, and at the marks of a fenced step; None: never.
     """
 
-    mark: Callable[[Phase], None]
+    mark: Callable[[str], None]
     """A different function in as-run and fenced steps: look it up again in each step."""
 
     def __init__(
@@ -126,18 +128,18 @@ class Recorder:
         self._usage_at_marks: list[struct_rusage] = []
         append, append_usage = self._marks.append, self._usage_at_marks.append
 
-        def mark(phase: Phase) -> None:
+        def mark(phase: str) -> None:
             append(phase)
             append(clock())
 
-        def fenced(phase: Phase) -> None:
+        def fenced(phase: str) -> None:
             wait()
             if read_usage is not None:
                 append_usage(read_usage())
             append(phase)
             append(clock())
 
-        self._markers: dict[TimingMode, Callable[[Phase], None]] = {
+        self._markers: dict[TimingMode, Callable[[str], None]] = {
             TimingMode.ASRUN: mark,
             TimingMode.FENCED: fenced,
         }
@@ -346,7 +348,7 @@ class Recorder:
         self._origin = now = self._clock()
         return now
 
-    def ignore_marks(self, notice: Callable[[Phase], None]) -> None:
+    def ignore_marks(self, notice: Callable[[str], None]) -> None:
         """Call `notice` for every further mark in place of recording it: a forked child has no part in the run."""
         self._markers = dict.fromkeys(TimingMode, notice)
         self._use(self._mode)
@@ -393,12 +395,18 @@ class Recorder:
         durations: Durations = {}
         marks = iter(self._marks)
         for phase, now in zip(marks, marks, strict=True):
-            charged = self._charged.get(phase, Phase.OTHER)
+            charged = self._charge(phase)
             durations[charged] = durations.get(charged, 0) + now - previous
             previous = now
         self._marks.clear()
         self._origin = previous
         return start, durations, previous - start
+
+    def _charge(self, phase: Any) -> Phase:
+        charged = self._charged.get(phase)
+        if charged is None and phase not in _BUILT_IN:
+            raise MisuseError(f"mark({phase!r}): no such phase; one of your own needs an entry in clocks")
+        return charged or Phase.OTHER
 
     def _close_usage(self) -> tuple[ResourceUsage | None, dict[Phase, ResourceUsage]]:
         """The usage since the start of the step and, in a fenced step, of each phase. Call it before `_close`."""
@@ -407,7 +415,7 @@ class Recorder:
         start = previous = self._usage_at_origin
         by_phase: dict[Phase, ResourceUsage] = {}
         for phase, now in zip(self._marks[::2], self._usage_at_marks, strict=False):
-            charged = self._charged.get(phase, Phase.OTHER)
+            charged = self._charge(phase)
             by_phase[charged] = by_phase.get(charged, ResourceUsage()).plus(ResourceUsage.between(previous, now))
             previous = now
         last = self._usage_at_marks[-1] if self._usage_at_marks else self._read_usage()

@@ -9,6 +9,7 @@ from typing import Any
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.machine.allocator import Allocator
 from epoch_gap.profiler.machine.environment import Environment
+from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.storage.typed_json import convert_json
 
 
@@ -76,6 +77,11 @@ class FrameworkInfo:
     """what each phase's clock timed, in the framework's own calls; empty in older runs"""
     conditions: Mapping[str, Any] = field(default_factory=dict)
     """conditions that only the framework knows: dtype, layout, threads, schedule, ..."""
+
+    @property
+    def own_phases(self) -> list[Phase]:
+        """The phases that only this training loop has, in the order in which it declared them."""
+        return [phase for phase in map(Phase, self.phases) if phase.is_own]
 
 
 @dataclass(frozen=True, kw_only=True)

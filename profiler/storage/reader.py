@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from epoch_gap.profiler.errors import UserError, one_line
-from epoch_gap.profiler.phases import Phase
+from epoch_gap.profiler.phases import RESERVED, Phase, in_order
 from epoch_gap.profiler.recording.records import USAGE_FIELDS, Epoch, Reading
 from epoch_gap.profiler.storage.database import CHUNK, LOG, has_log, is_being_written, open_database, was_logged
 from epoch_gap.profiler.storage.manifest import Manifest, RunStatus, manifest_from_json
@@ -228,14 +228,14 @@ def _present_phases(db: sqlite3.Connection, stage: str) -> list[Phase]:
     return [phase for phase, count in zip(known, counts, strict=True) if count]
 
 
-def _columns(db: sqlite3.Connection, table: str) -> set[str]:
-    return {row[1] for row in db.execute(f"PRAGMA table_info({table})")}
+def _columns(db: sqlite3.Connection, table: str) -> list[str]:
+    return [row[1] for row in db.execute(f"PRAGMA table_info({table})")]
 
 
 def _known_phases(db: sqlite3.Connection, table: str) -> list[Phase]:
-    """The phases that the file's schema version has columns for."""
-    columns = _columns(db, table)
-    return [phase for phase in Phase if f"{phase}_ns" in columns]
+    """The phases that the file has columns for: those of its schema version, and a custom loop's own."""
+    names = (column.removesuffix("_ns") for column in _columns(db, table) if column.endswith("_ns"))
+    return in_order(Phase(name) for name in names if name not in RESERVED)
 
 
 def _read_epochs(db: sqlite3.Connection) -> tuple[Epoch, ...]:

@@ -6,12 +6,13 @@ Versions of the schema:
      `load_end` in the manifest.
   3  resource usage per step, and per phase of fenced steps in the table `phase_usage`; `turn` per reading.
   4  seals: every row has the number of the seal that covers it, and the manifest has a digest; see seals.py.
-     `correct` and `lr` may be NULL.
+     `correct` and `lr` may be NULL. A custom loop's own phases have columns, too.
 """
 
+from collections.abc import Iterable
 from dataclasses import fields
 
-from epoch_gap.profiler.phases import Phase
+from epoch_gap.profiler.phases import Phase, all_phases
 from epoch_gap.profiler.recording.records import USAGE_FIELDS, Reading
 
 SCHEMA_VERSION = 4
@@ -35,29 +36,32 @@ their rowid"""
 READING_COLUMNS = [field.name for field in fields(Reading)]
 
 _USAGE = ", ".join(f"{name} INTEGER" for name in USAGE_FIELDS)
-_PHASES = ", ".join(f"{column} INTEGER" for column in (f"{phase}_ns" for phase in Phase))
-STATEMENTS = (
-    "CREATE TABLE manifest (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
-    f"""CREATE TABLE steps (
+
+
+def statements(own: Iterable[Phase]) -> tuple[str, ...]:
+    """The statements that create the tables of a run with these phases of its own, to be run in one transaction."""
+    phases = ", ".join(f"{phase}_ns INTEGER" for phase in all_phases(own))
+    return (
+        "CREATE TABLE manifest (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+        f"""CREATE TABLE steps (
   stage TEXT NOT NULL, epoch INTEGER NOT NULL, step INTEGER NOT NULL, ledger TEXT NOT NULL,
   images INTEGER NOT NULL, loss REAL, correct INTEGER,
-  start_ns INTEGER NOT NULL, wall_ns INTEGER NOT NULL, rss_bytes INTEGER, {_USAGE}, {_PHASES},
+  start_ns INTEGER NOT NULL, wall_ns INTEGER NOT NULL, rss_bytes INTEGER, {_USAGE}, {phases},
   seal INTEGER NOT NULL, PRIMARY KEY (stage, epoch, step)) WITHOUT ROWID""",
-    f"""CREATE TABLE phase_usage (
+        f"""CREATE TABLE phase_usage (
   stage TEXT NOT NULL, epoch INTEGER NOT NULL, step INTEGER NOT NULL, phase TEXT NOT NULL, {_USAGE},
   seal INTEGER NOT NULL, PRIMARY KEY (stage, epoch, step, phase)) WITHOUT ROWID""",
-    f"""CREATE TABLE epochs (
+        f"""CREATE TABLE epochs (
   epoch INTEGER PRIMARY KEY, wall_ns INTEGER NOT NULL, paused_ns INTEGER NOT NULL, lr REAL,
-  train_loss REAL, train_acc REAL, test_loss REAL, test_acc REAL, {_PHASES},
+  train_loss REAL, train_acc REAL, test_loss REAL, test_acc REAL, {phases},
   seal INTEGER NOT NULL)""",
-    """CREATE TABLE readings (
+        """CREATE TABLE readings (
   epoch INTEGER NOT NULL, step INTEGER NOT NULL, at_ns INTEGER NOT NULL, matmul_ns INTEGER NOT NULL,
   loop_ns INTEGER NOT NULL, rss_bytes INTEGER NOT NULL, busy_s REAL NOT NULL, own_s REAL NOT NULL, steal_s REAL,
   load_1min REAL NOT NULL, throttled INTEGER, other_runs INTEGER NOT NULL, turn INTEGER NOT NULL DEFAULT 0,
   seal INTEGER NOT NULL)""",
-    "CREATE TABLE events (at TEXT NOT NULL, kind TEXT NOT NULL, text TEXT NOT NULL, seal INTEGER NOT NULL)",
-    """CREATE TABLE seals (
+        "CREATE TABLE events (at TEXT NOT NULL, kind TEXT NOT NULL, text TEXT NOT NULL, seal INTEGER NOT NULL)",
+        """CREATE TABLE seals (
   number INTEGER PRIMARY KEY, kind TEXT NOT NULL, rows INTEGER NOT NULL, digest BLOB NOT NULL)""",
-    f"PRAGMA user_version = {SCHEMA_VERSION}",
-)
-"""The statements that create the tables, to be run in one transaction."""
+        f"PRAGMA user_version = {SCHEMA_VERSION}",
+    )

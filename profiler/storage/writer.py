@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from epoch_gap.profiler.errors import UserError, one_line
-from epoch_gap.profiler.phases import Phase
+from epoch_gap.profiler.phases import Phase, all_phases
 from epoch_gap.profiler.recording.records import USAGE_FIELDS, Durations, Epoch, Reading, ResourceUsage, Step
 from epoch_gap.profiler.storage.atomic import write_atomically
 from epoch_gap.profiler.storage.directories import create_directory, safe_name
@@ -29,7 +29,7 @@ from epoch_gap.profiler.storage.schema import (
     EPOCH_COLUMNS,
     HISTORY_JSON,
     SEALED_TABLES,
-    STATEMENTS,
+    statements,
 )
 from epoch_gap.profiler.storage.seals import (
     START,
@@ -49,8 +49,9 @@ class RunWriter:
     Raises UserError if the file cannot be written (a full disk, for one). A run that lost rows is never complete.
     """
 
-    def __init__(self, path: Path, manifest: Mapping[str, Any]) -> None:
+    def __init__(self, path: Path, manifest: Mapping[str, Any], own_phases: Sequence[Phase] = ()) -> None:
         self.path = path
+        self._phases = all_phases(own_phases)
         self._lock = os.open(path, os.O_RDONLY)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
         self._db = sqlite3.connect(path / DATABASE, isolation_level=None, check_same_thread=False)
@@ -59,7 +60,7 @@ class RunWriter:
         """the last step of each stage: (epoch, step)"""
         self._has_failed = False
         with self._transaction():
-            for statement in STATEMENTS:
+            for statement in statements(own_phases):
                 self._db.execute(statement)
             self._put(manifest)
         self._columns = {table: columns_of(self._db, table) for table in SEALED_TABLES}
@@ -75,7 +76,7 @@ class RunWriter:
                 *(s.stage, s.epoch, s.index, s.mode, s.images, s.loss, s.correct, s.start_ns, s.wall_ns),
                 s.rss_bytes or None,
                 *_usage_values(s.usage),
-                *_phase_values(s.durations),
+                *self._phase_values(s.durations),
             )
             for s in steps
         ]
@@ -94,7 +95,7 @@ class RunWriter:
         """Append a finished epoch and update history.json."""
         row = [getattr(epoch, name) for name in EPOCH_COLUMNS]
         with self._transaction():
-            self._append("epochs", [(*row, *_phase_values(epoch.durations))])
+            self._append("epochs", [(*row, *self._phase_values(epoch.durations))])
         self._epochs += 1
         if self._epochs.bit_count() == 1:  # after 1, 2, 4, ...: the cost per epoch does not grow
             self._write_history()
@@ -152,6 +153,9 @@ class RunWriter:
                     self._db.execute("ROLLBACK")
                 self._recall()
                 raise
+
+    def _phase_values(self, durations: Durations) -> list[int | None]:
+        return [durations.get(phase) for phase in self._phases]
 
     def _recall(self) -> None:
         """Take the last seal and the last steps from the file: a transaction that failed may have been committed."""
@@ -211,7 +215,7 @@ def create_run(runs_dir: Path, manifest: Manifest) -> RunWriter:
     name = f"{manifest.framework.name}-{manifest.framework.device}"
     path = create_directory(runs_dir, safe_name(name))
     try:
-        return RunWriter(path, {**values, "id": path.name})
+        return RunWriter(path, {**values, "id": path.name}, manifest.framework.own_phases)
     except (OSError, sqlite3.OperationalError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"cannot write runs to {runs_dir}: {reason}; choose another --runs-dir") from None
@@ -220,10 +224,6 @@ def create_run(runs_dir: Path, manifest: Manifest) -> RunWriter:
 def _place(row: Row) -> Row:
     """The part of a step's or of a phase's row that orders it: stage, epoch, step, and the phase."""
     return (*row[:3], str(row[3]))
-
-
-def _phase_values(durations: Durations) -> list[int | None]:
-    return [durations.get(phase) for phase in Phase]
 
 
 def _usage_values(usage: ResourceUsage | None) -> list[int | None]:

@@ -124,7 +124,7 @@ def _draw_bar(
     for phase, part in bar.subject.epoch.phases.items():
         if part is None:
             continue
-        width, colour = part.value * scale, theme.PHASE_COLOURS[phase]
+        width, colour = part.value * scale, theme.phase_colour(phase)
         axes.barh(
             row,
             width,
@@ -150,7 +150,7 @@ def _draw_kernel(axes: Axes, row: int, left: float, width: float) -> None:
 
 def _segment_label(bar: Bar, phase: Phase, in_seconds: bool) -> str:
     """The share of the epoch, or the seconds if a panel of shares is drawn too."""
-    part = bar.subject.epoch.phases[phase]
+    part = bar.subject.epoch.phases.get(phase)
     return f"{phase}\n{formats.seconds(part.value if part else None) if in_seconds else _percent(bar, phase)}"
 
 
@@ -204,7 +204,7 @@ def live(view: View) -> Live:
     for chosen in combinations(controls):
         chosen_rows = [bar for bar in rows if bar.mode in ("", *chosen) or "both" in chosen]
         variants[variant_name(chosen)] = _spec(view, chosen_rows, relative=SHARE in chosen)
-    return Live(variants, controls, tuple((str(p), theme.PHASE_COLOURS[p]) for p in view.phases))
+    return Live(variants, controls, tuple((str(p), theme.phase_colour(p)) for p in view.phases))
 
 
 def _spec(view: View, rows: Sequence[Bar], relative: bool) -> Spec:
@@ -236,7 +236,7 @@ def _segments(view: View, rows: Sequence[Bar], scales: Sequence[float]) -> list[
     traces = []
     for phase in view.phases:
         parts = [bar.subject.epoch.phases.get(phase) for bar in rows]
-        colour = theme.PHASE_COLOURS[phase]
+        colour = theme.phase_colour(phase)
         traces.append(
             {
                 "type": "bar",
@@ -275,7 +275,7 @@ def _kernel_segments(rows: Sequence[Bar], scales: Sequence[float], phase: Phase)
         f"<b>{phase}</b>, {KERNEL}: {formats.seconds(part)}<br>{escaped(bar.label)}"
         for bar, part in zip(rows, seconds, strict=True)
     ]
-    colour = theme.PHASE_COLOURS[phase]
+    colour = theme.phase_colour(phase)
     return {
         "type": "bar",
         "orientation": "h",

@@ -132,7 +132,7 @@ def phase_legend(
     axes: Axes, phases: Sequence[Phase], hatched: Sequence[tuple[str, str]] = (), **placement: Any
 ) -> Legend:
     """The colours of `phases`, and `hatched` (name, pattern): by default in rows above the axes."""
-    handles = [Patch(color=theme.PHASE_COLOURS[phase], label=phase) for phase in phases]
+    handles = [Patch(color=theme.phase_colour(phase), label=phase) for phase in phases]
     handles += [
         Patch(facecolor="none", edgecolor=theme.INK, linewidth=0.4, hatch=hatch, label=name)
         for name, hatch in hatched

@@ -63,7 +63,7 @@ def stacks_flame(stacks: Stacks, name: str) -> Flame:
     title = f"{name}: {sum(stacks.samples.values())} samples at {stacks.rate} Hz"
 
     def look(box: Box) -> tuple[str, float]:
-        return theme.PHASE_COLOURS[Phase(box.path[0][0])], 1.0 if box.depth == 0 else 0.45 + 0.1 * (box.depth % 3)
+        return theme.phase_colour(Phase(box.path[0][0])), 1.0 if box.depth == 0 else 0.45 + 0.1 * (box.depth % 3)
 
     return Flame(title, "widths in samples, the first row is the phase", stacks, look)
 

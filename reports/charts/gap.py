@@ -81,11 +81,11 @@ def columns(gap: Gap) -> list[Column]:
     small = [(phase, part) for phase, part in by_size if abs(part.value) < least]
     together = small if len(small) > 1 else []
     terms = [
-        (str(phase), theme.PHASE_COLOURS[phase], part) for phase, part in by_size if (phase, part) not in together
+        (str(phase), theme.phase_colour(phase), part) for phase, part in by_size if (phase, part) not in together
     ]
     if together:
         name = f"{len(together)} other phases"
-        terms.append((name, theme.PHASE_COLOURS[Phase.OTHER], _sum([part for _, part in together])))
+        terms.append((name, theme.phase_colour(Phase.OTHER), _sum([part for _, part in together])))
     made, level = [], gap.fast_seconds
     for name, colour, part in terms:
         made.append(Column(name, colour, level, part.interval()))

@@ -51,7 +51,7 @@ def _panel(axes: Axes, series: Series, letters: int) -> None:
         bottom = 0.0
         for phase, part in entry.epoch.phases.items():
             if part is not None:
-                colour = theme.PHASE_COLOURS[phase]
+                colour = theme.phase_colour(phase)
                 axes.bar(x, part.value, 0.7, bottom=bottom, color=colour, edgecolor=theme.PAPER, linewidth=0.3)
                 bottom += part.value
         top = _draw_whisker(axes, x, entry, longest)
@@ -78,7 +78,7 @@ def visible_phases(series: Series) -> list[Phase]:
         for phase in series.phases
         if any(
             part is not None and part.value >= canvas.VISIBLE_FROM * 2 * longest
-            for part in (entry.epoch.phases[phase] for entry in series.entries)
+            for part in (entry.epoch.phases.get(phase) for entry in series.entries)
         )
     ]
 

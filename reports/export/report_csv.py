@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from epoch_gap.profiler.comparison.history import Series
-from epoch_gap.profiler.phases import Phase
+from epoch_gap.profiler.phases import Phase, in_order
 
 HISTORY_CSV = "history.csv"
 PHASES_CSV_COLUMNS = (
@@ -19,6 +19,7 @@ HISTORY_CSV_COLUMNS = (
     *("epoch_s", "low_s", "high_s"),
     *(f"{phase}_s" for phase in Phase),
 )
+"""the columns of a custom loop's own phases follow"""
 
 
 def phases_csv(summary: dict[str, Any]) -> str:
@@ -37,10 +38,11 @@ def phases_csv(summary: dict[str, Any]) -> str:
 def history_csv(histories: Sequence[Series]) -> str:
     """A row per run; an empty cell is unknown, or a phase that the run did not have."""
     rows = []
+    own = [phase for phase in in_order(phase for series in histories for phase in series.phases) if phase.is_own]
     for series in histories:
         for entry in series.entries:
             epoch, kind = entry.epoch.seconds, "measured" if entry.epoch.measured else "estimated"
-            parts = [entry.epoch.phases[phase] for phase in Phase]
+            parts = [entry.epoch.phases.get(phase) for phase in (*Phase, *own)]
             rows.append(
                 [
                     *(series.title, series.batch_size, series.data, series.machine),
@@ -49,7 +51,7 @@ def history_csv(histories: Sequence[Series]) -> str:
                     *(part.value if part else None for part in parts),
                 ]
             )
-    return _to_csv(HISTORY_CSV_COLUMNS, rows)
+    return _to_csv([*HISTORY_CSV_COLUMNS, *(f"{phase}_s" for phase in own)], rows)
 
 
 def _to_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

@@ -12,7 +12,7 @@ import pyarrow.parquet
 
 from epoch_gap.profiler.analysis.epoch import EpochEstimate
 from epoch_gap.profiler.comparison.subject import Subject
-from epoch_gap.profiler.phases import Phase, list_phases
+from epoch_gap.profiler.phases import Phase, all_phases
 from epoch_gap.profiler.recording.fencing import TimingMode
 from epoch_gap.profiler.recording.records import USAGE_FIELDS
 from epoch_gap.profiler.storage.run import UNKNOWN, Run, StepTable
@@ -36,10 +36,11 @@ PHASES_TABLE_COLUMNS = {
 
 def steps_table(run: Run) -> pa.Table:
     """A row per batch in order, training before evaluation; a phase that a stage does not have is null."""
-    return pa.concat_tables([_steps("train", run.train), _steps("evaluate", run.evaluate)])
+    phases = all_phases(run.framework.own_phases)
+    return pa.concat_tables([_steps("train", run.train, phases), _steps("evaluate", run.evaluate, phases)])
 
 
-def _steps(stage: str, table: StepTable) -> pa.Table:
+def _steps(stage: str, table: StepTable, phases: Sequence[Phase]) -> pa.Table:
     columns = {
         "stage": pa.repeat(stage, len(table)),
         "epoch": pa.array(table.epoch),
@@ -55,7 +56,7 @@ def _steps(stage: str, table: StepTable) -> pa.Table:
     counted = table.usage.columns() if table.usage is not None else {}
     for name in USAGE_FIELDS:
         columns[name] = pa.array(counted[name]) if counted else pa.nulls(len(table), pa.int64())
-    for phase in Phase:
+    for phase in phases:
         ns = table.phase_ns.get(phase)
         columns[f"{phase}_ns"] = pa.nulls(len(table), pa.int64()) if ns is None else pa.array(ns)
     return pa.table(columns)
@@ -84,7 +85,7 @@ def epochs_table(run: Run) -> pa.Table:
         name: pa.array([getattr(e, name) for e in run.epochs], kind, from_pandas=True)
         for name, kind in EPOCHS_TABLE_COLUMNS.items()
     }
-    for phase in Phase:
+    for phase in all_phases(run.framework.own_phases):
         columns[f"{phase}_ns"] = pa.array([e.durations.get(phase) for e in run.epochs], pa.int64())
     return pa.table(columns)
 
@@ -101,7 +102,7 @@ def phases_table(subject: Subject | None) -> pa.Table:
 
 def _phases(epoch: EpochEstimate) -> list[Sequence[str | float | None]]:
     rows: list[Sequence[str | float | None]] = []
-    for phase in list_phases(epoch.phases[Phase.SKIPPED] is not None):
+    for phase in epoch.listed:
         i = epoch.interval(phase)
         rows.append([phase, i.value, i.low, i.high, i.value / epoch.total.value] if i else [phase, *[None] * 4])
     return rows

@@ -19,7 +19,6 @@ from epoch_gap.profiler.comparison.kernel_gap import (
     measure_kernel_gap,
 )
 from epoch_gap.profiler.comparison.subject import Subject
-from epoch_gap.profiler.phases import Phase, list_phases
 from epoch_gap.profiler.storage.typed_json import finite_or_none
 
 SCHEMA_VERSION = 1
@@ -112,8 +111,7 @@ def _steps(subject: Subject) -> dict[str, int]:
 
 
 def _phases(epoch: EpochEstimate) -> dict[str, Any]:
-    phases = list_phases(epoch.phases[Phase.SKIPPED] is not None)
-    return {phase: _phase(epoch.interval(phase), epoch.total.value) for phase in phases}
+    return {phase: _phase(epoch.interval(phase), epoch.total.value) for phase in epoch.listed}
 
 
 def _phase(interval: Interval | None, whole: float) -> dict[str, float | None] | None:

@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 from plotly.offline import get_plotlyjs
 
 from epoch_gap.profiler.comparison.fairness import Affects, Item
-from epoch_gap.profiler.phases import MEANING
 from epoch_gap.reports import article, formats, theme
 from epoch_gap.reports.charts import canvas, flame
 from epoch_gap.reports.charts.live import Live
@@ -81,9 +80,9 @@ def render_page(view: View, figures: Mapping[str, Figure]) -> str:
         runs=[rows.run_row(s, analysis) for s in view.subjects for analysis in s.analyses],
         own_cost=[(s.title, f"{max(a.marks_share for a in s.analyses):.1e}") for s in view.subjects],
         conditions=[(run.id, list_conditions(run)) for s in view.subjects for run in s.runs],
-        meaning=MEANING,
+        meaning_of=rows.meaning_of,
         how_known=how_known,
-        colours=theme.PHASE_COLOURS,
+        colour_of=theme.phase_colour,
         formats=formats,
     )
 

@@ -33,6 +33,11 @@ def phase_row(view: View, phase: Phase) -> dict[str, Any]:
     }
 
 
+def meaning_of(phase: Phase) -> str:
+    """What a phase is; a custom loop describes its own by their clocks."""
+    return "of the training loop's own" if phase.is_own else MEANING[phase]
+
+
 def _cell(subject: Subject, phase: Phase) -> dict[str, str]:
     i = subject.epoch.interval(phase)
     if i is None:
@@ -51,7 +56,7 @@ def glossary(view: View) -> list[dict[str, Any]]:
     return [
         {
             "phase": phase,
-            "meaning": MEANING[phase],
+            "meaning": meaning_of(phase),
             "clock": "" if is_custom else CLOCK[phase],
             "calls": [_calls(subject, phase) for subject in view.subjects],
         }

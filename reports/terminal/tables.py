@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 
 from epoch_gap.profiler.comparison.subject import Subject
-from epoch_gap.profiler.phases import Phase
+from epoch_gap.profiler.phases import in_order
 from epoch_gap.profiler.storage.run import Run
 from epoch_gap.reports import formats
 from epoch_gap.reports.sentences.verdict import how_known
@@ -23,8 +23,8 @@ def align(rows: Sequence[Sequence[str]], left: int | None = None) -> str:
 def phase_table(subjects: Sequence[Subject]) -> str:
     """Seconds per epoch by phase; a phase that a framework does not have reads n/a."""
     rows = [["seconds per epoch", *(s.title for s in subjects)]]
-    for phase in Phase:
-        parts = [(s, s.epoch.phases[phase]) for s in subjects]
+    for phase in in_order(phase for s in subjects for phase in s.epoch.phases):
+        parts = [(s, s.epoch.phases.get(phase)) for s in subjects]
         if any(part is not None for _, part in parts):
             rows.append([phase, *(_cell(s, part.interval().value if part else None) for s, part in parts)])
     rows.append(["epoch", *(f"{formats.interval(s.epoch.seconds)}, {how_known(s)}" for s in subjects)])
