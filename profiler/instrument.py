@@ -22,6 +22,7 @@ from epoch_gap.profiler.recording.recorder import Clock, Recorder, mark_cost_ns
 from epoch_gap.profiler.recording.records import Reading
 from epoch_gap.profiler.storage.final_status import store_final_status
 from epoch_gap.profiler.storage.manifest import (
+    STREAM,
     Config,
     DataInfo,
     DataKind,
@@ -44,8 +45,9 @@ def recording(
     clocks: Mapping[str, str],
     *,
     batch_size: int,
-    train_images: int,
+    train_images: int | None,
     test_images: int = 0,
+    unit: str = "images",
     data: str = "unnamed",
     device: str = "cpu",
     label: str = "",
@@ -58,10 +60,13 @@ def recording(
     `name` (of the framework) and `version` may be any text. `clocks` maps each phase that the loop marks to a
     description of its clock: built-in phases, and phases of the loop's own, such as `"clip_grad"`, in the order in
     which they are shown. The time of any other built-in phase is charged to `other`, and that of an evaluation's
-    batches to `evaluate`. A full epoch has `train_images` and `test_images` samples, in steps of `batch_size`. Two
-    runs are comparable if `batch_size` and `data`, the name of the data set, are equal. With `wait`, a function that returns
-    once all requested work is done, as-run and fenced steps alternate. `conditions` (JSON values) are stored with the
-    framework and compared: `dtype="float32"`, `threads=4`.
+    batches to `evaluate`. A full epoch has `train_images` and `test_images` samples, in steps of `batch_size`; with
+    `train_images=None`, for a stream that has no length, all figures are per 1000 images. `unit` names what all sizes
+    count, if it is not images: tokens, or steps.
+
+    Two runs are comparable if these sizes and `data`, the name of the data set, are equal. With `wait`, a function
+    that returns once all requested work is done, as-run and fenced steps alternate. `conditions` (JSON values) are
+    stored with the framework and compared: `dtype="float32"`, `threads=4`.
 
     A file that can no longer be written (a full disk) is one warning, and the training goes on unrecorded.
 
@@ -69,8 +74,10 @@ def recording(
     condition is not JSON, or another timed run is in progress (unless `allow_busy`); in that case nothing is stored.
     """
     batch_size = _whole("batch_size", batch_size, least=1)
-    train_images = _whole("train_images", train_images, least=1)
     test_images = _whole("test_images", test_images, least=0)
+    is_stream = train_images is None
+    train_images = 0 if is_stream else _whole("train_images", train_images, least=1, hint=", or None for a stream")
+    unit = str(unit)
     own_clocks = {_phase(name): str(text) for name, text in clocks.items()}
     session = secrets.token_hex(4)
     fence = "none" if wait is None else "alternate"
@@ -88,7 +95,9 @@ def recording(
             conditions=conditions,
         ),
         data=DataInfo(kind=DataKind.CUSTOM, source=str(data), train_images=train_images, test_images=test_images),
-        full_epoch=EpochSize(train_images=train_images, test_images=test_images),
+        full_epoch=EpochSize(train_images=STREAM, test_images=0, unit=unit, is_stream=True)
+        if is_stream
+        else EpochSize(train_images=train_images, test_images=test_images, unit=unit),
         mark_cost_ns=mark_cost_ns(),
         usage_cost_ns=usage_cost_ns(),
         environment=read_environment(),
@@ -150,7 +159,7 @@ def _phase(name: str) -> Phase:
         ) from None
 
 
-def _whole(name: str, value: Any, least: int) -> int:
+def _whole(name: str, value: Any, least: int, hint: str = "") -> int:
     """A size as an int, NumPy's integers and whole floats included. Raises UserError if it is none or too small."""
     try:
         whole = int(value)
@@ -158,7 +167,7 @@ def _whole(name: str, value: Any, least: int) -> int:
             return whole
     except (TypeError, ValueError, OverflowError):
         pass
-    raise UserError(f"recording(): {name} must be a whole number of at least {least}, not {value!r}")
+    raise UserError(f"recording(): {name} must be a whole number of at least {least}{hint}, not {value!r}")
 
 
 def at_intervals(read: Callable[[], Reading], clock: Clock = time.perf_counter_ns) -> Callable[[], Reading | None]:

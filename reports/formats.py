@@ -4,19 +4,26 @@ import math
 
 from epoch_gap.profiler.analysis.stats import Interval
 
+SHORT = 0.01
+"""Shorter times, in seconds, are shown in milliseconds."""
+
 
 def seconds(value: float | None) -> str:
-    """`4438 s`, `53.6 s`, `0.021 s`; `n/a` for None."""
+    """`4438 s`, `53.6 s`, `0.021 s`, `6.91 ms`; `n/a` for None."""
     if value is None:
         return "n/a"
-    magnitude = abs(value)
-    digits = 0 if magnitude >= 100 else 1 if magnitude >= 10 else 2 if magnitude >= 1 else 3
-    return _minus(f"{value:.{digits}f} s")
+    return milliseconds(value) if 0 < abs(value) < SHORT else f"{_number(value)} s"
 
 
 def milliseconds(value: float | None) -> str:
     """`3412 ms`, `5.2 ms`, `0.031 ms`; `n/a` for None."""
-    return "n/a" if value is None else seconds(value * 1000).replace(" s", " ms")
+    return "n/a" if value is None else f"{_number(value * 1000)} ms"
+
+
+def _number(value: float) -> str:
+    magnitude = abs(value)
+    digits = 0 if magnitude >= 100 else 1 if magnitude >= 10 else 2 if magnitude >= 1 else 3
+    return _minus(f"{value:.{digits}f}")
 
 
 def within(low: float | None, high: float | None, form: str = "s") -> str:

@@ -17,6 +17,7 @@ from epoch_gap.profiler.drilldown.matching import Drilldowns, explains
 from epoch_gap.profiler.drilldown.roofline import highest_rates
 from epoch_gap.profiler.drilldown.stacks import Stacks
 from epoch_gap.profiler.phases import Phase, in_order
+from epoch_gap.profiler.storage.manifest import EpochSize
 from epoch_gap.reports.article import ARTICLE, ArticleRun
 from epoch_gap.reports.export.summary import summarise
 from epoch_gap.reports.sentences.accuracy import describe_accuracy
@@ -98,6 +99,11 @@ class View:
     def peak_rates(self) -> dict[str, float]:
         """The machine's peak rates: the best of all that were measured with the layers shown."""
         return highest_rates(d.peak_rates for d in self.drilldowns.layers.values())
+
+    @property
+    def size(self) -> EpochSize:
+        """What all figures are per."""
+        return self.subjects[0].size
 
     @property
     def is_synthetic(self) -> bool:

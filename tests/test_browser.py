@@ -66,7 +66,7 @@ def test_the_controls_change_what_is_shown(opened: Open, report: Path) -> None:
     assert visible(page, "breakdown")["backward"][::2] == pytest.approx(backward["asrun"])
     page.get_by_label("where the work was done").first.check()
     assert visible(page, "breakdown")["backward"] == pytest.approx(backward["fenced"])
-    page.get_by_label("share of the epoch").check()
+    page.get_by_label("share of the whole").check()
     shares = [100 * s["phases"]["fenced"]["backward"]["share"] for s in subjects]
     assert visible(page, "breakdown")["backward"] == pytest.approx(shares)
     page.locator("#breakdown").get_by_label("backward").uncheck()

@@ -260,7 +260,7 @@ def test_epochs_of_another_size_are_not_compared(tmp_path: Path) -> None:
     with recording(tmp_path, "two", "1", CLOCKS, batch_size=10, train_images=240) as recorder:
         steps(recorder, 12)
     second = read_run(find_runs(tmp_path)[1])
-    assert why_incomparable(first, second) == "epochs of 120 + 0 and 240 + 0 images differ"
+    assert why_incomparable(first, second) == "epochs of 120 + 0 images and 240 + 0 images differ"
 
 
 def test_what_a_loop_told_about_itself_separates_histories(tmp_path: Path) -> None:
@@ -394,10 +394,12 @@ def test_own_phases_are_in_every_table_picture_and_comparison(on_clock: Scripted
     assert sum(part["value"] for part in by_phase.values()) == pytest.approx(summary["gaps"][0]["seconds"]["value"])
     assert "clip_grad" in (out / "phases.csv").read_text()
     assert "clip_grad" in (out / "index.html").read_text()
-    for arguments in (["show", with_own.id], ["trace", with_own.id], ["history", "--out", str(out)]):
+    for arguments in (["show", with_own.id], ["trace", with_own.id], ["history", "--out", str(out / "history")]):
         assert main([*arguments, "--runs-dir", str(runs)]) == 0
-    assert "clip_grad_s" in (out / "history.csv").read_text().splitlines()[0]
-    assert main(["export", with_own.id, "--format", "csv", "--out", str(out), "--runs-dir", str(runs)]) == 0
+    assert "clip_grad_s" in (out / "history" / "history.csv").read_text().splitlines()[0]
+    assert (
+        main(["export", with_own.id, "--format", "csv", "--out", str(out / "export"), "--runs-dir", str(runs)]) == 0
+    )
     (steps,) = out.rglob("steps.csv")
     assert "clip_grad_ns" in steps.read_text().splitlines()[0]
 
@@ -440,3 +442,68 @@ def test_any_other_size_is_refused_by_name_before_anything_is_stored(tmp_path: P
 
 def test_no_label_is_none_or_empty(tmp_path: Path) -> None:
     assert {recorded(tmp_path, label=label).manifest.config.label for label in (None, "")} == {""}
+
+
+def stream(clock: ScriptedClock, runs: Path, name: str, unit: str, sizes: Sequence[int], ns_per_unit: int) -> Run:
+    """One endless epoch whose steps take `ns_per_unit`, a checkpoint of a second, and an evaluation of two."""
+    before = set(find_runs(runs))
+    clocks = {"forward": "mine"}
+    with (
+        recording(runs, name, "1", clocks, batch_size=100, train_images=None, unit=unit) as recorder,
+        recorder.epoch(0),
+    ):
+        for size in sizes:
+            with recorder.step(size) as step:
+                clock.advance(size * ns_per_unit)
+                step.mark("forward")
+        with recorder.outside(Phase.CHECKPOINT):
+            clock.advance(1_000_000_000)
+        with recorder.evaluation(), recorder.step(100) as step:
+            clock.advance(2_000_000_000)
+            step.mark("forward")
+    (path,) = set(find_runs(runs)) - before
+    return read_run(path)
+
+
+@pytest.mark.parametrize("sizes", [[100] * 30, [50, 150, 100] * 10, [64, 100, 136] * 10])
+def test_a_stream_is_reported_per_thousand_of_its_units(
+    on_clock: ScriptedClock, tmp_path: Path, sizes: Sequence[int]
+) -> None:
+    epoch = analyse_run(stream(on_clock, tmp_path, "mine", "tokens", sizes, 1_000_000)).asrun.any_epoch
+    assert {phase: part.value for phase, part in epoch.phases.items() if part and part.value} == pytest.approx(
+        {"forward": 1.0, "checkpoint": 1 / 3, "evaluate": 2 / 3}
+    )
+    assert (epoch.total.value, epoch.measured) == (pytest.approx(2.0), False)
+
+
+@pytest.mark.usefixtures("blank_pictures")
+def test_reports_of_streams_say_what_their_seconds_are_per(
+    on_clock: ScriptedClock, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs, out = tmp_path / "runs", tmp_path / "out"
+    a = stream(on_clock, runs, "a", "tokens", [100] * 30, 1_000_000)
+    b = stream(on_clock, runs, "b", "tokens", [100] * 40, 3_000_000)
+    for arguments in (["report", "--out", str(out)], ["compare", a.id, b.id], ["history"], ["show", a.id]):
+        assert main([*arguments, "--runs-dir", str(runs)]) == 0
+    shown = capsys.readouterr().out
+    assert "s per 1000 tokens" in shown
+    assert "steps of 100 tokens" in shown
+    page = (out / "index.html").read_text()
+    assert "per 1000 tokens" in page
+    for text in (shown, page):
+        assert "seconds per epoch" not in text
+        assert " s per epoch" not in text
+    summary = json.loads((out / "summary.json").read_text())
+    assert {subject["per"] for subject in summary["subjects"]} == {"1000 tokens"}
+    assert summary["gaps"][0]["seconds"]["value"] == pytest.approx(3 + 3 / 4 - 2)
+
+
+def test_sizes_in_other_units_are_not_compared(on_clock: ScriptedClock, tmp_path: Path) -> None:
+    tokens, images = (
+        stream(on_clock, tmp_path, "mine", unit, [100] * 10, 1_000_000) for unit in ("tokens", "images")
+    )
+    epoch = recorded(tmp_path)
+    assert why_incomparable(tokens, images) == "epochs of 1000 tokens and 1000 images differ"
+    assert why_incomparable(images, replace(epoch, manifest=replace(epoch.manifest, config=images.config))) == (
+        "epochs of 1000 images and 120 + 0 images differ"
+    )

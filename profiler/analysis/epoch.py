@@ -2,6 +2,9 @@
 
 epoch = full steps + last partial batch + evaluate + once-per-epoch phases (epoch_start, checkpoint, ...)
 
+A stream that has no length is estimated per `STREAM` images: its mean step and everything outside of its steps, each
+in proportion to the images that were trained on.
+
 A training set of 50000 images makes 390 full steps of 128 and a last partial batch of 80. A run that trained on fewer
 images is a sample: its steady full steps represent all full steps, and the last partial batch counts by its share
 of images. Each term is linear in mean phase times, so the phases' seconds sum to the epoch's.
@@ -121,8 +124,11 @@ class _EpochTerms:
 
     def _training(self, phase: Phase | None) -> Iterable[Estimate]:
         """Seconds in `phase` (None: all) over the epoch's training steps."""
-        train_images = self.run.manifest.full_epoch.train_images
-        sample = list(_scale_training(self.steady, phase, self.run.batch_size, train_images, self.is_finite))
+        full = self.run.manifest.full_epoch
+        if full.is_stream:
+            yield mean(_seconds(self.steady, phase)).scaled(full.train_images / self.run.batch_size)
+            return
+        sample = list(_scale_training(self.steady, phase, self.run.batch_size, full.train_images, self.is_finite))
         if self.complete:
             yield self._measured(self._exact_training(phase), sample[0])
         else:
@@ -134,7 +140,9 @@ class _EpochTerms:
 
     def _outside(self, phase: Phase) -> Iterable[Estimate]:
         """Seconds in `phase` outside the training steps, per epoch."""
-        if phase is Phase.EVALUATE and self.run.manifest.full_epoch.test_images:
+        if self.run.manifest.full_epoch.is_stream:
+            yield from self._outside_of_stream(phase)
+        elif phase is Phase.EVALUATE and self.run.manifest.full_epoch.test_images:
             yield from self._evaluation()
         elif phase is Phase.FLUSH and not self.complete:
             yield from _scale_flush(self.run)
@@ -143,6 +151,16 @@ class _EpochTerms:
             if any(seconds):
                 sample = mean_of_processes(seconds)
                 yield self._measured(sample.value, sample) if self.complete else sample
+
+    def _outside_of_stream(self, phase: Phase) -> Iterable[Estimate]:
+        trained = _sum_by_epoch(self.run.train, self.run.train.images)
+        finished = [epoch for epoch in self.run.epochs if trained[epoch.epoch]]
+        seconds = [epoch.durations.get(phase, 0) * NS for epoch in finished]
+        if any(seconds):
+            images = [trained[epoch.epoch] for epoch in finished]
+            sample = mean_of_processes(part / size for part, size in zip(seconds, images, strict=True))
+            rate = replace(sample, value=math.fsum(seconds) / sum(images))
+            yield rate.scaled(self.run.manifest.full_epoch.train_images)
 
     def _evaluation(self) -> Iterable[Estimate]:
         test_images = self.run.manifest.full_epoch.test_images
@@ -179,13 +197,14 @@ def count_required_steps(run: Run, selection: StepSelection, share: float = 0.01
 
     None without a steady state or with too few steps for a forecast. 0 for a measured epoch.
     """
+    full = run.manifest.full_epoch
     if complete_epochs(run, TimingMode.ASRUN):
         return 0
     steady = selection.steady(TimingMode.ASRUN)
     if len(steady) < LEAST_FOR_A_FORECAST or selection.start.kind is StartKind.NO_STEADY_STATE:
         return None
-    population = run.manifest.full_epoch.train_images // run.batch_size * _count_epochs(steady)
-    return max(0, required_steps(steady.wall_ns * NS, population, share) - len(steady))
+    steps = math.inf if full.is_stream else full.train_images // run.batch_size
+    return max(0, required_steps(steady.wall_ns * NS, steps * _count_epochs(steady), share) - len(steady))
 
 
 def _scale_training(
@@ -231,8 +250,13 @@ def _images_after_the_last_fence(steps: StepTable) -> int:
 
 
 def whole_epochs(run: Run) -> list[Epoch]:
-    """The epochs that trained and evaluated on every image, in any timing mode; without `test_images`, on any."""
+    """The epochs that trained and evaluated on every image, in any timing mode; without `test_images`, on any.
+
+    A stream has none.
+    """
     full = run.manifest.full_epoch
+    if full.is_stream:
+        return []
     trained, evaluated = (_sum_by_epoch(steps, steps.images) for steps in (run.train, run.evaluate))
     return [
         epoch

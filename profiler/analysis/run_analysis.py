@@ -1,5 +1,6 @@
 """The analysis of one run, computed once for all reports, comparisons and exports."""
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -59,7 +60,7 @@ class WarmUp:
     """extra seconds of a first epoch whose steps are all as-run, relative to as many steady steps; only the steady
     mean is uncertain, because the steps of the start have been measured"""
     epoch_steps: float
-    """steps of a full epoch"""
+    """steps of a full epoch; infinite for a stream"""
 
     @property
     def is_long(self) -> bool:
@@ -177,6 +178,7 @@ def _first_epoch_extra(steps: int, early: NDArray[np.float64], steady: Estimate)
 
 
 def _measure_warm_up(run: Run, selection: StepSelection, steady: Estimate) -> WarmUp:
+    full = run.manifest.full_epoch
     early = np.asarray(selection.judged_at_start.wall_ns * NS, np.float64)
     excess = float(early.sum() - len(early) * steady.value)
     return WarmUp(
@@ -187,5 +189,5 @@ def _measure_warm_up(run: Run, selection: StepSelection, steady: Estimate) -> Wa
         steady=steady,
         cause=explain_start(run, selection),
         first_epoch_extra=_first_epoch_extra(selection.start.steps, early, steady),
-        epoch_steps=run.manifest.full_epoch.train_images / run.batch_size,
+        epoch_steps=math.inf if full.is_stream else full.train_images / run.batch_size,
     )

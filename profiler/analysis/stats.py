@@ -245,8 +245,8 @@ def unseen_share(n: int) -> float:
     return 1 - float((1 - LEVEL) ** (1 / n))
 
 
-def required_steps(series: Series, population: int, share: float) -> int:
-    """The sample size that estimates the mean of a finite population to +- `share` at 95 %.
+def required_steps(series: Series, population: float, share: float) -> int:
+    """The sample size that estimates the mean of a population, finite or not, to +- `share` at 95 %.
 
     Cochran's sample size for a finite population (1977, 4.6), with the variance and the autocorrelation of `series`,
     n >= 2 values.

@@ -43,6 +43,8 @@ class Series:
     data_title: str
     """display name of the data"""
     machine: str
+    span: str
+    """what seconds are per"""
     entries: tuple[Entry, ...]
     change: Gap | None
     """the last run minus the first; None for a single run"""
@@ -101,6 +103,7 @@ def _close(series: _OpenSeries, floors: NoiseFloors) -> Series:
         data=run.manifest.data.name,
         data_title=run.manifest.data.title,
         machine=run.manifest.environment.machine.description,
+        span=series.first.size.span,
         entries=tuple(series.entries),
         change=measure_gap(series.last, series.first, spread=KnownSpread(floors=floors)) if has_change else None,
     )

@@ -149,7 +149,7 @@ def why_different_tasks(a: Run, b: Run) -> str | None:
         return f"data {' and '.join(_data_name(run.manifest) for run in (a, b))} differ"
     sizes = [run.manifest.full_epoch for run in (a, b)]
     if sizes[0] != sizes[1]:
-        return f"epochs of {' and '.join(f'{s.train_images} + {s.test_images}' for s in sizes)} images differ"
+        return f"epochs of {' and '.join(size.description for size in sizes)} differ"
     return None
 
 

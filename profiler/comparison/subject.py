@@ -13,7 +13,7 @@ from epoch_gap.profiler.analysis.stats import Estimate, mean_of_processes
 from epoch_gap.profiler.comparison.attribution import FenceEffect, measure_fence_effect
 from epoch_gap.profiler.comparison.identity import active_settings, check_same_task, subject_id
 from epoch_gap.profiler.phases import Phase, in_order
-from epoch_gap.profiler.storage.manifest import Config, DataKind, FrameworkInfo, Manifest
+from epoch_gap.profiler.storage.manifest import Config, DataKind, EpochSize, FrameworkInfo, Manifest
 from epoch_gap.profiler.storage.run import Run
 
 
@@ -76,6 +76,11 @@ class Subject:
     def config(self) -> Config:
         """The settings, as requested."""
         return self.first.manifest.config
+
+    @property
+    def size(self) -> EpochSize:
+        """What its figures are per."""
+        return self.manifest.full_epoch
 
     @property
     def is_synthetic(self) -> bool:

@@ -106,12 +106,35 @@ class DataInfo:
         return {DataKind.CIFAR10: "CIFAR-10", DataKind.SYNTHETIC: "SYNTHETIC DATA"}.get(self.kind, self.source)
 
 
+STREAM = 1000
+"""The images that the figures of a stream are per."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class EpochSize:
-    """Images in one full epoch."""
+    """What the figures of a run are per: one full epoch, or `STREAM` images of a stream that has no length."""
 
     train_images: int
     test_images: int
+    unit: str = "images"
+    """what all sizes count"""
+    is_stream: bool = False
+    """whether training has no length: `train_images` are `STREAM`, and `test_images` 0"""
+
+    @property
+    def span(self) -> str:
+        """What seconds are per."""
+        return f"{self.train_images} {self.unit}" if self.is_stream else "epoch"
+
+    @property
+    def whole(self) -> str:
+        """What shares are of."""
+        return "time" if self.is_stream else "epoch"
+
+    @property
+    def description(self) -> str:
+        """The sizes."""
+        return self.span if self.is_stream else f"{self.train_images} + {self.test_images} {self.unit}"
 
 
 @dataclass(frozen=True, kw_only=True)

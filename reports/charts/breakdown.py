@@ -39,7 +39,7 @@ from epoch_gap.reports.charts.live import (
 )
 from epoch_gap.reports.view import View
 
-SECONDS, SHARE = "seconds", "share of the epoch"
+SECONDS, SHARE = "seconds", "share of the whole"
 ROW, SHARES_ROW = 0.86, 0.56
 """inches per bar with the lines above it, in seconds and as shares"""
 AXIS = 0.7
@@ -61,10 +61,10 @@ PIXELS, LIVE_THICKNESS = 110, 0.42
 def finding(view: View) -> str:
     """The headline ratio, if one side is slower."""
     if not view.gaps or view.gaps[0].verdict is not Verdict.SLOWER:
-        return "Time per epoch by phase"
+        return f"Time per {view.size.span} by phase"
     headline = view.gaps[0]
     slow, fast = headline.slow.title, headline.fast.title
-    return f"{slow}: {formats.times(headline.ratio.value)} times the epoch of {fast}"
+    return f"{slow}: {formats.times(headline.ratio.value)} times the {view.size.whole} of {fast}"
 
 
 def shown(view: View) -> bool:
@@ -101,10 +101,11 @@ def _draw_seconds(axes: Axes, view: View, rows: Sequence[Bar], labels_in_seconds
             axes.errorbar(total.value, below, xerr=whisker, color=theme.INK, capsize=2.5, lw=1)
         _write_above(axes, row, bar.label, 12, fontsize=9, weight="bold")
         _write_above(axes, row, f"{bar.total}{flags_that_fit(bar)}", 2, fontsize=canvas.SMALL)
-    full = view.subjects[0].first.manifest.full_epoch
+    full = view.size
     then = ", then the test set" if full.test_images else ""
     _finish(axes, len(rows), end, above=0.66)
-    axes.set_xlabel(f"seconds per epoch ({full.train_images} training images{then})")
+    of = "" if full.is_stream else f" ({full.train_images} training {full.unit}{then})"
+    axes.set_xlabel(f"seconds per {full.span}{of}")
 
 
 def _draw_shares(axes: Axes, rows: Sequence[Bar]) -> None:
@@ -114,7 +115,7 @@ def _draw_shares(axes: Axes, rows: Sequence[Bar]) -> None:
         )
         _write_above(axes, row, bar.label, 2, fontsize=canvas.SMALL)
     _finish(axes, len(rows), 100 * MARGIN, above=0.7)
-    axes.set_xlabel("% of the epoch: the same bars, each 100 %")
+    axes.set_xlabel("% of each bar: the same bars, each 100 %")
 
 
 def _draw_bar(
@@ -210,7 +211,7 @@ def live(view: View) -> Live:
 def _spec(view: View, rows: Sequence[Bar], relative: bool) -> Spec:
     scales = [100 / bar.seconds if relative else 1.0 for bar in rows]
     titles = ["<br>".join(_lines_above(bar)) for bar in rows]
-    end, unit = (100 * MARGIN, "% of the epoch") if relative else (axis_end(rows), "seconds per epoch")
+    end, unit = (100 * MARGIN, "% of each bar") if relative else (axis_end(rows), f"seconds per {view.size.span}")
     made = layout(
         PIXELS * len(rows) + 60,
         barmode="stack",
@@ -310,12 +311,12 @@ def _totals(rows: Sequence[Bar]) -> list[Spec]:
         {
             "type": "scatter",
             "mode": "markers",
-            "name": "epoch",
+            "name": "whole",
             "meta": "whole",
             "x": ends,
             "y": places,
             "marker": {"color": INK, "size": 5},
-            "hovertext": [f"<b>epoch</b>: {bar.total}<br>{escaped(bar.label)}" for bar in rows],
+            "hovertext": [f"<b>{bar.subject.size.whole}</b>: {bar.total}<br>{escaped(bar.label)}" for bar in rows],
             "hoverinfo": "text",
         },
     ]

@@ -120,7 +120,7 @@ def _names(view: View) -> tuple[str, str]:
 def _finding(gap: Gap, verb: str, names: tuple[str, str]) -> str:
     (fast, slow), seconds = names, formats.seconds(gap.seconds.value)
     if gap.verdict is not Verdict.SLOWER:
-        return f"{slow} minus {fast}: {seconds} per epoch"
+        return f"{slow} minus {fast}: {seconds} per {gap.slow.size.span}"
     phase, part = largest_phases(gap)[0]
     share = f"{part.value / gap.seconds.value:.0%}".replace("%", " %")
     return f"{share} of the extra {seconds} that {slow} takes is {verb} {phase}"
@@ -147,7 +147,7 @@ def static(view: View) -> Figure:
         _draw_column(axes, x, step, headline.share(step.interval.value), highest, hatch="//" if lead.hatched else "")
     _draw_epoch(axes, len(steps) + 1, last)
     _name_columns(axes, [fast, *(step.name for step in steps), slow])
-    axes.set_ylabel("seconds per epoch")
+    axes.set_ylabel(f"seconds per {headline.slow.size.span}")
     axes.set_ylim(0, highest * 1.2)
     return figure
 
@@ -248,7 +248,7 @@ def _spec(waterfall: Waterfall, relative: bool) -> Spec:
         fast, slow = waterfall.names
         names = [fast, *names, slow]
         data = [*_epochs(gap, names), *_columns(waterfall, steps, 1.0, from_zero=False)]
-        label = "seconds per epoch"
+        label = f"seconds per {gap.slow.size.span}"
     x = axis(
         tickvals=list(range(len(names))),
         ticktext=[escaped(name).replace(" ", "<br>") for name in names],
@@ -266,7 +266,7 @@ def _epochs(gap: Gap, names: Sequence[str]) -> list[Spec]:
     """The two epochs, at the left and the right end."""
     seconds = [gap.fast_seconds, gap.fast_seconds + gap.seconds.value]
     hover = [
-        f"<b>{escaped(name)}</b>: {formats.seconds(value)} per epoch"
+        f"<b>{escaped(name)}</b>: {formats.seconds(value)} per {gap.slow.size.span}"
         for name, value in zip((names[0], names[-1]), seconds, strict=True)
     ]
     return [

@@ -63,7 +63,7 @@ def _panel(axes: Axes, series: Series, letters: int) -> None:
     if len(entries) < FEW:
         axes.set_box_aspect(FEW_ASPECT / len(entries))
         axes.set_anchor("W")
-    _label_runs(axes, entries)
+    _label_runs(axes, series)
     change = textwrap.fill(describe_change(series), letters, break_on_hyphens=False)
     title = f"{describe_series(series).partition(' | ')[0]}\n{change}"
     axes.set_title(title, loc="left", fontsize=10, weight="bold")
@@ -83,15 +83,16 @@ def visible_phases(series: Series) -> list[Phase]:
     ]
 
 
-def _label_runs(axes: Axes, entries: Sequence[Entry]) -> None:
+def _label_runs(axes: Axes, series: Series) -> None:
     """Name the runs below their bars: all of them, or every second, third ... one."""
+    entries = series.entries
     versions = shorten_versions({entry.version for entry in entries})
     step = -(-len(entries) // MOST_LABELS)
     named = [(x, entry) for x, entry in enumerate(entries) if x % step == 0]
     axes.set_xticks([x for x, _ in named], [_label(entry, versions[entry.version]) for _, entry in named])
     shorter = [x for x, entry in enumerate(entries) if x % step and not has_evaluate(entry)]
     axes.set_xticks(shorter, [SHORT] * len(shorter), minor=True)
-    axes.set_ylabel(f"seconds per epoch{f'\n({SHORT}: no evaluate)' if shorter else ''}")
+    axes.set_ylabel(f"seconds per {series.span}{f'\n({SHORT}: no evaluate)' if shorter else ''}")
 
 
 def _label(entry: Entry, version: str) -> str:

@@ -68,6 +68,7 @@ def _subject(subject: Subject) -> dict[str, Any]:
         "more_steps": [a.more_steps for a in analyses],
         "accuracy": _accuracy(subject),
         "operating_system": _operating_system(subject),
+        "per": subject.size.span,
     }
 
 

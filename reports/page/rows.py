@@ -79,7 +79,7 @@ def chain_rows(view: View) -> list[list[str]]:
             rows.append([str(phase), formats.seconds(sum(part.value for part in known)), *cells])
     if view.chain:
         whole = formats.seconds(sum(g.seconds.value for g in view.chain))
-        rows.append(["epoch", whole, *(formats.interval(g.seconds.interval()) for g in view.chain)])
+        rows.append([view.size.whole, whole, *(formats.interval(g.seconds.interval()) for g in view.chain)])
     return rows
 
 

@@ -48,7 +48,7 @@ def _suggest_for_custom_loops(subjects: Sequence[Subject], gaps: Sequence[Gap]) 
             "record both loops again, alternately, and report all runs, "
             "for an interval that includes process-to-process variation."
         )
-    if not all(subject.has_whole_epoch for subject in subjects):
+    if not all(subject.has_whole_epoch or subject.size.is_stream for subject in subjects):
         return "record whole epochs with their evaluation, for the accuracy after them."
     return SHOW
 

@@ -68,7 +68,8 @@ def caution_operating_system(subject: Subject) -> str | None:
         if subject.manifest.keeps_memory
         else "run both sides with ALLOCATOR=keep to see what handing out memory costs"
     )
-    return f"the operating system takes {formats.percent(share)} of the epoch ({faults} page faults/s): {remedy}."
+    of = f"{formats.percent(share)} of the {subject.size.whole}"
+    return f"the operating system takes {of} ({faults} page faults/s): {remedy}."
 
 
 def describe_kernel_gap(gap: Gap, kernel: KernelGap | None) -> str | None:
@@ -94,7 +95,7 @@ def predict_kept_memory(subjects: Sequence[Subject]) -> str | None:
     if not known:
         return None
     saved = " and ".join(
-        f"{formats.seconds(seconds)} of {subject.title}'s epoch "
+        f"{formats.seconds(seconds)} of {subject.title}'s {subject.size.whole} "
         f"({formats.percent(seconds / subject.epoch.total.value)})"
         for subject, seconds in known
     )

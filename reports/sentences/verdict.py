@@ -25,13 +25,13 @@ def describe_verdict(subjects: Sequence[Subject], gaps: Sequence[Gap]) -> str:
     """One sentence: the seconds per epoch of each side and their ratio, with its interval."""
     if not gaps:
         alone = " ".join(
-            f"{s.title} takes {formats.interval(s.epoch.seconds)} per epoch, {how_known(s)}{_on_data(s)}."
+            f"{s.title} takes {formats.interval(s.epoch.seconds)} per {s.size.span}, {how_known(s)}{_on_data(s)}."
             for s in subjects
         )
         return alone if len(subjects) == 1 else f"{alone} {NO_FAIR_PAIR}"
     gap = gaps[0]
     slow, fast = formats.seconds(gap.fast_seconds + gap.seconds.value), formats.seconds(gap.fast_seconds)
-    scope = f"per epoch{_without_evaluate((gap.slow, gap.fast))}"
+    scope = f"per {gap.slow.size.span}{_without_evaluate((gap.slow, gap.fast))}"
     sides = f"{gap.slow.title} takes {slow} {scope}{_on_data(gap.slow)}, {gap.fast.title} {fast}"
     ratio = describe_ratio(gap, "times as long")
     known = f"{describe_basis(gap)}; {_how_steps_are_known((gap.slow, gap.fast))}"
@@ -51,7 +51,7 @@ def _how_steps_are_known(subjects: Sequence[Subject]) -> str:
     if all(s.epoch.measured for s in subjects):
         return "measured"
     steps = " and ".join(str(s.steady_steps) for s in subjects)
-    return f"from {steps} steps of {subjects[0].first.batch_size} images"
+    return f"from {steps} steps of {subjects[0].first.batch_size} {subjects[0].size.unit}"
 
 
 def how_known(subject: Subject) -> str:
@@ -61,7 +61,7 @@ def how_known(subject: Subject) -> str:
 
 
 def _without_evaluate(subjects: Sequence[Subject]) -> str:
-    is_missing = any(s.epoch.phases[Phase.EVALUATE] is None for s in subjects)
+    is_missing = any(s.epoch.phases[Phase.EVALUATE] is None and not s.size.is_stream for s in subjects)
     return " without evaluate" if is_missing else ""
 
 

@@ -17,7 +17,7 @@ from epoch_gap.reports.sentences.verdict import describe_noise_floor
 from epoch_gap.reports.terminal.tables import align
 
 PLUS_MINUS = "\N{PLUS-MINUS SIGN}"
-HEAD = ("seconds per epoch", "A", PLUS_MINUS, "B", PLUS_MINUS, "B - A", "95 % interval", "change")
+HEAD = ("A", PLUS_MINUS, "B", PLUS_MINUS, "B - A", "95 % interval", "change")
 UNDECIDED = "~"
 LEGEND = (
     f"{UNDECIDED} undecided: the difference's interval includes 0, or is unknown; "
@@ -83,13 +83,15 @@ def _differences(a: Subject, b: Subject) -> Iterator[str]:
 
 
 def _rows(a: Subject, b: Subject, gap: Gap) -> list[Sequence[str]]:
-    rows: list[Sequence[str]] = [HEAD]
+    rows: list[Sequence[str]] = [(f"seconds per {a.size.span}", *HEAD)]
     for phase, part in gap.by_phase.items():
         sides = [s.epoch.interval(phase) for s in (a, b)]
         change = sides[1].value / sides[0].value - 1 if sides[0] and sides[1] and sides[0].value > 0 else None
         rows.append([phase, *_cells(sides), *_difference(part), _change(change, part.interval().excludes(0))])
     totals = [_total(s, gap).interval(least=0.0) for s in (a, b)]
-    rows.append(["epoch", *_cells(totals), *_difference(gap.seconds), _change(gap.ratio.value - 1, gap.is_clear)])
+    rows.append(
+        [a.size.whole, *_cells(totals), *_difference(gap.seconds), _change(gap.ratio.value - 1, gap.is_clear)]
+    )
     return rows
 
 
@@ -138,5 +140,5 @@ def _describe_verdict(gap: Gap) -> str:
     is_faster = gap.is_clear and gap.ratio.value < 1 and gap.verdict is not Verdict.EQUAL
     verdict = f"equal within {100 * EQUAL_WITHIN:.0f} %" if gap.verdict is Verdict.EQUAL else str(gap.verdict)
     without = f"; without {', '.join(gap.excluded)}, not measured on both sides" if gap.excluded else ""
-    times = f"{describe_ratio(gap, "times A's epoch")}, {describe_basis(gap)}{without}"
+    times = f"{describe_ratio(gap, f"times A's {gap.slow.size.whole}")}, {describe_basis(gap)}{without}"
     return f"B: {'faster' if is_faster else verdict}: {times}"

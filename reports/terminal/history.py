@@ -9,7 +9,7 @@ from epoch_gap.reports.sentences.history import describe_change, describe_series
 from epoch_gap.reports.terminal.tables import align
 
 LARGEST = 3
-HEAD = ("date", "run", "version", "seconds per epoch", "", "largest phases", "flags", "commit")
+HEAD = ("date", "run", "version", "seconds per {}", "", "largest phases", "flags", "commit")
 
 
 def history_tables(histories: Sequence[Series]) -> str:
@@ -19,7 +19,10 @@ def history_tables(histories: Sequence[Series]) -> str:
 
 def _series_table(series: Series) -> str:
     versions = shorten_versions({entry.version for entry in series.entries})
-    rows = [HEAD, *(_row(entry, versions[entry.version]) for entry in series.entries)]
+    rows = [
+        [word.format(series.span) for word in HEAD],
+        *(_row(entry, versions[entry.version]) for entry in series.entries),
+    ]
     return f"{describe_series(series)}\n{align(rows)}\n{describe_change(series)}"
 
 

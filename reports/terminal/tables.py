@@ -22,12 +22,12 @@ def align(rows: Sequence[Sequence[str]], left: int | None = None) -> str:
 
 def phase_table(subjects: Sequence[Subject]) -> str:
     """Seconds per epoch by phase; a phase that a framework does not have reads n/a."""
-    rows = [["seconds per epoch", *(s.title for s in subjects)]]
+    rows = [[f"seconds per {subjects[0].size.span}", *(s.title for s in subjects)]]
     for phase in in_order(phase for s in subjects for phase in s.epoch.phases):
         parts = [(s, s.epoch.phases.get(phase)) for s in subjects]
         if any(part is not None for _, part in parts):
             rows.append([phase, *(_cell(s, part.interval().value if part else None) for s, part in parts)])
-    rows.append(["epoch", *(f"{formats.interval(s.epoch.seconds)}, {how_known(s)}" for s in subjects)])
+    rows.append([subjects[0].size.whole, *(f"{formats.interval(s.epoch.seconds)}, {how_known(s)}" for s in subjects)])
     return align(rows)
 
 

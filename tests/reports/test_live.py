@@ -86,7 +86,7 @@ def test_the_bars_are_the_summarys_seconds_and_shares(view: View) -> None:
     both = segments(live.variants["both|seconds"])
     charged = segments(live.variants["as charged|seconds"])
     done = segments(live.variants["where the work was done|seconds"])
-    shares = segments(live.variants["as charged|share of the epoch"])
+    shares = segments(live.variants["as charged|share of the whole"])
     subjects = view.summary["subjects"]
     for phase in ("forward", "backward", "evaluate"):
         assert charged[phase] == [s["phases"]["asrun"][phase]["seconds"] for s in subjects]
@@ -107,7 +107,7 @@ def test_a_hover_label_of_a_bar_has_seconds_interval_and_share(view: View) -> No
 def test_the_articles_ratio_is_beside_seconds_and_not_beside_shares(make_run: MakeRun) -> None:
     sides = (("lucid", 2.0), ("torch", 1.0))
     view = build_view([make_run([s] * 6, config={"framework": n}, framework={"name": n}) for n, s in sides])
-    seconds, shares = (breakdown.live(view).variants[unit] for unit in ("seconds", "share of the epoch"))
+    seconds, shares = (breakdown.live(view).variants[unit] for unit in ("seconds", "share of the whole"))
     outlines = [shape["x1"] for shape in seconds["layout"]["shapes"]]
     assert outlines == [136.0, 54.0]
     assert any("article 2.5x" in annotation["text"] for annotation in seconds["layout"]["annotations"])

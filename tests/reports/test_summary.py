@@ -17,6 +17,7 @@ from tests.helpers.runs import MakeRun
 
 SUBJECT = {
     "id",
+    "per",
     "framework",
     "framework_version",
     "device",

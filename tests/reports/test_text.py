@@ -61,7 +61,17 @@ def test_each_condition_is_one_line(make_run: MakeRun) -> None:
 
 @pytest.mark.parametrize(
     ("value", "written"),
-    [(None, "n/a"), (4438.2, "4438 s"), (53.62, "53.6 s"), (1.7, "1.70 s"), (0.0214, "0.021 s"), (-2.7, "−2.70 s")],
+    [
+        (None, "n/a"),
+        (4438.2, "4438 s"),
+        (53.62, "53.6 s"),
+        (1.7, "1.70 s"),
+        (0.0214, "0.021 s"),
+        (0.00691, "6.91 ms"),
+        (-2e-6, "−0.002 ms"),
+        (0.0, "0.000 s"),
+        (-2.7, "−2.70 s"),
+    ],
 )
 def test_seconds_have_about_three_figures(value: float | None, written: str) -> None:
     assert formats.seconds(value) == written

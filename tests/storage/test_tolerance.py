@@ -55,8 +55,11 @@ def test_a_disk_that_is_full_at_any_moment_leaves_the_training_and_the_steps_so_
         run = read_run(path)
         stored[limit] = len(run.train)
         assert run.train.index.tolist() == list(range(stored[limit]))
-        assert (run.status == "complete") == (len(run.epochs) == 1 and stored[limit] == STEPS)
-    assert stored[limits[0]] < STEPS
+        if run.status == "complete":
+            assert (len(run.epochs), stored[limit]) == (1, STEPS)
+        else:  # what is missing may be the last entry only, the status
+            assert run.status == "interrupted"
+    assert stored[limits[0]] < STEPS == stored[limits[-1]]
     warnings = done.stderr.splitlines()
     assert warnings
     assert all("cannot be written" in line and "goes on unrecorded" in line for line in warnings)
