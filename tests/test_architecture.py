@@ -12,7 +12,7 @@ import pytest
 
 from tests.helpers.paths import ROOT
 
-ORDER = ("recording", "machine", "storage", "analysis", "comparison", "drilldown", "commands")
+ORDER = ("recording", "machine", "storage", "analysis", "comparison", "drilldown", "callbacks", "commands")
 """Each package of profiler/ may import those before it."""
 FRAMEWORKS = {
     "torch_resnet": {"torch", "torchvision"},
@@ -24,7 +24,9 @@ FRAMEWORKS = {
     "download": {"torchvision"},
 }
 """The frameworks that a module of workloads/ may import; no other module may import any."""
-HEAVY = {"torch", "torchvision", "lucid", "mlx", "matplotlib", "plotly", "jinja2", "pandas", "pyarrow"}
+TRAINERS = {"lightning", "pytorch_lightning", "transformers", "accelerate"}
+"""A module of profiler/callbacks/ may import the one that it is named after."""
+HEAVY = {"torch", "torchvision", "lucid", "mlx", "matplotlib", "plotly", "jinja2", "pandas", "pyarrow", *TRAINERS}
 SOURCES = sorted(path for top in ("profiler", "workloads", "reports") for path in (ROOT / top).rglob("*.py"))
 each_source = pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 each_test = pytest.mark.parametrize("path", sorted((ROOT / "tests").rglob("*.py")), ids=lambda path: path.stem)
@@ -73,8 +75,10 @@ def test_a_package_imports_only_the_packages_below_it(path: Path) -> None:
 
 
 @each_source
-def test_only_adapters_import_frameworks_and_only_reports_import_plotting(path: Path) -> None:
+def test_only_adapters_and_callbacks_import_frameworks_and_only_reports_import_plotting(path: Path) -> None:
     allowed = FRAMEWORKS.get(path.stem, set()) if package_of(path) == "workloads" else set()
+    if package_of(path) == "profiler/callbacks":
+        allowed = {path.stem}
     if path.stem == "parquet":
         allowed = {"pyarrow"}
     if package_of(path) == "reports":
