@@ -33,6 +33,8 @@ from epoch_gap.profiler.storage.manifest import (
 from epoch_gap.profiler.storage.tolerant_writer import TolerantWriter, warn
 from epoch_gap.profiler.storage.writer import create_run
 
+Clocks = Mapping[str, str] | Mapping[Phase, str]
+"""a description of each phase's clock"""
 READ_EVERY_NS = 1_000_000_000
 """The shortest time between two readings of the machine: each takes about 50 ms and would slow down short steps."""
 
@@ -42,7 +44,7 @@ def recording(
     runs_dir: str | Path,
     name: str,
     version: str,
-    clocks: Mapping[str, str],
+    clocks: Clocks,
     *,
     batch_size: int,
     train_images: int | None,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from epoch_gap.profiler.errors import UserError
-from epoch_gap.profiler.instrument import recording
+from epoch_gap.profiler.instrument import Clocks, recording
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.recording.recorder import OpenEpoch, Recorder
 
@@ -30,17 +30,18 @@ class HookedRecording:
         self.told: OpenEpoch | None = None
         self.is_evaluating = False
 
-    def open(self, version: str, clocks: Mapping[Phase, str], read: Mapping[str, Any]) -> None:
+    def open(self, version: str, clocks: Clocks, read: Mapping[str, Any]) -> None:
         """Start recording, with what was `read` from the trainer: arguments of `recording()`, None if unknown.
 
-        Raises UserError as `recording()` does, and for a size that is neither read nor given.
+        A loader without a length is a stream. Raises UserError as `recording()` does, and for a batch size that is
+        neither read nor given.
         """
         if left_open := _unfinished.pop(threading.get_ident(), None):
             left_open.close_unfinished()
         arguments = {key: value for key, value in {**read, **self._arguments}.items() if value is not None}
-        for size in ("batch_size", "train_images"):
-            if size not in arguments:
-                raise UserError(f"RecordingCallback(): {size} cannot be read from the trainer; pass {size}=")
+        arguments.setdefault("train_images", None)
+        if "batch_size" not in arguments:
+            raise UserError("RecordingCallback(): batch_size cannot be read from the trainer; pass batch_size=")
         self._exception_before = _last_exception()
         self.recorder: Recorder = self._run.enter_context(
             recording(self._runs_dir, self._name, version, clocks, **arguments)

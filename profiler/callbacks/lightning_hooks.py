@@ -30,7 +30,8 @@ class LightningHooks:
     Sizes, device and version are read from the trainer. `arguments` are those of `recording()`; they replace what is
     read, or are conditions. Without `losses`, no loss is read: on a GPU, reading one waits for the step.
 
-    Raises UserError when the training starts, as `recording()` does, and for a size that is neither read nor given.
+    Raises UserError when the training starts, as `recording()` does, and for a batch size that is neither read nor
+    given.
     """
 
     package_version: str

@@ -23,6 +23,10 @@ SPLIT_CLOCKS = {
     Phase.BACKWARD: "until on_substep_end or on_pre_optimizer_step: a loss outside the model, backward, the check of "
     "the loss, gradient clipping",
 }
+FORWARD_BACKWARD = Phase("forward_backward")
+UNSPLIT_CLOCKS = {
+    FORWARD_BACKWARD: "from on_step_begin, or the batch before, until on_substep_end or on_pre_optimizer_step",
+}
 """No hook of `transformers` is between forward and backward; a forward hook of the PyTorch module is."""
 EVALUATION_CLOCKS = {Phase.EVALUATE: "from on_step_end, on_epoch_end or on_log, whichever is last, until on_evaluate"}
 
@@ -46,9 +50,10 @@ class RecordingCallback(transformers.TrainerCallback):
     Sizes of the training, device and version are read from the trainer; the size of an evaluation is `test_images`.
     `arguments` are those of `recording()`; they replace what is read, or are conditions. No hook tells the loss of a
     batch. Forward and backward of a compiled or replicated model (`torch_compile`, several GPUs in one process)
-    cannot be split and are `other`.
+    cannot be split: they are a phase of their own, `forward_backward`.
 
-    Raises UserError when the training starts, as `recording()` does, and for a size that is neither read nor given.
+    Raises UserError when the training starts, as `recording()` does, and for a batch size that is neither read nor
+    given.
     """
 
     def __init__(self, runs_dir: str | Path, name: str = "Transformers", **arguments: Any) -> None:
@@ -65,12 +70,12 @@ class RecordingCallback(transformers.TrainerCallback):
         self._remove_hook()  # of a training that an exception has left
         self._in_step, self._epoch = False, -1
         is_split = not args.torch_compile and args.n_gpu <= 1
-        clocks = {**CLOCKS, **(SPLIT_CLOCKS if is_split else {})}
+        clocks = {**CLOCKS, **(SPLIT_CLOCKS if is_split else UNSPLIT_CLOCKS)}
         clocks |= EVALUATION_CLOCKS if args.eval_strategy != "no" else {}
         self._recording.open(transformers.__version__, clocks, _read(args, state, train_dataloader))
         samples = _count_samples(args, state.train_batch_size, train_dataloader)
         self._last_batch = int((samples - 1) % self._recording.batch_size) + 1 if math.isfinite(samples) else None
-        self._after_forward = Phase.BACKWARD if is_split else Phase.OTHER
+        self._after_forward = Phase.BACKWARD if is_split else FORWARD_BACKWARD
         if is_split:
             self._hook = model.register_forward_hook(_ForwardHook(self._on_after_forward))
 

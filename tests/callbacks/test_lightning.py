@@ -17,7 +17,6 @@ from epoch_gap.profiler.analysis.run_analysis import analyse_run
 from epoch_gap.profiler.callbacks import pytorch_lightning as callback_of_pytorch_lightning
 from epoch_gap.profiler.callbacks.lightning import RecordingCallback
 from epoch_gap.profiler.commands.main import main
-from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.recording.recorder import Recorder
 from epoch_gap.profiler.storage.reader import find_runs, read_run
@@ -255,19 +254,19 @@ def test_an_optimizer_that_calls_its_closure_again(tmp_path: Path, clock: Script
     assert recorded_seconds(run)["backward"] == pytest.approx(calls * 0.020)
 
 
-def test_a_size_that_the_loader_does_not_tell_must_be_given(tmp_path: Path, clock: ScriptedClock) -> None:
+def test_a_loader_without_a_length_is_a_stream_unless_a_length_is_given(tmp_path: Path, clock: ScriptedClock) -> None:
     class Endless(IterableDataset[Any]):
         def __iter__(self) -> Any:
             return iter([(torch.zeros(4), torch.tensor(0))] * 8)
 
-    for arguments, refused in (({}, True), ({"train_images": 8}, False)):
-        recording = trainer(tmp_path, RecordingCallback(tmp_path / "runs", **arguments))
-        if refused:
-            with pytest.raises(UserError, match="pass train_images="):
-                recording.fit(module_of(pl, clock), DataLoader(Endless(), 4))
-        else:
-            recording.fit(module_of(pl, clock), DataLoader(Endless(), 4))
-    assert len(read_run(find_runs(tmp_path / "runs")[0]).train) == 2
+    sizes = {}
+    for name, arguments in (("stream", {}), ("epoch", {"train_images": 8})):
+        own = trainer(tmp_path, RecordingCallback(tmp_path / name, **arguments))
+        own.fit(module_of(pl, clock), DataLoader(Endless(), 4))
+        run = read_run(find_runs(tmp_path / name)[0])
+        assert len(run.train) == 2
+        sizes[name] = run.manifest.full_epoch
+    assert (sizes["stream"].is_stream, sizes["epoch"].train_images) == (True, 8)
 
 
 def test_the_callback_of_the_other_package_of_lightning(tmp_path: Path, clock: ScriptedClock) -> None:
