@@ -19,6 +19,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from epoch_gap.profiler.analysis.evaluation import estimate_evaluation
 from epoch_gap.profiler.analysis.stats import (
     Estimate,
     Interval,
@@ -27,11 +28,7 @@ from epoch_gap.profiler.analysis.stats import (
     required_steps,
     total,
 )
-from epoch_gap.profiler.analysis.step_selection import (
-    StepSelection,
-    evaluations_per_epoch,
-    select_evaluation,
-)
+from epoch_gap.profiler.analysis.step_selection import StepSelection
 from epoch_gap.profiler.analysis.warm_up import StartKind
 from epoch_gap.profiler.phases import Phase, all_phases
 from epoch_gap.profiler.recording.fencing import ASRUN_BLOCK, TimingMode
@@ -163,13 +160,9 @@ class _EpochTerms:
             yield rate.scaled(self.run.manifest.full_epoch.train_images)
 
     def _evaluation(self) -> Iterable[Estimate]:
-        test_images = self.run.manifest.full_epoch.test_images
-        full, size = select_evaluation(self.run.evaluate, test_images)
-        if not size:
+        sample = estimate_evaluation(self.run, lambda batches: _seconds(batches, None), self.is_finite)
+        if sample is None:
             return
-        batches = test_images / size * evaluations_per_epoch(self.run)
-        population = int(batches) * _count_epochs(full) if self.is_finite else None
-        sample = mean(full.wall_ns * NS, population).scaled(batches)
         if self.complete:
             seconds = sum(epoch.durations.get(Phase.EVALUATE, 0) for epoch in self.complete) * NS / len(self.complete)
             sample = self._measured(seconds, sample)

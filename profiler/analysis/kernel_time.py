@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from epoch_gap.profiler.analysis.epoch import NS
+from epoch_gap.profiler.analysis.evaluation import estimate_evaluation
 from epoch_gap.profiler.analysis.stats import Estimate, mean, total
-from epoch_gap.profiler.analysis.step_selection import evaluations_per_epoch, select_evaluation
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.storage.run import Run, StepTable, UsageTable
 
@@ -84,13 +84,15 @@ def _kernel_seconds(usage: UsageTable, wall_ns: NDArray[np.int64]) -> NDArray[np
 
 
 def _evaluation(run: Run) -> Estimate | None:
-    """Seconds per full evaluation; None without one whose usage is known."""
-    test_images = run.manifest.full_epoch.test_images
-    full, size = select_evaluation(run.evaluate, test_images)
-    if not size or not test_images or full.usage is None:
+    """Seconds per epoch in full evaluations; None without one whose usage is known."""
+    if run.evaluate.usage is None:
         return None
-    batches = test_images / size * evaluations_per_epoch(run)
-    return mean(_kernel_seconds(full.usage, full.wall_ns)).scaled(batches)
+    return estimate_evaluation(run, _kernel_seconds_of, is_finite=False)
+
+
+def _kernel_seconds_of(steps: StepTable) -> NDArray[np.float64]:
+    assert steps.usage is not None
+    return _kernel_seconds(steps.usage, steps.wall_ns)
 
 
 def _shares(fenced: StepTable) -> dict[Phase, float]:

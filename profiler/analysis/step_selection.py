@@ -1,6 +1,5 @@
 """Selection of the training steps that count: full batches after the warm-up, in one timing mode."""
 
-import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -9,7 +8,7 @@ from numpy.typing import NDArray
 
 from epoch_gap.profiler.analysis.warm_up import Start, StartKind, detect_late_start, detect_start
 from epoch_gap.profiler.recording.fencing import TimingMode
-from epoch_gap.profiler.storage.run import Run, StepTable
+from epoch_gap.profiler.storage.run import StepTable
 
 
 @dataclass(frozen=True)
@@ -85,22 +84,6 @@ def counts_as_full(steps: StepTable, size: int, passes: int = 0) -> NDArray[np.b
     is_full = np.equal(steps.images, size)
     varies = np.count_nonzero(~is_full) > max(passes, len(np.unique(steps.epoch)))
     return steps.images > 0 if varies else is_full
-
-
-def select_evaluation(evaluate: StepTable, test_images: int) -> tuple[StepTable, float]:
-    """The test batches that count, and their mean number of images: the largest ones, or all where sizes vary."""
-    size = int(evaluate.images.max(initial=0))
-    passes = math.ceil(int(evaluate.images.sum()) / test_images) if test_images else 0
-    full = evaluate.where(counts_as_full(evaluate, size, passes))
-    return full, float(full.images.mean()) if len(full) else 0.0
-
-
-def evaluations_per_epoch(run: Run) -> int:
-    """How often the run's finished epochs evaluated all test images; once, unless it was a whole number of times."""
-    finished = [epoch.epoch for epoch in run.epochs]
-    images = int(run.evaluate.images[np.isin(run.evaluate.epoch, finished)].sum())
-    whole = run.manifest.full_epoch.test_images * len(finished)
-    return images // whole if whole and images and images % whole == 0 else 1
 
 
 def _per_batch(steps: StepTable, batch_size: int) -> StepTable:

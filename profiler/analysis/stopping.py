@@ -5,6 +5,7 @@ from collections.abc import Callable
 from itertools import count
 
 from epoch_gap.profiler.analysis.epoch import training_precision
+from epoch_gap.profiler.analysis.evaluation import LEAST_BATCHES
 from epoch_gap.profiler.analysis.stats import t_quantile
 from epoch_gap.profiler.analysis.step_selection import select_steps
 from epoch_gap.profiler.recording.records import Step
@@ -16,8 +17,6 @@ LEAST_FOR_PRECISION = 18
 """The fewest steps before the precision limit applies: two cycles of both timing modes."""
 EVALUATION = 0.1
 """share of the time that is left to the evaluation"""
-LEAST_BATCHES = 2
-"""the fewest test batches, whatever the time"""
 ALL_IMAGES = "all images were used"
 GROWTH = 1.05
 """The interval is checked again each time the number of steps has grown by this factor."""

@@ -172,6 +172,18 @@ def test_a_partial_test_batch_is_not_averaged_with_full_ones(make_run: MakeRun) 
     assert own_epoch(run).phases[Phase.EVALUATE].value == pytest.approx(0.4)
 
 
+@pytest.mark.parametrize(("batches", "dof"), [([0.5, 0.2], 1), ([0.5, 0.21, 0.19], 1), ([0.5, 0.21, 0.2, 0.19], 2)])
+def test_the_first_test_batch_counts_once(make_run: MakeRun, batches: list[float], dof: int) -> None:
+    """It is slower, as a first step is, and must not be taken for the average of the whole test set."""
+    run = make_run([1.0] * 6, evaluation=batches)
+    full = run.manifest.full_epoch
+    whole = replace(run, manifest=replace(run.manifest, full_epoch=replace(full, test_images=1000)))
+    part = any_epoch(whole).phases[Phase.EVALUATE]
+    assert part is not None
+    assert part.value == pytest.approx(0.5 + 99 * 0.2)
+    assert (part.dof, part.variance > 0) == (dof, True)
+
+
 def test_an_evaluation_of_all_test_images_is_a_point_in_this_process_and_not_in_general(make_run: MakeRun) -> None:
     run = make_run([1.0] * 6, evaluation=[0.2, 0.3])
     own, general = (epoch.phases[Phase.EVALUATE] for epoch in (own_epoch(run), any_epoch(run)))

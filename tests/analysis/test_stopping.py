@@ -83,7 +83,7 @@ def test_an_evaluation_ends_with_the_time_but_not_before_the_least_number_of_bat
     now = 99.0
     assert not rule.ends_after(50)
     now = 101.0
-    assert [rule.ends_after(n) for n in (1, 2, 3)] == [False, True, True]
+    assert [rule.ends_after(n) for n in (1, 2, 3, 4)] == [False, False, True, True]
     assert not StoppingRule(BATCH, IMAGES, steps=3, clock=lambda: now).ends_after(1_000)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from epoch_gap.profiler.analysis.evaluation import LEAST_BATCHES
 from epoch_gap.profiler.commands.shared.turns import Command, Report
 
 LEAST_ROUNDS, MOST_ROUNDS = 3, 10
@@ -25,7 +26,6 @@ EVALUATION = 0.1
 """share of a round that its evaluation may take"""
 EVALUATION_STEP = 1 / 3
 """of a training step: what a test batch takes, as a first guess"""
-LEAST_BATCHES = 2
 DONE, OUT_OF_TIME = "its part of the round was done", "its part of the round's time was spent"
 
 
