@@ -5,7 +5,7 @@ Handing out memory, above all: at a page fault the kernel finds a page, zeroes i
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,10 +46,25 @@ class KernelTime:
     """of all steady as-run steps"""
     by_phase: Mapping[Phase, PhaseUsage]
     """of steady fenced steps; empty without them"""
-    epoch: Estimate
-    """seconds per full epoch: training and evaluation"""
-    epoch_phases: Mapping[Phase, Estimate] | None
-    """the same by phase; they sum to `epoch`. None without fenced steps, whose counters have a phase"""
+    training: Estimate
+    """seconds per full epoch in training"""
+    evaluation: Estimate | None
+    """seconds per full epoch in evaluations; None without one"""
+    shares: Mapping[Phase, float] | None
+    """each phase's share of `training`; None without fenced steps, whose counters have a phase"""
+
+    @property
+    def epoch(self) -> Estimate:
+        """Seconds per full epoch."""
+        return total(part for part in (self.training, self.evaluation) if part is not None)
+
+    @property
+    def epoch_phases(self) -> dict[Phase, Estimate] | None:
+        """Seconds per full epoch by phase; they sum to `epoch`. None if the shares are unknown."""
+        if self.shares is None:
+            return None
+        evaluation = {} if self.evaluation is None else {Phase.EVALUATE: self.evaluation}
+        return {phase: self.training.scaled(share) for phase, share in self.shares.items()} | evaluation
 
 
 def measure_kernel_time(run: Run, asrun: StepTable, fenced: StepTable | None) -> KernelTime | None:
@@ -62,19 +77,13 @@ def measure_kernel_time(run: Run, asrun: StepTable, fenced: StepTable | None) ->
         return None
     step = mean(_kernel_seconds(asrun.usage, asrun.wall_ns))
     full = run.manifest.full_epoch
-    training = step.scaled(full.train_images / run.batch_size)
-    evaluation = _evaluation(run)
-    parts = [part for part in (training, evaluation) if part is not None]
-    shares = _shares(fenced) if fenced is not None else {}
-    phases = {phase: training.scaled(share) for phase, share in shares.items()}
-    if phases and evaluation is not None:
-        phases[Phase.EVALUATE] = evaluation
     return KernelTime(
         step=step,
         steps=_usage(asrun.usage, asrun.wall_ns),
         by_phase={} if fenced is None else _usage_by_phase(fenced),
-        epoch=total(parts),
-        epoch_phases=phases or None,
+        training=step.scaled(full.train_images / run.batch_size),
+        evaluation=_evaluation(run),
+        shares=(_shares(fenced) or None) if fenced is not None else None,
     )
 
 
@@ -112,6 +121,16 @@ def _usage_by_phase(fenced: StepTable) -> dict[Phase, PhaseUsage]:
         for phase, usage in fenced.phase_usage.items()
         if phase in fenced.phase_ns and fenced.phase_ns[phase].any()
     }
+
+
+def fill_shares(kernels: Sequence[KernelTime]) -> list[KernelTime]:
+    """The kernel's times of several runs of one program, where runs without shares get the mean of the others'."""
+    known = [kernel.shares for kernel in kernels if kernel.shares is not None]
+    if not known:
+        return list(kernels)
+    phases = dict.fromkeys(phase for shares in known for phase in shares)
+    shares = {phase: math.fsum(of_run.get(phase, 0.0) for of_run in known) / len(known) for phase in phases}
+    return [kernel if kernel.shares is not None else replace(kernel, shares=shares) for kernel in kernels]
 
 
 def mean_of_usages(usages: Sequence[PhaseUsage]) -> PhaseUsage:

@@ -96,6 +96,11 @@ def _describe_allocator(environment: Environment) -> str | None:
     return f"{environment.allocator}{kept}"
 
 
+def _describe_fences(manifest: Manifest) -> str | None:
+    """In rounds, which processes have fenced steps is the session's rule, the same for all sides."""
+    return manifest.config.fence if manifest.round is None else "by round"
+
+
 def _describe_git(manifest: Manifest) -> Mapping[str, Any]:
     git = manifest.environment.git
     known = {"commit": git.commit, "dirty": git.dirty}
@@ -125,7 +130,7 @@ CONDITIONS: tuple[Condition, ...] = (
     _framework("schedule", Affects.ACCURACY, "learning-rate schedule"),
     _config("seed", lambda config: config.seed, Affects.ACCURACY),
     Condition("training steps taken", lambda analysis: len(analysis.run.train), Affects.ACCURACY),
-    _config("fence policy", lambda config: config.fence, Affects.TIME),
+    _manifest("fence policy", _describe_fences, Affects.TIME),
     _config("epochs", lambda config: config.epochs, Affects.ACCURACY),
     _config("checkpoint per epoch", lambda config: config.checkpoint, Affects.TIME),
     _environment("memory allocator", _describe_allocator),

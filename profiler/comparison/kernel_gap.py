@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from epoch_gap.profiler.analysis.kernel_time import KernelTime, PhaseUsage, mean_of_usages
+from epoch_gap.profiler.analysis.kernel_time import KernelTime, PhaseUsage, fill_shares, mean_of_usages
 from epoch_gap.profiler.analysis.stats import Estimate
 from epoch_gap.profiler.comparison.gap import Gap
 from epoch_gap.profiler.comparison.pairing import Values, pool
@@ -33,15 +33,18 @@ def measure_kernel_gap(gap: Gap) -> KernelGap | None:
     phases = [kernel.epoch_phases for side in sides for kernel in side]
     by_phase = None
     if all(of_run is not None for of_run in phases):
-        named = dict.fromkeys(phase for of_run in phases for phase in of_run or {})
-        by_phase = {phase: _difference(gap, sides, earlier, phase) for phase in in_order(named)}
+        named = in_order(phase for of_run in phases for phase in of_run or {})
+        by_phase = {phase: _difference(gap, sides, earlier, phase) for phase in named}
     return KernelGap(_difference(gap, sides, earlier), by_phase)
 
 
 def kernel_times(subject: Subject) -> list[KernelTime]:
-    """The kernel's time of each of a subject's runs; empty if one of them is unknown."""
+    """The kernel's time of each of a subject's runs; empty if one of them is unknown.
+
+    Runs without fenced steps have the shares of those with fenced steps.
+    """
     known = [analysis.kernel for analysis in subject.analyses if analysis.kernel is not None]
-    return known if len(known) == len(subject.analyses) else []
+    return fill_shares(known) if len(known) == len(subject.analyses) else []
 
 
 def mean_kernel_time(subject: Subject) -> Estimate | None:
@@ -67,8 +70,8 @@ def mean_usage_of_steps(subject: Subject) -> PhaseUsage | None:
 
 
 def mean_usage(subject: Subject) -> dict[Phase, PhaseUsage]:
-    """The resource usage of each phase, the mean over the subject's runs; empty if a run's counters have no phase."""
-    by_run = [kernel.by_phase for kernel in kernel_times(subject)]
+    """The resource usage of each phase, the mean over the runs whose counters have a phase; empty without one."""
+    by_run = [kernel.by_phase for kernel in kernel_times(subject) if kernel.by_phase]
     named = in_order(phase for of_run in by_run for phase in of_run)
     shared = [phase for phase in named if all(phase in of_run for of_run in by_run)]
     return {phase: mean_of_usages([of_run[phase] for of_run in by_run]) for phase in shared}

@@ -55,6 +55,15 @@ def test_without_fenced_steps_only_the_total_is_known(tmp_path: Path) -> None:
     assert (kernel.epoch_phases, kernel.by_phase) == (None, {})
 
 
+def test_a_process_without_fenced_steps_is_split_as_the_others_are(tmp_path: Path) -> None:
+    fences = ("alternate", "none", "none")
+    runs = [scripted_run(tmp_path / fence, lazy=False, fence=fence, **SLOW) for fence in fences]
+    subject = Subject.from_runs(runs)
+    seconds = mean_kernel_seconds(subject)
+    assert seconds[Phase.BACKWARD] == pytest.approx(STEPS * 0.018, rel=1e-3)
+    assert sum(seconds.values()) == pytest.approx(STEPS * 0.020, rel=1e-3)
+
+
 def test_a_run_without_usage_has_no_kernel_time(make_run: MakeRun) -> None:
     subject = Subject.from_runs([make_run([1.0] * 6)])
     assert subject.analyses[0].kernel is None

@@ -181,7 +181,7 @@ def spend(budget: Budget, clock: Clock, seconds: list[float]) -> list[int]:
 
 @pytest.mark.parametrize(
     ("seconds", "rounds"),
-    [([300.0], LEAST_ROUNDS), ([150.0], 4), ([60.0, 130.0, 60.0], 7), ([1.0], MOST_ROUNDS)],
+    [([300.0], LEAST_ROUNDS), ([150.0], 4), ([130.0, 60.0], 8), ([60.0, 130.0, 60.0], 7), ([1.0], MOST_ROUNDS)],
 )
 def test_there_are_three_rounds_and_more_while_the_longest_fits(seconds: list[float], rounds: int) -> None:
     clock = Clock()

@@ -138,8 +138,8 @@ def test_both_sides_are_evaluated_after_equal_steps_on_equal_images(
     two_rounds: tuple[Path, list[Run], list[str]],
 ) -> None:
     _, runs, _ = two_rounds
-    before = {int((run.train.start_ns < run.evaluate.start_ns[0]).sum()) for run in runs}
-    assert before == {7}
+    before = [int((run.train.start_ns < run.evaluate.start_ns[0]).sum()) for run in runs]
+    assert before == [7, 7, 4, 4], "the fewest steps of a round with fenced steps, and of one without"
     assert len({int(run.evaluate.images.sum()) for run in runs}) == 1
     assert all(len(run.epochs) == 1 and run.epochs[0].test_acc is not None for run in runs)
     assert [run.train.index.tolist() for run in runs] == [list(range(len(run.train))) for run in runs]
@@ -151,6 +151,21 @@ def test_the_other_sides_work_is_not_taken_for_a_busy_machine(two_rounds: tuple[
         turns = [reading.turn for reading in run.readings]
         assert turns == sorted(turns)
         assert set(turns) == set(range(1, turns[-1] + 1)), "each turn has readings of its own"
+
+
+def test_eager_sides_have_fenced_steps_in_their_first_round(two_rounds: tuple[Path, list[Run], list[str]]) -> None:
+    _, runs, _ = two_rounds
+    assert [bool(run.train.fenced.any()) for run in runs] == [True, True, False, False]
+    assert [run.config.fence for run in runs] == ["alternate", "alternate", "none", "none"]
+    gap = measure_gaps(group_runs(runs))[0]
+    assert gap.fenced is not None
+    assert [len(side.analyses) for side in (gap.fenced.slow, gap.fenced.fast)] == [1, 1]
+
+
+@pytest.mark.parametrize(("label", "more"), [("slow", ["--fake-lazy"]), ("fast", ["--fence", "alternate"])])
+def test_other_rounds_keep_their_fences(tmp_path: Path, label: str, more: list[str]) -> None:
+    _, runs, _ = take_rounds(tmp_path, 2, **{label: more})
+    assert {run.train.fenced.any() for run in runs if run.config.label == label} == {True}
 
 
 def test_a_gap_of_rounds_has_an_interval_between_rounds(two_rounds: tuple[Path, list[Run], list[str]]) -> None:

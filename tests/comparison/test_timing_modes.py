@@ -5,7 +5,12 @@ from pathlib import Path
 
 from epoch_gap.profiler.comparison.gap import Gap, Verdict, measure_gap
 from epoch_gap.profiler.comparison.subject import Subject
-from epoch_gap.profiler.comparison.timing_modes import charged_phases, is_where_work_was_done, leading_gap
+from epoch_gap.profiler.comparison.timing_modes import (
+    charged_phases,
+    is_where_work_was_done,
+    leading_gap,
+    modes_agree,
+)
 from epoch_gap.profiler.phases import Phase
 from tests.helpers.fake_training import scripted_run
 
@@ -43,3 +48,16 @@ def test_an_undecided_gap_is_shown_as_charged(tmp_path: Path) -> None:
     undecided = replace(lazy, floor=1e9)
     assert undecided.verdict is Verdict.UNDECIDED
     assert leading_gap(undecided) is undecided
+
+
+def test_modes_are_compared_in_the_processes_that_have_both(tmp_path: Path) -> None:
+    """Another process, without fenced steps, may be slower as a whole: that is no effect of fences."""
+    runs = [
+        scripted_run(tmp_path / fence, lazy=False, costs=costs, fence=fence)
+        for fence, costs in (("alternate", FAST), ("none", "forward=6,backward=16,step=10"))
+    ]
+    subject = Subject.from_runs(runs)
+    assert subject.fenced is not None
+    assert [analysis.run for analysis in subject.fenced.analyses] == runs[:1]
+    assert subject.epoch.total.value > 1.4 * subject.fenced.epoch.total.value
+    assert modes_agree(subject)

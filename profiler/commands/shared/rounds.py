@@ -154,7 +154,8 @@ class Budget:
     """The time of a job, counted from now, and the rule that divides it into rounds.
 
     With `rounds`, there are exactly so many. Without, there are at least `LEAST_ROUNDS`, and more (up to
-    `MOST_ROUNDS`) while the longest round so far fits into the time that is left.
+    `MOST_ROUNDS`) while the longest round so far fits into the time that is left; the first, which alone has fenced
+    steps, does not count.
     """
 
     def __init__(
@@ -162,15 +163,14 @@ class Budget:
     ) -> None:
         self._rounds, self._clock = rounds, clock
         self._end = clock() + seconds
-        self._done, self._longest = 0, 0.0
+        self._took: list[float] = []
 
     def rounds(self) -> Iterator[int]:
         """The numbers of the rounds, from 1. Take the next one when a round is over."""
         while self._has_another():
             began = self._clock()
             yield self._done + 1
-            self._done += 1
-            self._longest = max(self._longest, self._clock() - began)
+            self._took.append(self._clock() - began)
 
     def deadline(self) -> float:
         """When the training of the current round ends; its evaluation comes after it."""
@@ -189,4 +189,9 @@ class Budget:
     def _has_another(self) -> bool:
         if self._rounds is not None or self._done < LEAST_ROUNDS:
             return self._done < (self._rounds or LEAST_ROUNDS)
-        return self._done < MOST_ROUNDS and self._clock() + self._longest <= self._end
+        longest = max(self._took[1:])
+        return self._done < MOST_ROUNDS and self._clock() + longest <= self._end
+
+    @property
+    def _done(self) -> int:
+        return len(self._took)

@@ -13,7 +13,10 @@ from epoch_gap.profiler.commands.shared.exit_status import INTERRUPTED, TERMINAT
 from epoch_gap.profiler.commands.shared.rounds import Budget, Round
 from epoch_gap.profiler.commands.shared.turn_process import TurnProcess
 from epoch_gap.profiler.machine.run_lock import hold_run_lock
+from epoch_gap.profiler.phases import Phase
+from epoch_gap.profiler.storage.reader import read_header
 
+NO_FENCES = ("--fence", "none")
 EXPLAINED = (USAGE_ERROR, INTERRUPTED, TERMINATED)
 """exit statuses of a run that has already printed the reason"""
 
@@ -57,6 +60,9 @@ def run_rounds(
 ) -> tuple[int, list[Path]]:
     """Execute the verb `run` for each name, in rounds of fresh processes that take turns, within `budget`.
 
+    A fence does nothing in an eager side; it only gives the resource usage of a step its phases. Where all sides are
+    eager, rounds after the first are therefore as-run throughout, unless `arguments` say otherwise.
+
     Returns the exit status of the first failure, which ends the session, or 0; and the directories of the runs of
     the rounds that were finished. Raises UserError if another timed run is in progress.
     """
@@ -75,8 +81,15 @@ def run_rounds(
                 _explain(name, status)
                 return status, paths
             paths += [process.path for process in processes if process.path is not None]
+            if number == 1 and not any(map(_is_fenced_for_its_work, paths)):
+                arguments = {name: [*NO_FENCES, *words] for name, words in arguments.items()}
         return 0, paths
     return INTERRUPTED, paths
+
+
+def _is_fenced_for_its_work(path: Path) -> bool:
+    """Whether fences may tell where a run's work is done: on a lazy device."""
+    return Phase.FLUSH in read_header(path).manifest.framework.phases
 
 
 def _show_round(show: Callable[[str], None], budget: Budget, number: int, text: str) -> None:
