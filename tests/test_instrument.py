@@ -489,7 +489,8 @@ def test_reports_of_streams_say_what_their_seconds_are_per(
     assert "s per 1000 tokens" in shown
     assert "steps of 100 tokens" in shown
     page = (out / "index.html").read_text()
-    assert "per 1000 tokens" in page
+    assert "time per 1000 tokens" in page
+    assert ">nan<" not in page, "no loss was told"
     for text in (shown, page):
         assert "seconds per epoch" not in text
         assert " s per epoch" not in text

@@ -102,8 +102,8 @@ def _marks(analysis: RunAnalysis) -> NDArray[np.object_]:
     start = analysis.selection.start
     excluded = Mark.WARM_UP if start.kind is StartKind.WARM_UP else Mark.EXCLUDED
     marks[full & (np.cumsum(full) <= start.steps)] = excluded
-    outside = (train.wall_ns < low) | (train.wall_ns > high)
-    marks[outside & np.isin(_keys(train), _keys(steady))] = Mark.OUTLIER
+    outliers = steady.where((steady.wall_ns < low) | (steady.wall_ns > high))
+    marks[np.isin(_keys(train), _keys(outliers))] = Mark.OUTLIER
     return marks
 
 

@@ -1,5 +1,6 @@
 """The rows of the page's tables, as text."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -210,7 +211,7 @@ def accuracy_rows(view: View) -> list[tuple[str, list[str]]]:
     """The article's table of metrics: measured columns first, then the article's own numbers."""
     measured = [_measured(subject) for subject in view.subjects]
     names = {
-        "epoch time": "epoch_time",
+        f"time per {view.size.span}" if view.size.is_stream else "epoch time": "epoch_time",
         "first batch loss": "first_batch_loss",
         "train loss": "train_loss",
         "test loss": "test_loss",
@@ -228,7 +229,7 @@ def _measured(subject: Subject) -> dict[str, str]:
     names = ("train_loss", "test_loss", "train_acc")
     evaluations = list_evaluations(run)
     return {
-        "first_batch_loss": f"{run.train.loss[0]:.3f}",
+        "first_batch_loss": _number(run.train.loss[0]),
         **{name: _number(getattr(last, name, None)) for name in names},
         "test_acc": _with_interval(evaluations[-1].accuracy) if evaluations else "n/a",
         "evaluated": describe_evaluation(evaluations[-1]) if evaluations else "n/a",
@@ -245,4 +246,4 @@ def _with_interval(i: Interval) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "n/a" if value is None else f"{value:.3f}"
+    return "n/a" if value is None or math.isnan(value) else f"{value:.3f}"

@@ -15,6 +15,7 @@ from matplotlib.legend import Legend
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
+from epoch_gap.profiler.analysis.run_analysis import analyse_run
 from epoch_gap.profiler.comparison.history import build_histories
 from epoch_gap.profiler.comparison.subject import shorten_versions
 from epoch_gap.profiler.drilldown.conditions import DrilldownConditions
@@ -448,6 +449,14 @@ def test_a_picture_has_the_same_bytes_every_time(make_run: MakeRun, name: str) -
     view = a_pair(make_run)
     first, second = (canvas.png(CHARTS[name].static(view)) for _ in range(2))
     assert first == second
+
+
+def test_the_timeline_marks_the_outliers_of_batches_whose_size_varies(make_run: MakeRun) -> None:
+    """Their times count per batch of the quoted size, to which 10 images are twice as many as 5."""
+    seconds, images = [1.0, 1.01, 0.99, 1.0] * 8, [5, 5, 5, 4] * 8
+    seconds[20] = 9.0
+    track = timeline.track("", analyse_run(make_run(seconds, images=images)))
+    assert [i for i, mark in enumerate(track.mark) if mark is timeline.Mark.OUTLIER] == [20]
 
 
 def test_the_timeline_marks_warm_up_fenced_steps_and_outliers(make_run: MakeRun) -> None:
