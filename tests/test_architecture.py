@@ -140,6 +140,16 @@ def test_a_timed_process_loads_neither_comparison_nor_reports() -> None:
     assert not {m.partition(".")[0] for m in loaded} & HEAVY
 
 
+def test_importing_the_recorder_imports_little() -> None:
+    """How long it takes is in `make bench`. msgspec is what the store's digests need."""
+    program = "import sys, epoch_gap.profiler.instrument; print(*sys.modules)"
+    output = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    loaded = set(output.split())
+    assert "epoch_gap.profiler.storage.writer" in loaded
+    late = {"psutil", "threadpoolctl", "importlib.metadata", "subprocess", "tempfile", "shutil", "random", "zipfile"}
+    assert not loaded & (HEAVY | {"numpy", "scipy"} | late)
+
+
 def test_the_diagram_of_the_architecture_is_true() -> None:
     """Every line `package -> packages` in docs/architecture.md lists exactly the packages that are imported."""
     text = (ROOT / "docs" / "architecture.md").read_text()

@@ -65,6 +65,28 @@ def test_a_mark_costs_at_most_two_clock_reads() -> None:
     assert ratio <= MARK_BUDGET
 
 
+MOST_IMPORT_SECONDS = 0.15
+
+
+def fastest_start(program: str) -> float:
+    """Seconds of a new interpreter that runs a program: the fastest of ten."""
+    times = []
+    for _ in range(10):
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def test_importing_the_recorder_costs_little() -> None:
+    bare, imported = fastest_start("pass"), fastest_start("import epoch_gap.profiler.instrument")
+    print(
+        f"\nimporting the recorder: {1000 * (imported - bare):.0f} ms more than the interpreter's own "
+        f"{1000 * bare:.0f} ms, {imported / bare:.1f} times as long"
+    )
+    assert imported - bare < MOST_IMPORT_SECONDS
+
+
 def test_the_recorder_takes_less_than_a_hundred_thousandth_of_a_step_of_100_ms() -> None:
     """With the counters on: they are read outside the step's wall time, so only its marks are in it."""
     marks = len({phase for phase in TorchResNet("cpu", 1).phases if phase not in EPOCH_PHASES})

@@ -9,12 +9,14 @@ import resource
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
-
-import psutil
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from epoch_gap.profiler.machine.cgroup import read_values, throttle_count
 from epoch_gap.profiler.recording.records import Reading
+
+if TYPE_CHECKING:
+    import psutil
 
 SIDE = 64
 """rows of the matrices: the largest product that OpenBLAS computes without waking its threads"""
@@ -23,12 +25,17 @@ PRODUCTS, ADDITIONS = 150, 24_000
 REPEATS = 25
 """Repeats of which the median is taken: an interruption is not drift; it shows in `steal_s` and `busy_s`."""
 
-_PROCESS = psutil.Process()
+
+@cache
+def _process() -> "psutil.Process":
+    import psutil  # late, like NumPy below: importing the recorder should cost little
+
+    return psutil.Process()
 
 
 def rss_bytes() -> int:
     """The current resident size of this process, bytes."""
-    return int(_PROCESS.memory_info().rss)
+    return int(_process().memory_info().rss)
 
 
 def peak_rss_bytes() -> int:
@@ -44,7 +51,8 @@ def peak_rss_bytes() -> int:
 
 def read_machine(count_other_runs: Callable[[], int] = lambda: 0) -> Reading:
     """Run the canary and read the machine's counters, about 50 ms. `count_other_runs` counts other timed runs."""
-    import numpy as np  # only here: whoever imports the recorder may not need it yet
+    import numpy as np
+    import psutil
 
     matrix = np.full((SIDE, SIDE), 0.5, np.float32)
     at = time.perf_counter_ns()

@@ -2,11 +2,9 @@
 
 import os
 import platform
-import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +142,7 @@ class Environment:
 
 def read_environment() -> Environment:
     """The conditions of this process and its machine. Call it after the framework has been imported."""
+    # Functions here import what only they need, since importing the recorder should cost little.
     return Environment(
         machine=_read_hardware(),
         python=f"{platform.python_implementation()} {platform.python_version()}",
@@ -160,7 +159,7 @@ def read_environment() -> Environment:
 
 
 def _read_hardware() -> Machine:
-    import psutil  # imported late: only recording needs it, and commands that read runs start faster without it
+    import psutil
 
     return Machine(
         system=f"{platform.system()} {platform.release()}",
@@ -203,7 +202,7 @@ def _read_thread_pools() -> tuple[ThreadPool, ...]:
 
 def _numpy_blas() -> str:
     """The BLAS that NumPy was built with; threadpoolctl cannot detect Apple's Accelerate."""
-    import numpy as np  # only here: it takes longer than everything else in this module
+    import numpy as np
 
     config: Any = np.show_config(mode="dicts")
     blas = config["Build Dependencies"]["blas"]
@@ -211,6 +210,8 @@ def _numpy_blas() -> str:
 
 
 def _version(package: str) -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return version(package)
     except PackageNotFoundError:
@@ -224,6 +225,8 @@ def _read_git(directory: Path) -> Git:
 
 
 def _output(command: list[str]) -> str:
+    import subprocess
+
     try:
         result = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):

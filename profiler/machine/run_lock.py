@@ -6,8 +6,6 @@ processes of one `profile`) do not exclude each other.
 
 import fcntl
 import os
-import secrets
-import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -41,11 +39,13 @@ def hold_run_lock(
     Raises UserError if another session holds one, unless `allow_others`; the message says `how_to_allow` it.
     """
     folder = _lock_folder()
-    own = folder / f"{session}-{os.getpid()}.{secrets.token_hex(2)}"  # a process may hold several
+    own = folder / f"{session}-{os.getpid()}.{os.urandom(2).hex()}"  # a process may hold several
     with ExitStack() as held:
         with hold_folder(folder), _errors_as_one_line(folder):
             _remove_dead_locks(folder)
             others = _other_sessions(folder, session)
+            if f"process {os.getpid()}" in others.values() and not allow_others:
+                raise UserError(f"this process records another run; end that recording first, or {how_to_allow}")
             if others and not allow_others:
                 raise UserError(
                     f"another timed run is in progress ({', '.join(others.values())}) and both would be slower; "
@@ -68,10 +68,17 @@ def _remove_if_own(file: Path, process: int) -> None:
 def _lock_folder() -> Path:
     """One folder per user in the temporary directory, or $EPOCH_GAP_LOCKS."""
     chosen = os.environ.get("EPOCH_GAP_LOCKS")
-    folder = Path(chosen) if chosen else Path(tempfile.gettempdir()) / f"{FOLDER}-{os.getuid()}"
+    folder = Path(chosen) if chosen else _temporary_folder() / f"{FOLDER}-{os.getuid()}"
     with _errors_as_one_line(folder):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder
+
+
+def _temporary_folder() -> Path:
+    import tempfile  # late: importing the recorder should cost little
+
+    with _errors_as_one_line(Path("the temporary folder")):
+        return Path(tempfile.gettempdir())
 
 
 def _errors_as_one_line(folder: Path) -> AbstractContextManager[None]:

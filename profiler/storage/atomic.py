@@ -4,7 +4,7 @@ Content goes to a temporary file in the same directory, which takes the final na
 failure. Its name is unique, so that two writers never share one; the last to finish wins. The directory must exist.
 """
 
-import secrets
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +21,7 @@ def is_partial(path: Path) -> bool:
 @contextmanager
 def replace_atomically(path: Path) -> Iterator[Path]:
     """Yield a temporary path with the suffix of `path`; the file written there becomes `path` at the end."""
-    temporary = path.with_name(f"{PARTIAL}{secrets.token_hex(4)}-{path.name}")
+    temporary = path.with_name(f"{PARTIAL}{os.urandom(4).hex()}-{path.name}")
     try:
         yield temporary
         temporary.replace(path)
