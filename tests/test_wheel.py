@@ -1,6 +1,7 @@
 """The wheel: installed outside the checkout, beside files of the user's that have our modules' names."""
 
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -89,6 +90,19 @@ def test_a_users_files_do_not_shadow_it_and_the_recorder_needs_no_heavy_package(
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "reports" / "out" / "index.html").is_file()
+    assert advice([str(python), "-m", "epoch_gap.profiler"], tmp_path, environment) == "`epoch-gap list`"
+
+
+def test_advice_in_the_checkout_names_the_command_that_works_there(tmp_path: Path) -> None:
+    assert advice([sys.executable, "-m", "profiler"], ROOT, dict(os.environ), tmp_path) == "`python -m profiler list`"
+
+
+def advice(command: list[str], cwd: Path, environment: dict[str, str], runs: Path = Path("runs")) -> str:
+    """The command that the program recommends after a run that does not exist."""
+    words = [*command, "show", "no-such-run", "--runs-dir", str(runs)]
+    done = subprocess.run(words, cwd=cwd, capture_output=True, text=True, env=environment)
+    (advice,) = re.findall("`.*`", done.stderr)
+    return advice
 
 
 def test_every_pinned_package_of_the_wheel_is_within_its_range() -> None:

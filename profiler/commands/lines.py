@@ -10,6 +10,7 @@ from types import FunctionType
 
 from line_profiler import LineProfiler
 
+from epoch_gap.profiler.command_name import command_name
 from epoch_gap.profiler.commands.shared import watched_training
 from epoch_gap.profiler.commands.shared.watched_training import train_watched
 from epoch_gap.profiler.drilldown import stacks
@@ -83,7 +84,7 @@ def _hottest(runs_dir: Path, framework: str) -> list[Name]:
     newest = find_artifacts(runs_dir, stacks.HOT, f"flame-{framework}-")[:1]
     if not newest:
         raise UserError(
-            f"no sampled stacks of {framework}; run `python -m profiler flame --framework {framework}` to find its "
+            f"no sampled stacks of {framework}; run `{command_name()} flame --framework {framework}` to find its "
             "hot functions, or name functions with --function"
         )
     rows = [line.split(":") for line in read_text_artifact(newest[0]).splitlines() if line]

@@ -6,14 +6,11 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from pathlib import Path
 from typing import NoReturn, Protocol, cast
 
+from epoch_gap.profiler.command_name import command_name
 from epoch_gap.profiler.commands.shared.exit_status import USAGE_ERROR, exit_status_of
 from epoch_gap.profiler.machine.allocator import KEEP_VARIABLES, Allocator, environment_of
-
-SCRIPT = "epoch-gap"
-"""the command that the wheel installs"""
 
 
 class Verb(Protocol):
@@ -53,12 +50,6 @@ class _Parser(argparse.ArgumentParser):
         self.exit(USAGE_ERROR, f"error: {message}; see {self.prog} --help\n")
 
 
-def _own_name() -> str:
-    """The command as it was called: the installed script, or the module."""
-    name = Path(sys.argv[0]).name
-    return name if name == SCRIPT else "python -m profiler"
-
-
 def _load(name: str) -> Verb:
     return cast(Verb, import_module(f"epoch_gap.profiler.commands.{name}"))
 
@@ -70,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without the character shows "?"
     parser = _Parser(
-        prog=_own_name(), description="Explain why an epoch takes longer in one framework than in another."
+        prog=command_name(), description="Explain why an epoch takes longer in one framework than in another."
     )
     parsers = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for name, summary in VERBS.items():

@@ -13,6 +13,7 @@ from typing import Any
 
 from epoch_gap.profiler.analysis.stopping import StoppingRule
 from epoch_gap.profiler.analysis.sufficiency import Sufficiency
+from epoch_gap.profiler.command_name import command_name
 from epoch_gap.profiler.commands.shared.exit_status import TERMINATED
 from epoch_gap.profiler.commands.shared.options import add_workload
 from epoch_gap.profiler.commands.shared.printing import warn
@@ -112,7 +113,7 @@ def _store(args: argparse.Namespace, preset: Preset, framework: Framework, data:
                 writer.event("data", warning)
             _train(args, preset, framework, data, writer, stream, lock)
     except KeyboardInterrupt:
-        shows = f"python -m profiler report {writer.path}"
+        shows = f"{command_name()} report {writer.path}"
         print(f"interrupted: the steps so far are stored; `{shows}` shows them", file=sys.stderr)
         raise
     finally:

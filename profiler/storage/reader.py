@@ -1,6 +1,7 @@
 """Find stored runs, and read them with or without their steps."""
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,14 +12,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from epoch_gap.profiler.command_name import command_name
 from epoch_gap.profiler.errors import UserError, one_line
 from epoch_gap.profiler.phases import RESERVED, Phase, in_order
 from epoch_gap.profiler.recording.records import USAGE_FIELDS, Epoch, Reading
-from epoch_gap.profiler.storage.database import CHUNK, LOG, has_log, is_being_written, open_database, was_logged
+from epoch_gap.profiler.storage.database import CHUNK, is_being_written, open_database, stored_id
 from epoch_gap.profiler.storage.manifest import Manifest, RunStatus, manifest_from_json
 from epoch_gap.profiler.storage.run import UNKNOWN, Run, StepTable, UsageTable
 from epoch_gap.profiler.storage.schema import DATABASE, DIGEST, EPOCH_COLUMNS, FIRST_SEALED, READING_COLUMNS
 from epoch_gap.profiler.storage.seals import digest_of_manifest, verify_seals
+from epoch_gap.profiler.storage.write_ahead_log import describe_lost_log, was_logged
 
 
 @dataclass(frozen=True)
@@ -42,14 +45,14 @@ def find_runs(runs_dir: Path) -> list[Path]:
 
 def locate_run(name: str, runs_dir: Path) -> Path:
     """The run directory that `name` identifies: a path, a run id, or a unique part of one. Raises UserError."""
-    if (Path(name) / DATABASE).is_file():
+    if os.path.lexists(Path(name) / DATABASE):
         return Path(name)
     matches = [path for path in find_runs(runs_dir) if name in path.name]
     if len(matches) == 1:
         return matches[0]
     if matches:
         raise UserError(f"{name!r} matches {len(matches)} runs in {runs_dir}; give more of the id")
-    raise UserError(f"no run {name!r} in {runs_dir}; `python -m profiler list` lists the stored runs")
+    raise UserError(f"no run {name!r} in {runs_dir}; `{command_name()} list` lists the stored runs")
 
 
 def read_run(path: Path) -> Run:
@@ -59,15 +62,15 @@ def read_run(path: Path) -> Run:
     """
     with _open_run(path) as (db, manifest, status):
         was_killed = manifest.status is RunStatus.RUNNING and status is RunStatus.INTERRUPTED
-        missing = _missing_log(path / DATABASE, db) if was_killed else ""
-        if missing and not _count(db, "train"):
-            raise UserError(f"{path} has no steps: {missing}")
+        lost = _describe_loss(path / DATABASE, db) if was_killed else ""
+        if lost and not _count(db, "train"):
+            raise UserError(f"{path} has no steps: {lost}")
         if is_sealed(db):
             verification = verify_seals(db, manifest.seals)
             if verification.damage is not None:
                 raise UserError(
                     f"{path} is damaged: {verification.damage}; "
-                    f"`python -m profiler recover {path}` saves what was stored before it"
+                    f"`{command_name()} recover {path}` saves what was stored before it"
                 )
         run = Run(
             id=manifest.id or path.resolve().name,
@@ -79,7 +82,7 @@ def read_run(path: Path) -> Run:
             epochs=_read_epochs(db),
             events=(
                 *db.execute("SELECT kind, text FROM events ORDER BY rowid").fetchall(),
-                *([("log", missing)] if missing else []),
+                *([("log", lost)] if lost else []),
             ),
             readings=_read_readings(db),
         )
@@ -127,11 +130,9 @@ def read_errors_as_one_line(file: Path) -> Iterator[None]:
         raise UserError(f"{file} cannot be read as a run: {one_line(error)}") from None
 
 
-def _missing_log(file: Path, db: sqlite3.Connection) -> str:
-    """What is to be said if the log of a killed run is not beside it; empty if it is, or never was."""
-    if not is_sealed(db) or has_log(file) or not was_logged(file):
-        return ""
-    return f"{file.name}{LOG} is missing, so its newest rows may be (unless another program has merged that file)"
+def _describe_loss(file: Path, db: sqlite3.Connection) -> str:
+    """What is to be said about the log of a killed run; empty if it is whole, or never was."""
+    return describe_lost_log(file) if is_sealed(db) and was_logged(file) else ""
 
 
 def is_sealed(db: sqlite3.Connection) -> bool:
@@ -144,8 +145,7 @@ def _stored_id(path: Path) -> str:
     """The id in a run's manifest; empty if it has none or cannot be read."""
     try:
         with open_database(path / DATABASE) as db:
-            found = db.execute("SELECT value FROM manifest WHERE key = 'id'").fetchone()
-            return str(json.loads(found[0])) if found else ""
+            return str(json.loads(stored_id(db) or '""'))
     except (sqlite3.Error, OSError, ValueError, TypeError, UserError):
         return ""
 

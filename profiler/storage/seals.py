@@ -88,7 +88,7 @@ def read_sealed(db: sqlite3.Connection, table: str, intact: int) -> Iterator[tup
     """The rows of a table by seal, as far as they can be read, of the first `intact` seals."""
     with suppress(sqlite3.Error):
         for number, rows in _grouped(db, table):
-            if isinstance(number, int) and number <= intact:
+            if isinstance(number, int) and 1 <= number <= intact:
                 yield number, rows
 
 

@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 
 from epoch_gap.profiler.analysis.flags import ADVICE, CUSTOM_LOOP_ADVICE, FlagKind
+from epoch_gap.profiler.command_name import command_name
 from epoch_gap.profiler.comparison.gap import Gap, IntervalScope, Verdict
 from epoch_gap.profiler.comparison.subject import Subject
 
 DEFAULT_BATCH = 128
 ARTICLE_EPOCHS = 20
-SHOW = "python -m profiler show RUN, for the conditions of one run."
 
 
 def suggest_next_step(subjects: Sequence[Subject], gaps: Sequence[Gap], has_layers: bool, has_stacks: bool) -> str:
@@ -28,13 +28,13 @@ def suggest_next_step(subjects: Sequence[Subject], gaps: Sequence[Gap], has_laye
         slow = gap.slow.config.framework
         return f"make flame-{slow} lines-{slow}{settings}, for the stacks and lines of the slower side."
     if gap.scope is not IntervalScope.BETWEEN_PROCESSES:
-        command = f"python -m profiler profile --frameworks {both.replace(' ', ',')}{_options(gap.slow)}"
+        command = f"{command_name()} profile --frameworks {both.replace(' ', ',')}{_options(gap.slow)}"
         return f"{command}, whose rounds include the variation from process to process."
     if not all(subject.has_whole_epoch for subject in subjects):
         return "make profile PRESET=epoch, for whole epochs and the accuracy after them."
     if min(len(s.first.epochs) for s in subjects) < ARTICLE_EPOCHS:
         return "make profile PRESET=article, for the article's 20 epochs."
-    return SHOW
+    return _show()
 
 
 def _suggest_for_custom_loops(subjects: Sequence[Subject], gaps: Sequence[Gap]) -> str:
@@ -50,7 +50,11 @@ def _suggest_for_custom_loops(subjects: Sequence[Subject], gaps: Sequence[Gap]) 
         )
     if not all(subject.has_whole_epoch or subject.size.is_stream for subject in subjects):
         return "record whole epochs with their evaluation, for the accuracy after them."
-    return SHOW
+    return _show()
+
+
+def _show() -> str:
+    return f"{command_name()} show RUN, for the conditions of one run."
 
 
 def _make_settings(subject: Subject) -> str:

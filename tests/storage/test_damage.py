@@ -17,6 +17,7 @@ from epoch_gap.profiler.commands.main import main
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.recording.records import Epoch
 from epoch_gap.profiler.storage.reader import find_runs, read_run
+from epoch_gap.profiler.storage.recovery import recover_run
 from epoch_gap.profiler.storage.run import Run
 from epoch_gap.profiler.storage.schema import DATABASE
 from epoch_gap.profiler.storage.writer import RunWriter, create_run
@@ -92,6 +93,16 @@ def test_the_part_before_the_damage_is_saved_into_a_new_run(
     assert saved.events[-1][0] == "recovered"
     assert main(["recover", saved.id, "--runs-dir", str(tmp_path)]) == 2
     assert "is not damaged" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("seal", [0, -1])
+def test_a_damaged_number_of_a_seal_is_not_taken_for_an_early_one(tmp_path: Path, seal: int) -> None:
+    writer = create_run(tmp_path, manifest())
+    chunks(writer, 5)
+    writer.finish("complete")
+    edit(writer.path, f"UPDATE steps SET seal = {seal}, wall_ns = 1 WHERE step >= 2", version=None)
+    assert recover_run(writer.path, tmp_path / "saved").rows["steps"] == 2
+    assert read_run(find_runs(tmp_path / "saved")[0]).train.index.tolist() == [0, 1]
 
 
 @pytest.mark.parametrize(
