@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import secrets
 import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping
@@ -81,7 +80,7 @@ def recording(
     train_images = 0 if is_stream else _whole("train_images", train_images, least=1, hint=", or None for a stream")
     unit = str(unit)
     own_clocks = {_phase(name): str(text) for name, text in clocks.items()}
-    session = secrets.token_hex(4)
+    session = os.urandom(4).hex()
     fence = "none" if wait is None else "alternate"
     phases = in_order([*own_clocks, Phase.OTHER, *([Phase.EVALUATE] if test_images else [])])
     manifest = Manifest(
@@ -122,6 +121,7 @@ def recording(
                 yield recorder
             finally:
                 recorder.flush()
+                recorder.close()
 
 
 def _ignore_marks_of_children(recorder: Recorder) -> None:

@@ -1,8 +1,8 @@
 """Loops as people write them, each a script in tests/cases, with the numbers that a report must show.
 
-Their `time.sleep` moves a scripted clock and takes no time. A script has `EXPECTED` (the training steps and batches
-of evaluation that are stored, seconds by phase, and the status of the run) or `REFUSED` (the exception, and a part of
-its message).
+Their `time.sleep` moves a scripted clock and takes no time. A script has `REFUSED` (the exception, and a part of its
+message), or `EXPECTED`: the training steps and batches of evaluation that are stored, seconds by phase, the status of
+the run, the number of runs, what `show` says of it, and why there is nothing to report.
 """
 
 from pathlib import Path
@@ -30,10 +30,18 @@ def test_the_loop_is_recorded_as_it_ran(
         assert words in str(names["error"])
         return
     expected = names["EXPECTED"]
-    run = read_run(find_runs(runs)[-1])
+    found = find_runs(runs)
+    assert len(found) == expected.get("runs", len(found))
+    run = read_run(found[-1])
     assert (len(run.train), len(run.evaluate)) == (expected["train"], expected.get("evaluate", 0))
     assert recorded_seconds(run) == pytest.approx(expected["seconds"])
     assert run.status == expected.get("status", "complete")
     assert all(sum(ns[i] for ns in run.train.phase_ns.values()) == wall for i, wall in enumerate(run.train.wall_ns))
-    for verb in (["show", run.id], ["trace", run.id], ["report", "--out", str(tmp_path / "out")]):
+    if "unreported" in expected:
+        assert main(["show", run.id, "--runs-dir", str(runs)]) == 2
+        assert expected["unreported"] in capsys.readouterr().err
+        return
+    for verb in (["trace", run.id], ["report", "--out", str(tmp_path / "out")]):
         assert main([*verb, "--runs-dir", str(runs)]) == 0, capsys.readouterr().err
+    assert main(["show", run.id, "--runs-dir", str(runs)]) == 0
+    assert expected.get("says", "") in capsys.readouterr().out

@@ -1,6 +1,7 @@
 """Runs of custom training loops: stored however they end, under any name, without unknown values."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -76,6 +77,34 @@ def test_a_name_may_contain_any_text(name: str, tmp_path: Path) -> None:
     assert '<b>"x"' not in (tmp_path / "out" / "index.html").read_text()
 
 
+@pytest.mark.usefixtures("blank_pictures")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x" * 500,
+        "a/b\\c\nd\te",
+        "nul\0byte",
+        "\N{ROCKET}" * 9,
+        "\u05e9\u05dc\u05d5\u05dd \u202e abc",
+        "data/\udce9t\udce9",
+    ],
+    ids=["long", "slashes", "NUL", "emoji", "right to left", "not UTF-8"],
+)
+def test_every_text_may_be_any(text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runs = tmp_path / "runs"
+    labels = {"label": text, "device": text, "data": text, "note": text}
+    run = recorded(runs, "mine", **labels)
+    other = recorded(runs, text, **labels)
+    stored = text.encode("utf-8", "replace").decode()
+    assert (run.manifest.config.label, run.framework.device, other.framework.name) == (stored, stored, stored)
+    capsys.readouterr()
+    for verb, *more in (["report"], ["history"], ["compare", run.id, other.id]):
+        assert main([verb, *more, "--out", str(tmp_path / verb), "--runs-dir", str(runs)]) == 0
+    for words in (["export", run.id, "--format", "csv"], ["trace", run.id], ["show", other.id], ["list"]):
+        assert main([*words, "--runs-dir", str(runs)]) == 0
+    assert not re.findall(".*[\x00-\x09\x0b-\x1f\u202a-\u202e]", capsys.readouterr().out)
+
+
 @pytest.mark.parametrize(("error", "status"), [(KeyboardInterrupt, "interrupted"), (ZeroDivisionError, "failed")])
 def test_a_loop_that_fails_keeps_its_steps(error: type[BaseException], status: str, tmp_path: Path) -> None:
     def loop() -> None:
@@ -142,7 +171,7 @@ def test_runs_can_be_compared_if_their_data_have_the_same_name(tmp_path: Path) -
 
 def test_a_loop_beside_another_timed_run_is_refused_and_may_be_allowed(tmp_path: Path) -> None:
     with hold_run_lock("another", allow_others=False):
-        with pytest.raises(UserError, match="another timed run"):
+        with pytest.raises(UserError, match="this process records another run"):
             recorded(tmp_path)
         assert not find_runs(tmp_path)
         assert recorded(tmp_path, allow_busy=True).status == "complete"

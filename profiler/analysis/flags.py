@@ -9,9 +9,10 @@ from itertools import pairwise
 import numpy as np
 
 from epoch_gap.profiler.analysis.epoch import NS
-from epoch_gap.profiler.analysis.stats import Estimate, trend
+from epoch_gap.profiler.analysis.stats import Estimate, spread, trend
 from epoch_gap.profiler.analysis.step_selection import StepSelection
 from epoch_gap.profiler.analysis.warm_up import StartKind
+from epoch_gap.profiler.recording.fencing import TimingMode
 from epoch_gap.profiler.recording.records import Reading
 from epoch_gap.profiler.storage.run import Run
 
@@ -26,6 +27,8 @@ STEAL_LIMIT = 0.01
 """share of the machine's CPU time that may be stolen without a flag"""
 OWN_LIMIT = 0.01
 """share of a step that the recorder itself may take without a flag"""
+OUTLIER_LIMIT = 0.25
+"""share of the time of the steps that outliers may take, beyond that of as many others, without a flag"""
 OTHERS_LIMIT = 0.05
 """share of the machine's CPU time that other processes may use without a flag"""
 
@@ -45,6 +48,7 @@ class FlagKind(StrEnum):
     BUSY = "machine busy"
     FORCED_KERNELS = "kernels forced"
     RECORDER = "recorder counts"
+    OUTLIERS = "outliers count"
 
 
 DRIFT_KINDS = (FlagKind.DRIFT, FlagKind.SLOWER_STEPS, FlagKind.FASTER_STEPS)
@@ -78,6 +82,7 @@ def find_flags(run: Run, selection: StepSelection, own_share: float) -> tuple[Fl
     """
     return (
         *_recorder(own_share),
+        *_outliers(selection),
         *_steadiness(selection),
         *_step_trend(selection),
         *_memory_trend(selection),
@@ -91,6 +96,21 @@ def _recorder(own_share: float) -> Iterator[Flag]:
     if own_share > OWN_LIMIT:
         text = f"its marks and readings take at least {own_share:.1%} of a step; mark fewer phases, or larger steps"
         yield Flag(FlagKind.RECORDER, text)
+
+
+def _outliers(selection: StepSelection) -> Iterator[Flag]:
+    """Outliers that make up much of the mean: a machine that slept, or a process that was suspended."""
+    steps = selection.steady(TimingMode.ASRUN)
+    if not len(steps):
+        return
+    seconds = spread(steps.wall_ns * NS)
+    mean = float(steps.wall_ns.mean()) * NS
+    if mean - seconds.mean_without > OUTLIER_LIMIT * mean:
+        text = (
+            f"{seconds.outliers} of {len(steps)} steps took up to {seconds.largest:.4g} s: the mean is {mean:.4g} s "
+            f"with and {seconds.mean_without:.4g} s without them; did the machine sleep, or the process stop?"
+        )
+        yield Flag(FlagKind.OUTLIERS, text)
 
 
 def has_drifted(run: Run, flags: Iterable[Flag]) -> bool | None:

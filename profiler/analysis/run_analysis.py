@@ -129,6 +129,8 @@ def analyse_run(run: Run) -> RunAnalysis:
             "including as-run ones (--fence alternate or none)"
         )
     steady_ns = asrun.steady.wall_ns
+    if not steady_ns.any():
+        raise UserError(f"{run.id}: its steps took no time by the clock; nothing to report")
     fenced = _analyse_mode(run, selection, TimingMode.FENCED)
     step_ns = float(steady_ns.mean()) * float(asrun.steady.images.mean()) / run.batch_size  # as the steps were
     marks_share = _own_cost_ns(run, asrun.steady) / step_ns

@@ -131,6 +131,8 @@ def _winsorise(x: NDArray[np.float64], reference: NDArray[np.float64]) -> NDArra
 def _is_moving(x: NDArray[np.float64]) -> bool:
     """Whether the means of the two halves differ, or a straight line fitted to all values has a slope."""
     half = len(x) // 2
+    if not x.any():
+        return False  # a clock that stands still
     change = difference(mean(x[half:]), mean(x[:half])).scaled(1 / float(x.mean()))
     slope = trend(x, np.arange(len(x)))
     return _is_significant(change, LEAST_CHANGE) or _is_significant(slope, 2 * LEAST_CHANGE)

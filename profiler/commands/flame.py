@@ -118,7 +118,7 @@ def _sampled_run(spy: Path, args: argparse.Namespace) -> tuple[Run, str]:
         path = next((path for path in reversed(paths) if (path / DATABASE).is_file()), None)
         if path is None or not raw.is_file():
             raise UserError(reason_of_failure(result.stderr))
-        return read_run(path), raw.read_text()
+        return read_run(path), raw.read_text(encoding="utf-8", errors="replace")
 
 
 def _record(spy: Path, raw: Path, rate: int, native: bool, words: Sequence[str]) -> subprocess.CompletedProcess[str]:

@@ -13,6 +13,7 @@ from epoch_gap.profiler.analysis.stats import Estimate, mean_of_processes
 from epoch_gap.profiler.comparison.attribution import FenceEffect, measure_fence_effect
 from epoch_gap.profiler.comparison.identity import active_settings, check_same_task, subject_id
 from epoch_gap.profiler.phases import Phase, in_order
+from epoch_gap.profiler.printable import printable
 from epoch_gap.profiler.storage.manifest import Config, DataKind, EpochSize, FrameworkInfo, Manifest
 from epoch_gap.profiler.storage.run import Run
 
@@ -126,7 +127,7 @@ class Subject:
 
     def _display(self, version: str) -> str:
         settings = "".join(f", {name}" for name in active_settings(self.manifest))
-        return f"{self.config.label or self.framework.title}{version} ({self.framework.device}{settings})"
+        return printable(f"{self.config.label or self.framework.title}{version} ({self.framework.device}{settings})")
 
 
 def group_runs(runs: Sequence[Run]) -> list[Subject]:

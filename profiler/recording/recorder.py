@@ -28,6 +28,8 @@ from epoch_gap.profiler.recording.records import (
 
 Clock = Callable[[], int]
 """nanoseconds of a monotonic clock"""
+MOST_HELD = 10_000
+"""steps that are held before they are passed on, however short they are: about 10 MB"""
 ReadUsage = Callable[[], struct_rusage]
 """reads totals since the process started; the recorder takes their differences outside every phase"""
 
@@ -124,6 +126,11 @@ class Recorder:
         self._epoch = _Open()
         self._is_ignored = False
         """whether marks are ignored, in a forked child"""
+        self._block = ""
+        """the innermost `with` block that is open: epoch, step, outside or evaluation; empty: none"""
+        self._is_skipped = False
+        """whether the step of the open block is to be dropped"""
+        self._has_ended = False
         self._marks: list[Any] = []
         self._usage_at_marks: list[struct_rusage] = []
         append, append_usage = self._marks.append, self._usage_at_marks.append
@@ -157,7 +164,8 @@ class Recorder:
         self.start_epoch(index)
         self.start_stage("train")
         told = OpenEpoch()
-        yield told
+        with self._in_block("epoch"):
+            yield told
         self._close_rest()
         self.close_epoch(told.lr, told.train_loss, told.train_acc, told.test_loss, told.test_acc)
 
@@ -166,12 +174,19 @@ class Recorder:
         """A batch, from the end of the one before.
 
         The time until the block is `fetch`, the rest is as the block marks it, and the time after its last mark is
-        `other`. A step that an exception leaves is dropped, as `skip_step` does.
+        `other`. A step that an exception leaves, or in which `skip_step` is called, is dropped.
         """
+        self._refuse_closed_epoch("step()")
+        self._refuse_within("step()", "step", "outside")
+        self._is_skipped = False
         step = OpenStep(self.mark)
         try:
-            step.mark(_OWN_FETCH)
-            yield step
+            with self._in_block("step"):
+                step.mark(_OWN_FETCH)
+                yield step
+            if self._is_skipped:
+                self.skip_step()
+                return
             step.mark(Phase.OTHER)
             self.close_step(images, step.loss, step.correct)
         except BaseException:
@@ -181,26 +196,33 @@ class Recorder:
     @contextmanager
     def outside(self, phase: Phase) -> Iterator[None]:
         """Work of the epoch that belongs to no batch, such as saving a checkpoint; all of the block is `phase`."""
+        self._refuse_closed_epoch("outside()")
+        self._refuse_within("outside()", "step", "outside")
         self._refuse_open_marks("outside()")
         mode = self._mode
         self._close_rest()
         began = self._origin
         try:
-            yield
+            with self._in_block("outside"):
+                yield
         finally:
             self._discard_marks()
             self._origin = now = self._clock()
-            self._add_to_epoch({phase: now - began})
+            self._add_to_epoch({phase: max(0, now - began)})
             self._use(mode)
             self.resume()
 
     @contextmanager
     def evaluation(self) -> Iterator[None]:
         """An evaluation, at any point of the epoch: the steps of the block are test batches. Training follows it."""
+        self._refuse_closed_epoch("evaluation()")
+        self._refuse_within("evaluation()", "step", "outside", "evaluation")
+        self._refuse_open_marks("evaluation()")
         self._close_rest()
         self.start_stage("evaluate")
         try:
-            yield
+            with self._in_block("evaluation"):
+                yield
         except BaseException:
             self._discard_marks()
             raise
@@ -209,15 +231,16 @@ class Recorder:
             self.start_stage("train")
 
     def start_epoch(self, index: int) -> None:
-        """Start an epoch, numbered higher than the one before. The time before this call belongs to no phase.
+        """Start an epoch, numbered from 0 and higher than the one before. The time before it belongs to no phase.
 
-        Raises MisuseError for an epoch that was started before.
+        Raises MisuseError for an epoch that was started before, and within a block.
         """
-        index = operator.index(index)
+        call = f"start_epoch({index!r})"
+        self._refuse_ended(call)
+        self._refuse_within(call, "epoch", "step", "outside", "evaluation")
+        index = _epoch_number(call, index)
         if index <= self._epoch.index:
-            raise MisuseError(
-                f"start_epoch({index}): the epoch before was {self._epoch.index}; numbers must increase"
-            )
+            raise MisuseError(f"{call}: the epoch before was {self._epoch.index}; numbers must increase")
         self._discard_marks()
         self._epoch = _Open(index, is_open=True)
         self._start_stretch()
@@ -228,8 +251,12 @@ class Recorder:
         A stage may be left and started again within an epoch: the numbers of its steps go on. Raises MisuseError if
         marks before it belong neither to a step nor to the epoch.
         """
-        self._refuse_closed_epoch(f"start_stage({stage!r})")
-        self._refuse_open_marks(f"start_stage({stage!r})")
+        call = f"start_stage({stage!r})"
+        if stage not in self._epoch.steps:
+            raise MisuseError(f"{call}: the stages are {' and '.join(self._epoch.steps)}")
+        self._refuse_closed_epoch(call)
+        self._refuse_within(call, "step", "outside")
+        self._refuse_open_marks(call)
         self.take_reading()
         self._epoch.stage = stage
         self._use(self._schedule(self._epoch.steps[stage]) if stage == "train" else TimingMode.ASRUN)
@@ -246,13 +273,18 @@ class Recorder:
         The whole time of an evaluation batch is added to the epoch's `evaluate`. `images`, `loss` and `correct` may
         be any numbers that int() and float() accept, NumPy's included; `loss` and `correct` are None where there is
         nothing to tell. Reading a number that may have to wait for a device, such as a lazy loss, is timed as
-        `metrics`. Raises MisuseError without a mark since the last step.
+        `metrics`. Raises MisuseError without a mark since the last step, for a number that is none or cannot be, and
+        within a block that ends its step itself.
         """
         self._refuse_closed_epoch("close_step()")
+        self._refuse_within("close_step()", "step", "outside")
         if not self._marks and not self._is_ignored:
             raise MisuseError("close_step(): no mark since the last step; mark the phases of the step first")
         is_plain = all(map(_is_plain, (images, loss, correct)))
-        images, loss, correct = int(images), _float_or_none(loss), None if correct is None else int(correct)
+        images, loss = _count("images", images), _float_or_none(loss)
+        correct = None if correct is None else _count("correct", correct)
+        if correct is not None and correct > images:
+            raise MisuseError(f"close_step(): {correct} right answers of {images} images; correct=None tells nothing")
         if not is_plain:
             self.mark(_OWN_METRICS)
         usage, phase_usage = self._close_usage()
@@ -282,7 +314,7 @@ class Recorder:
             self._use(self._schedule(e.steps["train"]))
         else:
             self._add_outside({Phase.EVALUATE: wall})  # regardless of the names of its marks
-        if self._origin - self._flushed > self._flush_after_ns:
+        if self._origin - self._flushed > self._flush_after_ns or len(self._steps) >= MOST_HELD:
             self.flush()
         else:
             self.resume()
@@ -291,18 +323,24 @@ class Recorder:
     def skip_step(self) -> None:
         """Drop the batch since the last step, such as one that ran out of memory: it is no step.
 
-        The time until this call counts as `skipped` in the epoch.
+        The time until this call, or until the end of the `step` block that it is called in, counts as `skipped` in
+        the epoch.
         """
         self._refuse_closed_epoch("skip_step()")
+        self._refuse_within("skip_step()", "outside")
+        if self._block == "step":
+            self._is_skipped = True
+            return
         now = self._clock()
         self._discard_marks()
-        self._add_to_epoch({Phase.SKIPPED: now - self._origin})
+        self._add_to_epoch({Phase.SKIPPED: max(0, now - self._origin)})
         self._origin = now
         self.resume()
 
     def close_outside(self) -> None:
         """End a stretch that belongs to the epoch but to no batch (epoch_start, checkpoint), at its last mark."""
         self._refuse_closed_epoch("close_outside()")
+        self._refuse_within("close_outside()", "step", "outside")
         _, durations, _ = self._close()
         self._usage_at_marks.clear()
         self._add_to_epoch(durations)
@@ -316,12 +354,16 @@ class Recorder:
         test_loss: float | None = None,
         test_acc: float | None = None,
     ) -> None:
-        """End the epoch at its last mark and pass everything to the sink.
+        """End the epoch at its last mark and pass everything to the sink. An accuracy is a share, from 0 to 1.
 
-        Raises MisuseError if marks before it belong neither to a step nor to the epoch.
+        Raises MisuseError if marks before it belong neither to a step nor to the epoch, for another accuracy, and
+        within a block.
         """
         self._refuse_closed_epoch("close_epoch()")
+        self._refuse_within("close_epoch()", "epoch", "step", "outside", "evaluation")
         self._refuse_open_marks("close_epoch()")
+        _check_share("train_acc", train_acc)
+        _check_share("test_acc", test_acc)
         self.flush()
         e = self._epoch
         e.is_open = False
@@ -329,18 +371,40 @@ class Recorder:
         self._sink.epoch(Epoch(e.index, e.wall_ns, e.paused_ns, e.outside, *told))
 
     def flush(self) -> None:
-        """Pass finished steps to the sink. Safe to call again after an interruption: a sink stores a step once."""
+        """Pass finished steps to the sink. Safe to call again after an interruption: a sink stores a step once.
+
+        This takes time of no phase, or of the step or block in which it is called.
+        """
         if self._steps:
             self._sink.steps(self._steps)
             self._steps = []
-        self._flushed = self.resume()
+        self._flushed = self._clock() if self._marks or self._block in ("step", "outside") else self.resume()
 
     def resume(self) -> int:
-        """Start the next stretch now. The time since the last mark belongs to no phase."""
+        """Start the next stretch now. The time since the last step belongs to no phase.
+
+        Raises MisuseError within a step: what it has marked would lie before it.
+        """
+        self._refuse_within("resume()", "step", "outside")
+        self._refuse_open_marks("resume()")
         end = self._origin
         now = self._start_stretch()
-        self._epoch.paused_ns += now - end
+        self._epoch.paused_ns += max(0, now - end)
         return now
+
+    def close(self) -> None:
+        """End the recording. Every later call raises MisuseError: the run is closed."""
+
+        def refuse(phase: Phase) -> None:
+            raise MisuseError(f"mark({phase}): the recording has ended")
+
+        self._has_ended = True
+        self._epoch.is_open = False
+        self._markers = dict.fromkeys(TimingMode, refuse)
+        self._use(self._mode)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise MisuseError("a recorder cannot be copied, pickled or sent to another process: leave it out of the copy")
 
     def _start_stretch(self) -> int:
         if self._read_usage is not None:
@@ -378,7 +442,24 @@ class Recorder:
         self._add_outside(durations)
         self._epoch.wall_ns += sum(durations.values())
 
+    @contextmanager
+    def _in_block(self, name: str) -> Iterator[None]:
+        outer, self._block = self._block, name
+        try:
+            yield
+        finally:
+            self._block = outer
+
+    def _refuse_within(self, call: str, *blocks: str) -> None:
+        if self._block in blocks and not self._is_ignored:
+            raise MisuseError(f"{call} within {self._block}(): leave that block first")
+
+    def _refuse_ended(self, call: str) -> None:
+        if self._has_ended:
+            raise MisuseError(f"{call}: the recording has ended")
+
     def _refuse_closed_epoch(self, call: str) -> None:
+        self._refuse_ended(call)
         if not (self._epoch.is_open or self._is_ignored):
             raise MisuseError(f"{call}: no epoch is open; call start_epoch() first")
 
@@ -396,11 +477,11 @@ class Recorder:
         marks = iter(self._marks)
         for phase, now in zip(marks, marks, strict=True):
             charged = self._charge(phase)
-            durations[charged] = durations.get(charged, 0) + now - previous
+            durations[charged] = durations.get(charged, 0) + max(0, now - previous)  # a clock may be set back
             previous = now
         self._marks.clear()
         self._origin = previous
-        return start, durations, previous - start
+        return start, durations, sum(durations.values())
 
     def _charge(self, phase: Any) -> Phase:
         charged = self._charged.get(phase)
@@ -431,6 +512,32 @@ class Recorder:
 def _is_plain(number: Any) -> bool:
     """Whether a number is there already, in Python or in NumPy. None waits for nothing, too."""
     return number is None or isinstance(number, int | float) or type(number).__module__ == "numpy"
+
+
+def _epoch_number(call: str, value: Any) -> int:
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = -1
+    if number < 0:
+        raise MisuseError(f"{call}: an epoch's number is a whole one, from 0")
+    return number
+
+
+def _count(name: str, value: Any) -> int:
+    """A number of images or right answers as an int. Raises MisuseError if it is none."""
+    try:
+        count = int(value)
+    except (TypeError, ValueError, OverflowError):
+        count = -1
+    if count < 0 or (isinstance(value, float) and not value.is_integer()):
+        raise MisuseError(f"close_step(): {name} is {value!r}; it must be a whole number of at least 0")
+    return count
+
+
+def _check_share(name: str, value: Any) -> None:
+    if value is not None and (value < 0 or value > 1 + 1e-6):  # rounded sums may exceed 1 a little
+        raise MisuseError(f"close_epoch(): {name} is {value}; an accuracy is a share, from 0 to 1")
 
 
 def _float_or_none(value: Any) -> float | None:

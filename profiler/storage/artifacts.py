@@ -34,7 +34,7 @@ def find_artifacts(runs_dir: Path, file: str, name: str = "") -> list[Path]:
 def read_text_artifact(path: Path) -> str:
     """The text of a file. Raises UserError if it cannot be read."""
     try:
-        return path.read_text()
+        return path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read: {error}") from None
 

@@ -1,4 +1,4 @@
-"""The final status of a run: complete, interrupted by Ctrl-C or SIGTERM, or failed."""
+"""The final status of a run: complete, interrupted (by Ctrl-C or SIGTERM, for two), or failed."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -11,8 +11,9 @@ from epoch_gap.profiler.storage.writer import RunWriter
 
 @contextmanager
 def store_final_status(writer: RunWriter | TolerantWriter) -> Iterator[None]:
-    """On exit, store the run's final status (complete, interrupted by Ctrl-C, or failed) and close the run.
+    """On exit, store the run's final status (complete, interrupted, or failed) and close the run.
 
+    Ctrl-C, `sys.exit()` without an error, and a generator that is closed before its end interrupt a run.
     An exception passes through unchanged, even if the status cannot be stored.
     """
     try:
@@ -22,9 +23,14 @@ def store_final_status(writer: RunWriter | TolerantWriter) -> Iterator[None]:
             if isinstance(error, Exception):
                 writer.event("error", _describe(error))
         with suppress(Exception):
-            _finish(writer, RunStatus.INTERRUPTED if isinstance(error, KeyboardInterrupt) else RunStatus.FAILED)
+            _finish(writer, RunStatus.INTERRUPTED if _is_interruption(error) else RunStatus.FAILED)
         raise
     _finish(writer, RunStatus.COMPLETE)
+
+
+def _is_interruption(error: BaseException) -> bool:
+    is_success = isinstance(error, SystemExit) and error.code in (None, 0)
+    return is_success or isinstance(error, KeyboardInterrupt | GeneratorExit)
 
 
 def _describe(error: Exception) -> str:

@@ -215,7 +215,8 @@ def _without_unknown_pool_keys(environment: dict[str, Any]) -> dict[str, Any]:
 
 def _to_json_values(section: Mapping[str, Any]) -> dict[str, Any]:
     try:
-        data: dict[str, Any] = json.loads(json.dumps(section))
+        text = json.dumps(section, ensure_ascii=False)
+        data: dict[str, Any] = json.loads(text.encode("utf-8", "replace"))  # half a surrogate pair is no text
     except (TypeError, ValueError, RecursionError) as error:
         wrong = next((key for key, value in section.items() if not _is_json(value)), "a key")
         raise UserError(f"a condition of the run is not JSON: {wrong}: {error}") from None

@@ -52,7 +52,7 @@ def load_noise_floors(runs_dir: Path) -> NoiseFloors:
     """The noise floors stored beside these runs. Raises UserError if the file is damaged."""
     path = runs_dir / NOISE_JSON
     try:
-        return _floors_from_json(json.loads(path.read_text()))
+        return _floors_from_json(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:

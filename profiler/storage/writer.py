@@ -52,6 +52,7 @@ class RunWriter:
     def __init__(self, path: Path, manifest: Mapping[str, Any], own_phases: Sequence[Phase] = ()) -> None:
         self.path = path
         self._phases = all_phases(own_phases)
+        self._history_json = path.absolute() / HISTORY_JSON  # the training may change the working directory
         self._lock = os.open(path, os.O_RDONLY)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
         self._db = sqlite3.connect(path / DATABASE, isolation_level=None, check_same_thread=False)
@@ -203,7 +204,7 @@ class RunWriter:
     def _write_history(self) -> None:
         with self._errors_as_one_line():
             text = json.dumps(_history(self._db), indent=1)
-            write_atomically(self.path / HISTORY_JSON, text + "\n")
+            write_atomically(self._history_json, text + "\n")
 
 
 def create_run(runs_dir: Path, manifest: Manifest) -> RunWriter:

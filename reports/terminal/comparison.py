@@ -8,6 +8,7 @@ from epoch_gap.profiler.comparison.fairness import Affects, audit_fairness
 from epoch_gap.profiler.comparison.gap import EQUAL_WITHIN, Gap, Verdict
 from epoch_gap.profiler.comparison.kernel_gap import measure_kernel_gap
 from epoch_gap.profiler.comparison.subject import Subject
+from epoch_gap.profiler.printable import printable
 from epoch_gap.profiler.storage.noise_floor_store import NoiseFloor
 from epoch_gap.reports import formats
 from epoch_gap.reports.sentences.cautions import describe_machines
@@ -79,7 +80,7 @@ def _differences(a: Subject, b: Subject) -> Iterator[str]:
     for item in audit_fairness([a, b]):
         if item.differs:
             sides = "; ".join(f"{name} {item.values[s.id]}" for name, s in _sides(a, b))
-            yield f"differs, can affect {AFFECTED[item.affects]}: {item.name}: {sides}"
+            yield printable(f"differs, can affect {AFFECTED[item.affects]}: {item.name}: {sides}")
 
 
 def _rows(a: Subject, b: Subject, gap: Gap) -> list[Sequence[str]]:

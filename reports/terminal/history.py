@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from epoch_gap.profiler.comparison.history import Entry, Series
 from epoch_gap.profiler.comparison.subject import shorten_versions
+from epoch_gap.profiler.printable import printable
 from epoch_gap.reports import formats
 from epoch_gap.reports.sentences.history import describe_change, describe_series, has_evaluate
 from epoch_gap.reports.terminal.tables import align
@@ -23,7 +24,7 @@ def _series_table(series: Series) -> str:
         [word.format(series.span) for word in HEAD],
         *(_row(entry, versions[entry.version]) for entry in series.entries),
     ]
-    return f"{describe_series(series)}\n{align(rows)}\n{describe_change(series)}"
+    return f"{printable(describe_series(series))}\n{align(rows)}\n{describe_change(series)}"
 
 
 def _row(entry: Entry, version: str) -> tuple[str, ...]:

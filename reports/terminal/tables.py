@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from epoch_gap.profiler.comparison.subject import Subject
 from epoch_gap.profiler.phases import in_order
+from epoch_gap.profiler.printable import printable
 from epoch_gap.profiler.storage.run import Run
 from epoch_gap.reports import formats
 from epoch_gap.reports.sentences.verdict import how_known
@@ -41,7 +42,7 @@ def list_conditions(run: Run) -> str:
     """A run's manifest as stored, one `key: value` per line."""
     lines = [f"run: {run.id}", f"status: {run.status}", f"training steps: {len(run.train)}"]
     lines += [f"{key}: {value}" for key, value in _flatten("", dict(run.manifest.as_stored)) if key != "status"]
-    return "\n".join(lines) + "\n"
+    return "\n".join(map(printable, lines)) + "\n"
 
 
 def _flatten(prefix: str, value: object) -> list[tuple[str, str]]:

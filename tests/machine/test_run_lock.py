@@ -1,6 +1,8 @@
+import errno
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -72,3 +74,14 @@ def test_nothing_is_left_behind(lock_folder: Path) -> None:
     with hold_run_lock("a", allow_others=False):
         assert len(list(lock_folder.rglob("a-*"))) == 1
     assert list(lock_folder.rglob("a-*")) == []
+
+
+def test_a_machine_without_a_temporary_folder_gets_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> str:
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
+
+    monkeypatch.delenv("EPOCH_GAP_LOCKS")
+    monkeypatch.setattr(tempfile, "gettempdir", refuse)
+    refused = pytest.raises(UserError, match="No usable temporary directory found; set TMPDIR or EPOCH_GAP_LOCKS")
+    with refused, hold_run_lock("one", allow_others=False):
+        pass

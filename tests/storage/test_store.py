@@ -1,5 +1,8 @@
 import json
+import os
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +20,7 @@ from epoch_gap.profiler.storage.schema import DATABASE, HISTORY_JSON
 from epoch_gap.profiler.storage.writer import create_run
 from tests.helpers.edits import edit
 from tests.helpers.large_run import large_run
+from tests.helpers.paths import ROOT
 from tests.helpers.processes import store_killed_run
 from tests.helpers.recorded import known_step
 from tests.helpers.runs import MakeRun, manifest
@@ -227,6 +231,45 @@ def test_a_folder_that_cannot_be_written_to_gives_one_line(tmp_path: Path) -> No
     with pytest.raises(UserError, match="cannot write runs"):
         create_run(tmp_path / "file", manifest())
     assert list(tmp_path.iterdir()) == [tmp_path / "file"]
+
+
+TEXT = """
+import sys
+from pathlib import Path
+from epoch_gap.profiler.storage.artifacts import read_text_artifact, store_artifacts
+folder = store_artifacts(Path(sys.argv[1]), "name", {"file.txt": "Z\\u00fcrich"})
+print(ascii(read_text_artifact(folder / "file.txt")))
+"""
+
+
+def test_a_text_is_read_as_it_was_written_in_any_locale(tmp_path: Path) -> None:
+    settings = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    command = [sys.executable, "-c", TEXT, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env={**os.environ, **settings})
+    assert done.stdout == "'Z\\xfcrich\\n'\n", done.stderr
+
+
+def count_work(folder: Path, epochs: int) -> int:
+    """Thousands of SQLite's instructions that it takes to write a run of one step per epoch."""
+    writer = create_run(folder, manifest())
+    calls = 0
+
+    def count() -> int:
+        nonlocal calls
+        calls += 1
+        return 0
+
+    writer._db.set_progress_handler(count, 1000)
+    for epoch in range(epochs):
+        writer.steps([replace(known_step(0), epoch=epoch)])
+        writer.epoch(replace(AN_EPOCH, epoch=epoch))
+    writer.finish("complete")
+    return calls
+
+
+def test_an_epoch_costs_the_same_however_many_were_before_it(tmp_path: Path) -> None:
+    few, many = count_work(tmp_path / "few", 500), count_work(tmp_path / "many", 2000)
+    assert 3.5 < many / few < 4.5
 
 
 def test_a_header_counts_the_steps_without_reading_them(make_run: MakeRun) -> None:

@@ -1,0 +1,18 @@
+"""An evaluation within a training step: the time of its batches would count twice."""
+
+import time
+
+from epoch_gap.profiler.instrument import recording
+from epoch_gap.profiler.phases import Phase
+from epoch_gap.profiler.recording.recorder import MisuseError
+
+try:
+    with recording(RUNS, "mine", "1", {Phase.FORWARD: "sleep"}, batch_size=10, train_images=100) as recorder:
+        with recorder.epoch(0), recorder.step(10):
+            time.sleep(0.010)
+            with recorder.evaluation(), recorder.step(10):
+                pass
+except MisuseError as refusal:
+    error = refusal
+
+REFUSED = (MisuseError, "evaluation() within step()")

@@ -1,0 +1,18 @@
+"""A loop that drops its name for the recorder: the `with` keeps it."""
+
+import gc
+import time
+
+from epoch_gap.profiler.instrument import recording
+from epoch_gap.profiler.phases import Phase
+
+with recording(RUNS, "mine", "1", {Phase.FORWARD: "sleep"}, batch_size=10, train_images=100) as recorder:
+    with recorder.epoch(0):
+        for _ in range(10):
+            with recorder.step(10) as step:
+                time.sleep(0.010)
+                step.mark(Phase.FORWARD)
+    del recorder
+    gc.collect()
+
+EXPECTED = {"train": 10, "seconds": {"forward": 0.1}}

@@ -1,0 +1,17 @@
+"""A stage that does not exist."""
+
+import time
+
+from epoch_gap.profiler.instrument import recording
+from epoch_gap.profiler.phases import Phase
+from epoch_gap.profiler.recording.recorder import MisuseError
+
+try:
+    with recording(RUNS, "mine", "1", {Phase.FORWARD: "sleep"}, batch_size=10, train_images=100) as recorder:
+        recorder.start_epoch(0)
+        time.sleep(0.010)
+        recorder.start_stage("validation")
+except MisuseError as refusal:
+    error = refusal
+
+REFUSED = (MisuseError, "start_stage")
