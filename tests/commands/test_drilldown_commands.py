@@ -180,7 +180,7 @@ def test_samples_are_counted_by_phase_and_stored_as_pictures(runs: Path, capsys:
 def test_a_drill_down_does_not_start_beside_another_timed_run(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with hold_run_lock("drilldown", allow_others=False):
         assert drill(runs, "layers", framework="fake") == 2
-        assert "another timed run" in capsys.readouterr().err
+        assert "this process records another run" in capsys.readouterr().err
         assert drill(runs, "layers", "--allow-busy", framework="fake") == 0
 
 
