@@ -194,11 +194,13 @@ class Recorder:
             raise
 
     @contextmanager
-    def outside(self, phase: Phase) -> Iterator[None]:
+    def outside(self, phase: str) -> Iterator[None]:
         """Work of the epoch that belongs to no batch, such as saving a checkpoint; all of the block is `phase`."""
         self._refuse_closed_epoch("outside()")
         self._refuse_within("outside()", "step", "outside")
         self._refuse_open_marks("outside()")
+        if phase not in _BUILT_IN and phase not in self._charged:
+            raise MisuseError(f"outside({phase!r}): no such phase; one of your own needs an entry in clocks")
         mode = self._mode
         self._close_rest()
         began = self._origin
@@ -208,7 +210,7 @@ class Recorder:
         finally:
             self._discard_marks()
             self._origin = now = self._clock()
-            self._add_to_epoch({phase: max(0, now - began)})
+            self._add_to_epoch({Phase(phase): max(0, now - began)})
             self._use(mode)
             self.resume()
 
@@ -395,7 +397,7 @@ class Recorder:
     def close(self) -> None:
         """End the recording. Every later call raises MisuseError: the run is closed."""
 
-        def refuse(phase: Phase) -> None:
+        def refuse(phase: str) -> None:
             raise MisuseError(f"mark({phase}): the recording has ended")
 
         self._has_ended = True
