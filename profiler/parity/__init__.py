@@ -1,0 +1,1 @@
+"""Parity: whether two frameworks compute the same training, tensor by tensor and definition by definition."""
