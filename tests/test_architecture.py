@@ -12,15 +12,18 @@ import pytest
 
 from tests.helpers.paths import ROOT
 
-ORDER = ("recording", "machine", "storage", "analysis", "comparison", "drilldown", "callbacks", "commands")
+ORDER = ("recording", "machine", "storage", "analysis", "comparison", "drilldown", "parity", "callbacks", "commands")
 """Each package of profiler/ may import those before it."""
 FRAMEWORKS = {
     "torch_resnet": {"torch", "torchvision"},
     "torch_spans": {"torch", "torchvision"},
+    "torch_parity": {"torch", "torchvision"},
     "lucid_resnet": {"lucid", "mlx"},
     "lucid_spans": {"lucid", "mlx"},
+    "lucid_parity": {"lucid", "mlx"},
     "mlx_resnet": {"mlx"},
     "mlx_spans": {"mlx"},
+    "mlx_parity": {"mlx"},
     "download": {"torchvision"},
 }
 """The frameworks that a module of workloads/ may import; no other module may import any."""

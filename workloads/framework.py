@@ -1,4 +1,4 @@
-"""The adapter contract, in two protocols: training (`Framework`), and optionally layer times (`LayerTimings`).
+"""The adapter contract: training (`Framework`), and optionally layer times (`LayerTimings`) and `ParityAccess`.
 
 The methods of `Framework` that the training loop times are named after their phases.
 """
@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from epoch_gap.profiler.drilldown.spans import OperatorCategory, Spans
+from epoch_gap.profiler.parity.definitions import BatchNormResult
+from epoch_gap.profiler.parity.tensors import Array, Tensors
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.recording.recorder import ReadUsage
 
@@ -51,6 +53,47 @@ class LayerTimings(Protocol):
     @property
     def peak_rates(self) -> Callable[[], dict[str, float]] | None:
         """Measures the machine's peak rates through the framework (`roofline.measured_rates`); None if it cannot."""
+
+
+class ParityAccess(Protocol):
+    """Reads and sets what a training computes, for `parity`.
+
+    Arrays are copies in canonical names and layouts: kernels (out, in, rows, columns), the linear layer (out, in),
+    outputs (B, C, rows, columns) or (B, C). On a lazy device each call waits for what it reads.
+    """
+
+    def weights(self) -> Tensors:
+        """The trainable parameters: `stem.conv.weight`, `stem.bn.bias`, `fc.weight`, ..."""
+
+    def set_weights(self, weights: Tensors) -> None:
+        """Replace all trainable parameters; `weights` has the names and shapes of `weights()`."""
+
+    def statistics(self) -> Tensors:
+        """The running statistics of batch normalisation: `stem.bn.running_mean`, `stem.bn.running_var`, ..."""
+
+    def gradients(self) -> Tensors:
+        """The gradients of the loss, between `backward` and `step`, by the names of the weights."""
+
+    def outputs(self) -> AbstractContextManager[dict[str, Array]]:
+        """A context in which `forward` adds the output of each layer (`resnet18.layers`) except the loss.
+
+        A layer's output is copied before a following layer can change it in place.
+        """
+
+    def batch_norm(self, layer: str, inputs: Array) -> BatchNormResult:
+        """What the network's own batch normalisation `layer` makes of `inputs`, in training mode.
+
+        `inputs` are float32 (B, C, rows, columns). The running statistics start at 0 and 1, and are put back.
+        """
+
+    def adam(self, parameter: Array, gradients: Sequence[Array], decays: bool) -> list[Array]:
+        """A parameter (N,) after each step of a new optimizer with the training's settings.
+
+        Each step gets the next of `gradients`. The weight decay is that of the training, or 0 without `decays`.
+        """
+
+    def cross_entropy(self, logits: Array, targets: Labels) -> float:
+        """The training's loss of logits (B, classes) and targets (B,)."""
 
 
 class Framework(Protocol):
@@ -98,6 +141,10 @@ class Framework(Protocol):
     @property
     def layer_timings(self) -> LayerTimings | None:
         """The optional capability to time layers and operators; None if the framework lacks it."""
+
+    @property
+    def parity(self) -> ParityAccess | None:
+        """The optional capability to read and set weights and results; None if the framework lacks it."""
 
     @property
     def scripted_usage(self) -> ReadUsage | None:

@@ -51,6 +51,7 @@ class Fake:
     checkpoint_name = "model.txt"
     charged_to: Mapping[Phase, Phase] = MappingProxyType({})
     device = "cpu"
+    parity = None
 
     def __init__(
         self,

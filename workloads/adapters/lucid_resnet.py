@@ -23,6 +23,7 @@ import lucid.optim.lr_scheduler  # noqa: E402
 import mlx.core as mx  # noqa: E402
 from lucid import nn  # noqa: E402
 
+from epoch_gap.workloads.adapters.lucid_parity import LucidParity  # noqa: E402
 from epoch_gap.workloads.adapters.lucid_spans import LucidLayerTimings  # noqa: E402
 
 
@@ -59,6 +60,7 @@ class LucidResNet:
             self._optimizer, resnet18.LUCID_SCHEDULE.step_size, resnet18.LUCID_SCHEDULE.gamma
         )
         self.layer_timings = LucidLayerTimings(self.model)
+        self.parity = LucidParity(self.model, self._optimizer, self.device)
         self._batch: tuple[Tensor, ...] = ()
 
     @property

@@ -40,8 +40,8 @@ class LucidLayerTimings:
         `BackwardOperation.__call__`.
         """
         with ExitStack() as restore:
-            for path, module in _walk(self._model, ""):
-                name = _canonical(path, bool(module._modules), hasattr(module, "conv2"))
+            for path, module in walk_modules(self._model, ""):
+                name = canonical_name(path, bool(module._modules), hasattr(module, "conv2"))
                 if name is not None:
                     restore.callback(module.register_forward_pre_hook(_opening(spans, name)))
                     restore.callback(module.register_forward_hook(lambda module, args, output: _close(spans, output)))
@@ -88,10 +88,11 @@ def _timed_backward(backward: Callable[[Any], None], spans: Spans) -> Callable[[
     return timed
 
 
-def _walk(module: Any, path: str) -> Iterator[tuple[str, Any]]:
+def walk_modules(module: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """A module at `path` and all its parts, with their paths."""
     yield path, module
     for name, child in module._modules.items():
-        yield from _walk(child, f"{path}.{name}".lstrip("."))
+        yield from walk_modules(child, f"{path}.{name}".lstrip("."))
 
 
 def _opening(spans: Spans, name: str) -> Callable[[Any, Any], None]:
@@ -112,7 +113,7 @@ def _evaluate(arrays: list[Any]) -> None:
     mx.eval([array for array in arrays if isinstance(array, mx.array)])
 
 
-def _canonical(path: str, has_children: bool, is_block: bool) -> str | None:
+def canonical_name(path: str, has_children: bool, is_block: bool) -> str | None:
     """`stem.0` -> `stem.conv`, a block -> its addition, `avgpool` -> `pool`; None for any other module."""
     if not path:
         return NETWORK

@@ -14,6 +14,7 @@ from mlx.utils import tree_flatten, tree_map
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.phases import BUILT_IN, Phase
 from epoch_gap.workloads import resnet18
+from epoch_gap.workloads.adapters.mlx_parity import MlxParity
 from epoch_gap.workloads.adapters.mlx_spans import LOSS, MlxLayerTimings, RunLayer, run_unwatched
 from epoch_gap.workloads.adapters.numpy_loader import NumpyDataset, ShuffledBatches, numpy_collate
 from epoch_gap.workloads.framework import LOGGING_CLOCK, Batch, Images, Labels, Tensor, WrapCollate, seed_python
@@ -95,6 +96,7 @@ class MlxResNet:
         self._loss_and_gradients = nn.value_and_grad(self.model, self._loss)
         self._compiled = self._compile() if compiled else None
         self.layer_timings = None if compiled else MlxLayerTimings(self.model)
+        self.parity = None if compiled else self._parity_access()
         self._epoch = 0
         self._batch: tuple[mx.array, ...] = ()
         self._gradients: Any = {}
@@ -156,10 +158,10 @@ class MlxResNet:
             mx.eval(self.model.trainable_parameters(), self._optimizer.state)
 
     def _update(self, gradients: Any) -> None:
-        """Adam with weight decay added to the gradients, as in PyTorch and Lucid."""
-        decay = resnet18.ADAM.weight_decay
-        gradients = tree_map(lambda g, p: g + decay * p, gradients, self.model.trainable_parameters())
-        self._optimizer.update(self.model, gradients)
+        self._optimizer.update(self.model, _with_decay(gradients, self.model.trainable_parameters()))
+
+    def _parity_access(self) -> MlxParity:
+        return MlxParity(self.model, self._optimizer, _cross_entropy, _with_decay, lambda: self._gradients)
 
     def _compile(self) -> Callable[[mx.array, mx.array], tuple[mx.array, mx.array]]:
         """Loss, gradients and update as one compiled function of (inputs, targets)."""
@@ -232,6 +234,11 @@ _CLOCKS = {
     Phase.EVALUATE: "per batch: loader, mx.array, model, loss, item(); in eval mode",
     Phase.CHECKPOINT: "model.save_weights(), then the file gets its name",
 }
+
+
+def _with_decay(gradients: Any, parameters: Any) -> Any:
+    """The gradients plus the weight decay times the parameters, as in the Adam of PyTorch and Lucid."""
+    return tree_map(lambda g, p: g + resnet18.ADAM.weight_decay * p, gradients, parameters)
 
 
 def _cross_entropy(logits: mx.array, targets: mx.array) -> mx.array:

@@ -14,6 +14,7 @@ from torchvision import models
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.phases import BUILT_IN, Phase
 from epoch_gap.workloads import resnet18
+from epoch_gap.workloads.adapters.torch_parity import TorchParity
 from epoch_gap.workloads.adapters.torch_spans import TorchLayerTimings
 from epoch_gap.workloads.framework import LOGGING_CLOCK, Batch, Images, Labels, WrapCollate, seed_python
 
@@ -49,6 +50,7 @@ class TorchResNet:
             self._optimizer, resnet18.TORCH_SCHEDULE.step_size, resnet18.TORCH_SCHEDULE.gamma
         )
         self.layer_timings = TorchLayerTimings(self.model, self._criterion, self.device, self.wait)
+        self.parity = TorchParity(self.model, self._criterion, self._optimizer, self.device)
 
     @property
     def lr(self) -> float:

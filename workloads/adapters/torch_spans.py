@@ -126,7 +126,7 @@ class _LayerHooks:
         elif not path:
             self.layer(module, _constant("network"), _no_node)
         elif not list(module.children()) and path != "maxpool":
-            self.layer(module, _constant(_canonical(path)), _own_node)
+            self.layer(module, _constant(canonical_name(path)), _own_node)
 
     def layer(self, module: nn.Module, name: Callable[[], str], nodes_of: Nodes) -> None:
         """Hook `module` as the layer `name()`, and the autograd nodes of its output."""
@@ -186,7 +186,7 @@ def _constant(name: str) -> Callable[[], str]:
     return lambda: name
 
 
-def _canonical(path: str) -> str:
+def canonical_name(path: str) -> str:
     """`conv1` -> `stem.conv`, `layer2.0.downsample.0` -> `layer2.0.downsample.conv`, `avgpool` -> `pool`."""
     stem = {"conv1": "stem.conv", "bn1": "stem.bn", "relu": "stem.relu", "avgpool": "pool"}
     parts = {"downsample.0": "downsample.conv", "downsample.1": "downsample.bn"}
