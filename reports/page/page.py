@@ -31,14 +31,14 @@ def _with_code(text: str) -> Markup:
     return Markup("").join(Markup("<code>{}</code>").format(part) if i % 2 else part for i, part in parts)
 
 
-_TEMPLATES = Environment(
+TEMPLATES = Environment(
     loader=PackageLoader("epoch_gap.reports.page"),
     autoescape=True,
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_TEMPLATES.filters["with_code"] = _with_code
+TEMPLATES.filters["with_code"] = _with_code
 FEW = 4
 """options that are shown side by side; more become a drop-down list"""
 
@@ -46,15 +46,15 @@ FEW = 4
 def render_page(view: View, figures: Mapping[str, Figure]) -> str:
     """The page as HTML; `figures` are the pictures of the charts that are shown, by name."""
     charts = _charts(view, figures)
-    scripts = {"plotly": get_plotlyjs(), "own": _source("page.js")}
-    return _TEMPLATES.get_template("page.html").render(
+    scripts = {"plotly": get_plotlyjs(), "own": source("page.js")}
+    return TEMPLATES.get_template("page.html").render(
         view=view,
         charts=charts,
         flames=[name for name in charts if name.startswith("flame")],
         data={name: chart["live"].as_json() for name, chart in charts.items()},
         scripts=scripts,
         policy=_policy(scripts.values()),
-        css=_source("page.css"),
+        css=source("page.css"),
         few=FEW,
         differing_time=_differing(view, Affects.TIME),
         differing_accuracy=_differing(view, Affects.ACCURACY),
@@ -103,15 +103,17 @@ def _charts(view: View, figures: Mapping[str, Figure]) -> dict[str, dict[str, An
 
 
 def _chart(finding: str, picture: Figure, live: Live) -> dict[str, Any]:
-    return {"finding": finding, "picture": _data_uri(canvas.svg(picture)), "live": live}
+    return {"finding": finding, "picture": data_uri(canvas.svg(picture)), "live": live}
 
 
-def _data_uri(svg: str) -> str:
+def data_uri(svg: str) -> str:
+    """A picture as the address of an image."""
     return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
 
 
 @cache
-def _source(name: str) -> str:
+def source(name: str) -> str:
+    """The text of a file beside the templates."""
     return (files("epoch_gap.reports.page") / "templates" / name).read_text()
 
 
