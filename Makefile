@@ -1,7 +1,7 @@
 # `make help` lists the targets. Each target creates .venv first if it is missing.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo profile profile-lucid profile-torch profile-mlx noise layers lines-lucid lines-torch lines-mlx flame-lucid flame-torch flame-mlx report history sample test lint format bench clean lock
+.PHONY: help setup demo profile profile-lucid profile-torch profile-mlx noise parity layers lines-lucid lines-torch lines-mlx flame-lucid flame-torch flame-mlx report history sample test lint format bench clean lock
 
 PRESET ?= quick
 DEVICE ?= auto
@@ -49,6 +49,12 @@ layers: $(READY) ## forward and backward of FRAMEWORKS="torch lucid", by layer a
 	@for framework in $(FRAMEWORKS); do \
 	  $(PROFILER) layers --operators --framework $$framework $(DRILL) || exit $$?; done
 	@$(PROFILER) report $(STORES)
+
+COMMA := ,
+parity: $(READY) ## compare what FRAMEWORKS="torch lucid" compute from the same weights on the same batches, layer by layer
+	@$(PROFILER) parity --frameworks $(subst $() ,$(COMMA),$(strip $(FRAMEWORKS))) --devices $(DEVICE),$(DEVICE) \
+	  --data "$(DATA)" $(if $(BATCH),--batch-size $(BATCH)) $(if $(STEPS),--steps $(STEPS)) $(if $(SEED),--seed $(SEED)) \
+	  --runs-dir "$(RUNS)" --out "$(OUT)/parity"
 
 flame-lucid: $(READY) ## sample Lucid's Python stacks by phase (py-spy)
 	@$(PROFILER) flame --framework lucid $(DRILL)

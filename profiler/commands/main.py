@@ -29,6 +29,7 @@ VERBS = {
     "report": "write the report of stored runs",
     "compare": "compare two stored runs, or fail if the second is too slow",
     "noise": "compare a framework with itself: the smallest difference that can be claimed on this machine",
+    "parity": "compare what two frameworks compute, layer by layer, from the same weights on the same batches",
     "layers": "time forward and backward layer by layer, in a separate run",
     "operators": "time forward and backward by operator category, in a separate run",
     "flame": "sample the stacks of a framework's training, by phase",

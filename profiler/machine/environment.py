@@ -47,6 +47,8 @@ THREAD_VARIABLES = (
     "KMP_BLOCKTIME",
 )
 """Environment variables that change the speed of BLAS or OpenMP; recorded when they are set."""
+THREAD_COUNTS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+"""those of them that set the number of threads"""
 
 PACKAGES = ("numpy", "torch", "torchvision", "lucid-dl", "mlx", "scipy", "tqdm")
 

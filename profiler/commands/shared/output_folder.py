@@ -6,6 +6,7 @@ from pathlib import Path
 
 from epoch_gap.profiler.errors import UserError, os_errors_as_one_line
 from epoch_gap.profiler.machine.folder_lock import hold_folder
+from epoch_gap.profiler.parity.result import FILE as PARITY_JSON
 from epoch_gap.profiler.storage.atomic import is_partial, write_atomically
 from epoch_gap.reports.export.report_csv import HISTORY_CSV
 from epoch_gap.reports.report import FILES, SUMMARY, Report
@@ -54,8 +55,8 @@ def prepare_folder(out: Path, own: Collection[str]) -> None:
 
 
 def _is_ours(folder: Path) -> bool:
-    """Whether a folder holds a report or a history; the folder of a report may contain such folders."""
-    return any((folder / name).is_file() for name in (SUMMARY, HISTORY_CSV))
+    """Whether a folder holds a report, a history or a parity check; the folder of a report may contain such folders."""
+    return any((folder / name).is_file() for name in (SUMMARY, HISTORY_CSV, PARITY_JSON))
 
 
 def errors_as_one_line(out: Path) -> AbstractContextManager[None]:
