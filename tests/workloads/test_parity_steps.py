@@ -1,6 +1,7 @@
 """Frameworks in lockstep: equal ones agree, and planted faults are found with their layer and kind. Small images."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -37,8 +38,12 @@ def torch() -> Any:
     return build("torch", "cpu")
 
 
-def lockstep(other: Framework) -> Lockstep:
-    return train_in_lockstep(torch(), other, [torch()], BATCHES, TOLERANCE, lambda found: None)
+def lockstep(other: Framework, batches: Batches = BATCHES) -> Lockstep:
+    return train_in_lockstep(torch(), other, [torch()], batches, TOLERANCE, lambda found: None)
+
+
+def first_step(other: Framework) -> Lockstep:
+    return lockstep(other, replace(BATCHES, steps=1))
 
 
 def differences(other: Framework) -> list[DefinitionDifference]:
@@ -161,7 +166,7 @@ def test_a_planted_definition_is_found_with_its_layer_and_kind(
     found = differences(other)
     assert {d.name for d in found} >= names
     assert all(layer in d.places or d.places in (("optimizer",), ("loss",)) for d in found)
-    first = deviations(lockstep(other).traces, TOLERANCE)[0]
+    first = deviations(first_step(other).traces, TOLERANCE)[0]
     assert (first.step, first.quantity) == (1, quantity)
     assert layer in ("", first.layer)  # an epsilon of Adam matters most where gradients are small
 
@@ -196,7 +201,7 @@ class Transposed:
 def test_a_transposed_weight_is_found_with_its_layer_and_axes() -> None:
     other = torch()
     other.parity = Transposed(other.parity, "layer2.1.conv1.weight")
-    found = lockstep(other)
+    found = first_step(other)
     first = deviations(found.traces, TOLERANCE)[0]
     assert (first.step, first.quantity, first.layer) == (1, Quantity.OUTPUT, "layer2.1.conv1")
     assert found.transposed is not None
@@ -208,7 +213,7 @@ def test_a_loss_that_is_not_a_number_is_a_deviation_and_no_crash() -> None:
     other = torch()
     weight = other.model.layer4[1].bn2
     weight.eps = float("nan")
-    found = lockstep(other)
+    found = first_step(other)
     assert np.isnan(found.other[0])
     first = deviations(found.traces, TOLERANCE)[0]
     assert (first.layer, first.difference) == ("layer4.1.bn2", np.inf)

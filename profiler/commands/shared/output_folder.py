@@ -55,7 +55,7 @@ def prepare_folder(out: Path, own: Collection[str]) -> None:
 
 
 def _is_ours(folder: Path) -> bool:
-    """Whether a folder holds a report, a history or a parity check; the folder of a report may contain such folders."""
+    """Whether a folder holds a report, a history or a parity check; a report's folder may contain such folders."""
     return any((folder / name).is_file() for name in (SUMMARY, HISTORY_CSV, PARITY_JSON))
 
 
