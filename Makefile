@@ -84,6 +84,8 @@ report: $(READY) ## rebuild the report from the newest stored runs; SVG=1 also w
 sample: $(READY) ## regenerate docs/sample from the runs stored in it
 	@for name in batch-128 batch-8; do \
 	  $(PROFILER) report --runs-dir docs/sample/runs/$$name --out docs/sample/$$name || exit $$?; done
+	@for folder in docs/sample/parity/*; do \
+	  $(PROFILER) parity "$$folder/parity.json" --out "$$folder" || exit $$?; done
 
 history: $(READY) ## seconds per epoch of all stored runs, oldest first: a table, a picture and a CSV
 	@$(PROFILER) history --runs-dir "$(RUNS)" --out "$(OUT)/history"

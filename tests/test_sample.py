@@ -7,7 +7,9 @@ import pytest
 
 from epoch_gap.profiler.commands.shared.run_selection import add_latest_candidates, readable_noise_floors
 from epoch_gap.profiler.drilldown.loading import load_drilldowns
+from epoch_gap.profiler.parity.result import FILE, parity_from_json, parity_to_text
 from epoch_gap.profiler.storage.manifest import DataKind
+from epoch_gap.reports.sentences.parity import describe_first, describe_verdict
 from tests.helpers.numbers import differences, leaves
 from tests.helpers.paths import ROOT
 from tests.helpers.views import build_view
@@ -27,3 +29,14 @@ def test_the_sample_equals_the_report_of_its_stored_runs(name: str) -> None:
     assert view.verdict in html.unescape((SAMPLE / name / "index.html").read_text())
     assert all(run.manifest.data.kind is DataKind.CIFAR10 for run in runs)
     assert warnings == []
+
+
+@pytest.mark.parametrize("name", ["lucid", "mlx"])
+def test_the_sample_of_a_parity_check_equals_its_stored_result(name: str) -> None:
+    folder = SAMPLE / "parity" / name
+    text = (folder / FILE).read_text()
+    parity = parity_from_json(json.loads(text))
+    assert parity_to_text(parity) == text
+    assert parity.data.kind is DataKind.CIFAR10
+    page = html.unescape((folder / "index.html").read_text())
+    assert all(line in page for line in (describe_verdict(parity), *describe_first(parity)))

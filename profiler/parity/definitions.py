@@ -147,11 +147,15 @@ def cross_entropy_definition(loss: float) -> Definition:
     return Definition("cross-entropy", LOSS, ratio, meaning)
 
 
+ENOUGH = 500
+"""values from which the kurtosis tells two distributions apart: its standard error is sqrt(24 / values)"""
+
+
 def initial_definitions(weights: Tensors) -> list[Definition]:
     """The spread and the distribution of every initial weight: its standard deviation times sqrt(fan-in).
 
-    Fan-in is the number of values per output. The distribution is named by the kurtosis: 3 for a normal one, 1.8 for
-    a uniform one.
+    Fan-in is the number of values per output. The distribution is named by the kurtosis, 3 for a normal one and 1.8
+    for a uniform one, from `ENOUGH` values on.
     """
     return [_initial_definition(name, values.astype(np.float64)) for name, values in weights.items()]
 
@@ -162,7 +166,8 @@ def _initial_definition(name: str, values: NDArray[np.float64]) -> Definition:
         return Definition("initial value", name, float(values.flat[0]), "constant")
     kurtosis = float((((values - values.mean()) / spread) ** 4).mean())
     fan_in = float(values[0].size)
-    return Definition("initial spread", name, spread * fan_in**0.5, "normal" if kurtosis > 2.4 else "uniform")
+    distribution = "normal" if kurtosis > 2.4 else "uniform"
+    return Definition("initial spread", name, spread * fan_in**0.5, distribution if values.size >= ENOUGH else "")
 
 
 def schedule_definitions(rates: Sequence[float]) -> list[Definition]:

@@ -66,20 +66,18 @@ class LossComparison:
     """the distance between the reference with one thread and with two; empty without such runs"""
 
     @property
-    def largest_ratio(self) -> float | None:
-        """The largest difference in units of the band; None if a loss is not finite."""
-        if None in self.difference or None in self.band:
-            return None
-        pairs = zip(self.difference, self.band, strict=True)
-        return max((abs(d or 0.0) / b for d, b in pairs if b), default=0.0)
+    def ratios(self) -> list[float] | None:
+        """By step, the difference in units of the band; None if a loss is not finite."""
+        pairs = [(d, b) for d, b in zip(self.difference, self.band, strict=True) if d is not None and b is not None]
+        return [abs(d) / b for d, b in pairs] if len(pairs) == len(self.difference) else None
 
     @property
     def trajectory(self) -> Trajectory:
         """Within the band: rounding. Up to ten times the band: undecided. Otherwise another trajectory."""
-        ratio = self.largest_ratio
-        if ratio is None or ratio > BEYOND_ROUNDING:
+        largest = max(self.ratios or [float("inf")])
+        if largest > BEYOND_ROUNDING:
             return Trajectory.OTHER
-        return Trajectory.ROUNDING if ratio <= 1 else Trajectory.UNDECIDED
+        return Trajectory.ROUNDING if largest <= 1 else Trajectory.UNDECIDED
 
 
 LAST_DIGIT = 2.0**-23
@@ -102,7 +100,9 @@ def compare_losses(parity: Parity) -> LossComparison:
         if len(known) < len(losses):
             band.append(None)
             continue
-        widest = max(widest, max(known) - min(known), FLOOR * LAST_DIGIT * abs(known[0]))
+        widest = max(
+            widest, max(known) - min(known), FLOOR * LAST_DIGIT * max(map(abs, known), default=0.0), LAST_DIGIT**2
+        )
         band.append(widest)
     return LossComparison(difference, tuple(band), _between_threads(parity))
 

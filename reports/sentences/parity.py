@@ -1,13 +1,13 @@
 """A parity check in words: the verdict, the first layers that deviate, and the differences of definition."""
 
 import math
+from collections.abc import Sequence
 
 from epoch_gap.profiler.parity.definitions import DefinitionDifference
 from epoch_gap.profiler.parity.result import Parity
 from epoch_gap.profiler.parity.tensors import Quantity
 from epoch_gap.profiler.parity.verdict import (
     FirstDeviation,
-    LossComparison,
     Trajectory,
     compare_losses,
     first_deviations,
@@ -30,24 +30,26 @@ def describe_verdict(parity: Parity) -> str:
     comparison = compare_losses(parity)
     pair = f"{parity.other.label} and {parity.reference.label}"
     span = f"{parity.steps} steps of {parity.batch_size} images"
-    if comparison.largest_ratio is None:
+    if comparison.ratios is None:
         return f"{pair}: {Trajectory.OTHER}: a loss is not a number within {span}"
     verdict = {
         Trajectory.ROUNDING: str(Trajectory.ROUNDING),
-        Trajectory.UNDECIDED: "undecided whether it is more than rounding",
+        Trajectory.UNDECIDED: "undecided whether more than rounding",
         Trajectory.OTHER: f"{Trajectory.OTHER}, beyond rounding",
     }[comparison.trajectory]
-    return f"{pair}: {verdict}, {span}: {_describe_losses(parity, comparison)}"
-
-
-def _describe_losses(parity: Parity, comparison: LossComparison) -> str:
     largest = max(abs(d or 0.0) for d in comparison.difference)
-    widest = max(b or 0.0 for b in comparison.band)
-    return (
-        f"the losses differ by at most {relative(largest)}, {comparison.largest_ratio:.2g} times the distance of "
-        f"{len(parity.rounded) + 1} runs of {parity.reference.title} in different orders of summation "
-        f"({relative(widest)})"
-    )
+    within = _describe_band(parity, comparison.ratios)
+    return f"{pair}: {verdict}: over {span} the losses differ by at most {relative(largest)}, {within}"
+
+
+def _describe_band(parity: Parity, ratios: Sequence[float]) -> str:
+    """In how many steps the losses are within the band, and the worst of the others."""
+    band = f"the band of {len(parity.rounded) + 1} {parity.reference.title} runs that sum in different orders"
+    inside, worst = sum(ratio <= 1 for ratio in ratios), max(ratios)
+    if inside == len(ratios):
+        return f"always within {band}"
+    step = ratios.index(worst) + 1
+    return f"within {band} in {inside} of {len(ratios)} steps, {worst:.2g} times as much in step {step}"
 
 
 def describe_first(parity: Parity) -> list[str]:

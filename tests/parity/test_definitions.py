@@ -164,6 +164,9 @@ def test_initial_weights_tell_their_spread_and_distribution() -> None:
     (difference,) = definition_differences([a, b, c], wider, weights)
     assert (difference.name, difference.places) == ("initial spread", ("a.weight",))
     assert difference.size == pytest.approx(0.2)
+    few = {"d.bias": draw.normal(0, 1, 10)}
+    again = initial_definitions({"d.bias": draw.uniform(-1, 1, 10)})
+    assert definition_differences(initial_definitions(few), again, few) == []
     ones = initial_definitions({**weights, "c.bias": np.ones(64)})
     (difference,) = definition_differences([a, b, c], ones, weights)
     assert (difference.reference, difference.other) == (0.0, 1.0)
