@@ -17,9 +17,12 @@ from epoch_gap.profiler.parity.definitions import BatchNormResult
 from epoch_gap.profiler.parity.tensors import Array, Tensors
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.recording.recorder import ReadUsage
+from epoch_gap.workloads.resnet18 import StepLR
 
 Images = NDArray[np.float32]
 Labels = NDArray[np.int64]
+Weights = Mapping[str, NDArray[np.float32]]
+"""parameters by canonical name, `layer1.0.conv1.weight`; kernels are (out, in, rows, columns)"""
 Batch = Any
 """a batch as the framework's loader yields it"""
 Tensor = Any
@@ -139,6 +142,10 @@ class Framework(Protocol):
         """The learning rate of the current epoch."""
 
     @property
+    def schedule(self) -> StepLR:
+        """The learning-rate schedule; `use_schedule` replaces it before the first epoch."""
+
+    @property
     def layer_timings(self) -> LayerTimings | None:
         """The optional capability to time layers and operators; None if the framework lacks it."""
 
@@ -203,6 +210,15 @@ class Framework(Protocol):
 
     def end_epoch(self) -> None:
         """Advance the learning-rate schedule."""
+
+    def use_schedule(self, schedule: StepLR) -> None:
+        """Follow another learning-rate schedule, from the first epoch on."""
+
+    def read_weights(self) -> Weights:
+        """Copies of all trainable parameters, under the names of `resnet18.parameters`."""
+
+    def set_weights(self, weights: Weights) -> None:
+        """Replace the trainable parameters; `weights` has the names and shapes of `read_weights`."""
 
     def save(self, path: Path) -> None:
         """Write the model's weights to `path`, which has the suffix of `checkpoint_name`."""

@@ -45,6 +45,10 @@ class StepLR:
     step_size: int
     gamma: float
 
+    def lr(self, epoch: int) -> float:
+        """The learning rate of an epoch, from 0."""
+        return ADAM.lr * self.gamma ** (epoch // self.step_size)
+
 
 ADAM = Adam()
 LUCID_SCHEDULE = StepLR(step_size=5, gamma=0.5)
@@ -73,6 +77,23 @@ def blocks() -> dict[str, dict[str, Conv]]:
         block, _, position = conv.name.rpartition(".")
         blocks.setdefault(block, {})[position] = conv
     return blocks
+
+
+def parameters() -> Iterator[tuple[str, tuple[int, ...]]]:
+    """(canonical name, shape) of every trainable parameter; kernels are (out, in, rows, columns)."""
+    for conv in convolutions():
+        name, norm = _layer_names(conv)
+        yield f"{name}.weight", (conv.out, conv.inputs, conv.kernel, conv.kernel)
+        yield from ((f"{norm}.weight", (conv.out,)), (f"{norm}.bias", (conv.out,)))
+    yield from (("fc.weight", (CLASSES, STAGES[-1][0])), ("fc.bias", (CLASSES,)))
+
+
+def _layer_names(conv: Conv) -> tuple[str, str]:
+    """The canonical names of a convolution and of its normalisation."""
+    block, _, position = conv.name.rpartition(".")
+    if position.startswith("conv"):
+        return conv.name, f"{block}.bn{position.removeprefix('conv')}"
+    return f"{conv.name}.conv", f"{conv.name}.bn"
 
 
 SIDE = 32

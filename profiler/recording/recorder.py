@@ -117,7 +117,7 @@ class Recorder:
             _OWN_METRICS: Phase.METRICS,
         }
         self._sink = sink
-        self._clock = clock
+        self.clock = clock
         self._flush_after_ns = flush_after_ns
         self._read_machine = read_machine
         self._rss_bytes = rss_bytes
@@ -209,7 +209,7 @@ class Recorder:
                 yield
         finally:
             self._discard_marks()
-            self._origin = now = self._clock()
+            self._origin = now = self.clock()
             self._add_to_epoch({Phase(phase): max(0, now - began)})
             self._use(mode)
             self.resume()
@@ -333,7 +333,7 @@ class Recorder:
         if self._block == "step":
             self._is_skipped = True
             return
-        now = self._clock()
+        now = self.clock()
         self._discard_marks()
         self._add_to_epoch({Phase.SKIPPED: max(0, now - self._origin)})
         self._origin = now
@@ -411,7 +411,7 @@ class Recorder:
     def _start_stretch(self) -> int:
         if self._read_usage is not None:
             self._usage_at_origin = self._read_usage()
-        self._origin = now = self._clock()
+        self._origin = now = self.clock()
         return now
 
     def ignore_marks(self, notice: Callable[[str], None]) -> None:

@@ -16,9 +16,19 @@ from epoch_gap.profiler.phases import BUILT_IN, Phase
 from epoch_gap.profiler.recording.recorder import Clock, ReadUsage
 from epoch_gap.workloads import resnet18
 from epoch_gap.workloads.adapters.fake_spans import FakeLayerTimings
-from epoch_gap.workloads.framework import LOGGING_CLOCK, Batch, Collate, Images, Labels, WrapCollate, seed_python
+from epoch_gap.workloads.framework import (
+    LOGGING_CLOCK,
+    Batch,
+    Collate,
+    Images,
+    Labels,
+    Weights,
+    WrapCollate,
+    seed_python,
+)
 
 DEFAULT_COSTS = "fetch=1,collate=2,to_device=1,forward=10,backward=20,step=5,metrics=1,evaluate=8"
+CONSTANT = resnet18.StepLR(step_size=1, gamma=1.0)
 _LAZY = frozenset({Phase.MATERIALIZE, Phase.FLUSH})
 _SCRIPTABLE = BUILT_IN - {Phase.LOGGING, Phase.OTHER, Phase.COMPILED}
 
@@ -70,7 +80,9 @@ class Fake:
         self.scripted_usage: ReadUsage | None = self._usage if system or faults else None
         self.phases = BUILT_IN - {Phase.COMPILED} - (frozenset() if lazy else _LAZY)
         self.clocks = _clocks(self.phases - {Phase.OTHER}, lazy)
-        self.lr = resnet18.ADAM.lr
+        self.schedule = CONSTANT
+        self._epoch = 0
+        self._weights: Weights = {}
         if not lazy and (surplus := _LAZY & self.costs.keys()):
             raise UserError(f"--fake-costs: {min(surplus)} is a phase of a lazy fake only; add --fake-lazy")
         self._lazy, self._batch_size = lazy, batch_size
@@ -80,6 +92,10 @@ class Fake:
         self._steps = 0
         self._evaluating = False
         self.layer_timings = FakeLayerTimings(self._compute)
+
+    @property
+    def lr(self) -> float:
+        return self.schedule.lr(self._epoch)
 
     def parameter_count(self) -> int:
         return resnet18.parameter_count()
@@ -143,7 +159,16 @@ class Fake:
             self._evaluating = False
 
     def end_epoch(self) -> None:
-        pass
+        self._epoch += 1
+
+    def use_schedule(self, schedule: resnet18.StepLR) -> None:
+        self.schedule = schedule
+
+    def read_weights(self) -> Weights:
+        return self._weights
+
+    def set_weights(self, weights: Weights) -> None:
+        self._weights = weights
 
     def save(self, path: Path) -> None:
         self.spend(Phase.CHECKPOINT)
@@ -151,7 +176,8 @@ class Fake:
 
     def describe(self) -> dict[str, Any]:
         script = ",".join(f"{phase}={ms:g}" for phase, ms in self.costs.items())
-        return {"script": script, "execution": "lazy" if self._lazy else "eager", "schedule": "none"}
+        schedule = "none" if self.schedule is CONSTANT else str(self.schedule)
+        return {"script": script, "execution": "lazy" if self._lazy else "eager", "schedule": schedule}
 
     def wait(self) -> None:
         """Do all deferred work."""

@@ -12,7 +12,16 @@ from epoch_gap.profiler.phases import BUILT_IN, Phase
 from epoch_gap.workloads import resnet18
 from epoch_gap.workloads.adapters.lucid_import import DISTRIBUTION, prepare
 from epoch_gap.workloads.adapters.numpy_loader import NumpyDataset, numpy_collate
-from epoch_gap.workloads.framework import LOGGING_CLOCK, Batch, Images, Labels, Tensor, WrapCollate, seed_python
+from epoch_gap.workloads.framework import (
+    LOGGING_CLOCK,
+    Batch,
+    Images,
+    Labels,
+    Tensor,
+    Weights,
+    WrapCollate,
+    seed_python,
+)
 
 prepare()  # before the first import of Lucid: hence E402 below
 
@@ -21,10 +30,11 @@ import lucid.models  # noqa: E402
 import lucid.nn.functional as F  # noqa: E402
 import lucid.optim.lr_scheduler  # noqa: E402
 import mlx.core as mx  # noqa: E402
+import numpy as np  # noqa: E402
 from lucid import nn  # noqa: E402
 
 from epoch_gap.workloads.adapters.lucid_parity import LucidParity  # noqa: E402
-from epoch_gap.workloads.adapters.lucid_spans import LucidLayerTimings  # noqa: E402
+from epoch_gap.workloads.adapters.lucid_spans import LucidLayerTimings, canonical_name, walk_modules  # noqa: E402
 
 
 class LucidResNet:
@@ -56,8 +66,9 @@ class LucidResNet:
         self._optimizer = lucid.optim.Adam(
             self.model.parameters(), lr=adam.lr, betas=adam.betas, weight_decay=adam.weight_decay
         )
+        self.schedule = resnet18.LUCID_SCHEDULE
         self._schedule = lucid.optim.lr_scheduler.StepLR(
-            self._optimizer, resnet18.LUCID_SCHEDULE.step_size, resnet18.LUCID_SCHEDULE.gamma
+            self._optimizer, self.schedule.step_size, self.schedule.gamma
         )
         self.layer_timings = LucidLayerTimings(self.model)
         self.parity = LucidParity(self.model, self._optimizer, self.device)
@@ -137,6 +148,25 @@ class LucidResNet:
     def end_epoch(self) -> None:
         self._schedule.step()
 
+    def use_schedule(self, schedule: resnet18.StepLR) -> None:
+        self.schedule = schedule
+        self._schedule.step_size, self._schedule.gamma = schedule.step_size, schedule.gamma
+
+    def read_weights(self) -> Weights:
+        return {name: np.array(parameter.data) for name, parameter in self._parameters()}
+
+    def set_weights(self, weights: Weights) -> None:
+        copy = np.array if self.device == "cpu" else mx.array
+        for name, parameter in self._parameters():
+            parameter.data = copy(weights[name])
+
+    def _parameters(self) -> Iterator[tuple[str, Any]]:
+        """(canonical name, parameter)"""
+        for path, module in walk_modules(self.model, ""):
+            for kind, parameter in module._parameters.items():
+                if parameter is not None:
+                    yield f"{canonical_name(path, False, False)}.{kind}", parameter
+
     def save(self, path: Path) -> None:
         lucid.save(self.model.state_dict(), path)
 
@@ -152,7 +182,7 @@ class LucidResNet:
             "initialisation": "lucid resnet_18: kaiming_uniform convolutions and linear",
             "data_order": "lucid DataLoader(shuffle=True), Python's random",
             "loader": "lucid.data.DataLoader, NumpyDataset, np.stack",
-            "schedule": str(resnet18.LUCID_SCHEDULE),
+            "schedule": str(self.schedule),
             "execution": "eager" if self.device == "cpu" else "lazy",
         }
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import mlx.core as mx
 import mlx.nn as nn
+import numpy as np
 from mlx.optimizers import Adam
 from mlx.utils import tree_flatten, tree_map
 
@@ -17,7 +18,16 @@ from epoch_gap.workloads import resnet18
 from epoch_gap.workloads.adapters.mlx_parity import MlxParity
 from epoch_gap.workloads.adapters.mlx_spans import LOSS, MlxLayerTimings, RunLayer, run_unwatched
 from epoch_gap.workloads.adapters.numpy_loader import NumpyDataset, ShuffledBatches, numpy_collate
-from epoch_gap.workloads.framework import LOGGING_CLOCK, Batch, Images, Labels, Tensor, WrapCollate, seed_python
+from epoch_gap.workloads.framework import (
+    LOGGING_CLOCK,
+    Batch,
+    Images,
+    Labels,
+    Tensor,
+    Weights,
+    WrapCollate,
+    seed_python,
+)
 
 
 class _Block(nn.Module):  # type: ignore[misc]
@@ -97,6 +107,7 @@ class MlxResNet:
         self._compiled = self._compile() if compiled else None
         self.layer_timings = None if compiled else MlxLayerTimings(self.model)
         self.parity = None if compiled else self._parity_access()
+        self.schedule = resnet18.TORCH_SCHEDULE
         self._epoch = 0
         self._batch: tuple[mx.array, ...] = ()
         self._gradients: Any = {}
@@ -104,8 +115,7 @@ class MlxResNet:
 
     @property
     def lr(self) -> float:
-        schedule = resnet18.TORCH_SCHEDULE
-        return resnet18.ADAM.lr * schedule.gamma ** (self._epoch // schedule.step_size)
+        return self.schedule.lr(self._epoch)
 
     def parameter_count(self) -> int:
         return sum(array.size for _, array in tree_flatten(self.model.trainable_parameters()))
@@ -195,6 +205,33 @@ class MlxResNet:
         self._epoch += 1
         self._optimizer.learning_rate = self.lr
 
+    def use_schedule(self, schedule: resnet18.StepLR) -> None:
+        self.schedule = schedule
+
+    def read_weights(self) -> Weights:
+        weights = {}
+        for layer, module in self._layers():
+            for kind, array in tree_flatten(module.trainable_parameters()):
+                weights[f"{layer}.{kind}"] = np.array(array.transpose(0, 3, 1, 2) if array.ndim == 4 else array)
+        return weights
+
+    def set_weights(self, weights: Weights) -> None:
+        for layer, module in self._layers():
+            kinds = [kind for kind, _ in tree_flatten(module.trainable_parameters())]
+            arrays = {kind: weights[f"{layer}.{kind}"] for kind in kinds}
+            module.update({k: mx.array(a.transpose(0, 2, 3, 1) if a.ndim == 4 else a) for k, a in arrays.items()})
+        mx.eval(self.model.parameters())
+
+    def _layers(self) -> Iterator[tuple[str, Any]]:
+        """(canonical name, layer) of each layer that has parameters."""
+        yield from (("stem.conv", self.model.conv1), ("stem.bn", self.model.bn1))
+        for block in self.model.blocks:
+            yield from ((f"{block.name}.{name}", getattr(block, name)) for name in ("conv1", "bn1", "conv2", "bn2"))
+            yield from zip(
+                (f"{block.name}.downsample.{part}" for part in ("conv", "bn")), block.downsample, strict=False
+            )
+        yield "fc", self.model.fc
+
     def save(self, path: Path) -> None:
         self.model.save_weights(str(path))
 
@@ -208,7 +245,7 @@ class MlxResNet:
             "initialisation": "mlx.nn's default: uniform convolutions and linear",
             "data_order": "NumPy's permutation",
             "loader": "NumpyDataset, np.stack",
-            "schedule": str(resnet18.TORCH_SCHEDULE),
+            "schedule": str(self.schedule),
             "execution": "lazy" if self._compiled is None else "lazy, the training step compiled",
         }
 

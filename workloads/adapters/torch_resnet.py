@@ -15,8 +15,8 @@ from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.phases import BUILT_IN, Phase
 from epoch_gap.workloads import resnet18
 from epoch_gap.workloads.adapters.torch_parity import TorchParity
-from epoch_gap.workloads.adapters.torch_spans import TorchLayerTimings
-from epoch_gap.workloads.framework import LOGGING_CLOCK, Batch, Images, Labels, WrapCollate, seed_python
+from epoch_gap.workloads.adapters.torch_spans import TorchLayerTimings, canonical_name
+from epoch_gap.workloads.framework import LOGGING_CLOCK, Batch, Images, Labels, Weights, WrapCollate, seed_python
 
 
 class TorchResNet:
@@ -46,8 +46,9 @@ class TorchResNet:
         self._optimizer = torch.optim.Adam(
             self.model.parameters(), lr=adam.lr, betas=adam.betas, weight_decay=adam.weight_decay
         )
+        self.schedule = resnet18.TORCH_SCHEDULE
         self._schedule = torch.optim.lr_scheduler.StepLR(
-            self._optimizer, resnet18.TORCH_SCHEDULE.step_size, resnet18.TORCH_SCHEDULE.gamma
+            self._optimizer, self.schedule.step_size, self.schedule.gamma
         )
         self.layer_timings = TorchLayerTimings(self.model, self._criterion, self.device, self.wait)
         self.parity = TorchParity(self.model, self._criterion, self._optimizer, self.device)
@@ -115,6 +116,24 @@ class TorchResNet:
     def end_epoch(self) -> None:
         self._schedule.step()
 
+    def use_schedule(self, schedule: resnet18.StepLR) -> None:
+        self.schedule = schedule
+        self._schedule.step_size, self._schedule.gamma = schedule.step_size, schedule.gamma
+
+    def read_weights(self) -> Weights:
+        return {name: parameter.detach().cpu().numpy().copy() for name, parameter in self._parameters()}
+
+    def set_weights(self, weights: Weights) -> None:
+        with torch.no_grad():
+            for name, parameter in self._parameters():
+                parameter.copy_(torch.from_numpy(weights[name]))
+
+    def _parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """(canonical name, parameter)"""
+        for path, parameter in self.model.named_parameters():
+            layer, _, kind = path.rpartition(".")
+            yield f"{canonical_name(layer)}.{kind}", parameter
+
     def save(self, path: Path) -> None:
         torch.save(self.model.state_dict(), path)
 
@@ -136,7 +155,7 @@ class TorchResNet:
             "initialisation": "torchvision resnet18: kaiming_normal fan_out; stem and linear by torch's default",
             "data_order": "DataLoader(shuffle=True), torch generator",
             "loader": "torch.utils.data.DataLoader, 0 workers, TensorDataset, default_collate (torch.stack)",
-            "schedule": str(resnet18.TORCH_SCHEDULE),
+            "schedule": str(self.schedule),
             "execution": "eager",
         }
 
