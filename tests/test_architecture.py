@@ -12,7 +12,10 @@ import pytest
 
 from tests.helpers.paths import ROOT
 
-ORDER = ("recording", "machine", "storage", "analysis", "comparison", "drilldown", "parity", "callbacks", "commands")
+ORDER = (
+    *("recording", "machine", "storage", "analysis", "comparison", "drilldown", "experiments", "parity", "callbacks"),
+    "commands",
+)
 """Each package of profiler/ may import those before it."""
 FRAMEWORKS = {
     "torch_resnet": {"torch", "torchvision"},
@@ -24,9 +27,15 @@ FRAMEWORKS = {
     "mlx_resnet": {"mlx"},
     "mlx_spans": {"mlx"},
     "mlx_parity": {"mlx"},
+    "torch_kernels": {"torch"},
+    "torch_operations": {"torch"},
+    "lucid_kernels": {"lucid"},
+    "lucid_operations": {"lucid"},
     "download": {"torchvision"},
 }
 """The frameworks that a module of workloads/ may import; no other module may import any."""
+EXPERIMENTS = ROOT / "workloads" / "experiments"
+"""the only modules that may join two frameworks, which they import within functions"""
 TRAINERS = {"lightning", "pytorch_lightning", "transformers", "accelerate"}
 """A module of profiler/callbacks/ may import the one that it is named after."""
 HEAVY = {"torch", "torchvision", "lucid", "mlx", "matplotlib", "plotly", "jinja2", "pandas", "pyarrow", *TRAINERS}
@@ -82,11 +91,31 @@ def test_only_adapters_and_callbacks_import_frameworks_and_only_reports_import_p
     allowed = FRAMEWORKS.get(path.stem, set()) if package_of(path) == "workloads" else set()
     if package_of(path) == "profiler/callbacks":
         allowed = {path.stem}
+    if path.parent == EXPERIMENTS:
+        allowed = {"torch", "lucid", "mlx"}
     if path.stem == "parquet":
         allowed = {"pyarrow"}
     if package_of(path) == "reports":
         allowed = {"matplotlib", "plotly", "jinja2", "pyarrow"}
     assert imported_tops(path) & HEAVY <= allowed
+
+
+@pytest.mark.parametrize("path", sorted(EXPERIMENTS.glob("*.py")), ids=lambda path: path.stem)
+def test_an_experiment_imports_frameworks_only_when_it_is_applied(path: Path) -> None:
+    at_once = {node for node in ast.parse(path.read_text()).body if isinstance(node, ast.Import | ast.ImportFrom)}
+    modules = {alias.name for node in at_once for alias in node.names}
+    modules |= {node.module for node in at_once if isinstance(node, ast.ImportFrom) and node.module}
+    assert not {module.partition(".")[0] for module in modules} & HEAVY
+    kinds = ("_kernels", "_operations", "_spans", "_resnet")
+    assert not [module for module in modules if ".adapters." in module and module.endswith(kinds)]
+
+
+@each_source
+def test_no_module_imports_an_experiment_by_name(path: Path) -> None:
+    names = {file.stem for file in EXPERIMENTS.glob("*.py")} - {"__init__"}
+    prefix = "workloads.experiments."
+    imported = {module.removeprefix(prefix) for module in imported_modules(path) if module.startswith(prefix)}
+    assert not {module.partition(".")[0] for module in imported} & names
 
 
 @each_source

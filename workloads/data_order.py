@@ -41,6 +41,11 @@ def share_order(build: Callable[[list[int]], Iterable[Batch]], images: int, seed
     return SharedOrder(build(order), order, np.random.default_rng(seed))
 
 
+def own_loader(loader: Iterable[Batch]) -> Iterable[Batch]:
+    """The framework's own loader, in whatever order it reads."""
+    return loader.loader if isinstance(loader, SharedOrder) else loader
+
+
 def describe_order(order: DataOrder, seed: int) -> Mapping[str, Any]:
     """What a shared order changes in the conditions that a framework describes."""
     if order is DataOrder.FRAMEWORK:

@@ -2,6 +2,7 @@
 
 import io
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
@@ -11,7 +12,9 @@ from epoch_gap.profiler.recording.recorder import Recorder
 from epoch_gap.profiler.recording.records import DiscardingSink, Step
 from epoch_gap.workloads import loop
 from epoch_gap.workloads.cifar10.load import Cifar10
+from epoch_gap.workloads.experiments import apply_switches
 from epoch_gap.workloads.framework import Framework, Watch
+from epoch_gap.workloads.intervention import Collation, Workload
 from epoch_gap.workloads.progress import Progress
 
 WARM_UP = 2
@@ -68,9 +71,19 @@ def images_needed(batch_size: int, steps: int) -> int:
 
 
 def train(
-    framework: Framework, data: Cifar10, batch_size: int, steps: int, watch: Watch, quiet: bool
+    framework: Framework,
+    data: Cifar10,
+    batch_size: int,
+    steps: int,
+    watch: Watch,
+    quiet: bool,
+    seed: int = 42,
+    switches: Sequence[str] = (),
 ) -> WatchedSteps:
-    """Train `WARM_UP` fenced steps, then `steps` steps without `watch` and the same number with it."""
+    """Train `WARM_UP` fenced steps, then `steps` steps without `watch` and the same number with it.
+
+    `switches` are on in all of them; `seed` is that of the framework. Raises UserError as `apply_switches` does.
+    """
     recorder = Recorder(
         framework.phases,
         DiscardingSink(),
@@ -81,13 +94,26 @@ def train(
     collected = WatchedSteps(Spans())
     collected.spans.mark = lambda phase: recorder.mark(phase)  # the recorder's mark changes from step to step
     total = WARM_UP + 2 * steps
-    with ExitStack() as watching:
+    collation = Collation(loop.timed_collate(recorder))
+    progress = Progress(framework.name, total, total, io.StringIO() if quiet else sys.stderr)
+    workload = Workload(
+        framework=framework,
+        progress=progress,
+        recorder=recorder,
+        loader=framework.loader(data.x_train, data.y_train, batch_size, True, collation),
+        collation=collation,
+        images=data.x_train,
+        labels=data.y_train,
+        seed=seed,
+    )
+    with ExitStack() as applied, ExitStack() as watching:
+        applied.callback(apply_switches(switches, workload))
         loop.train(
             framework,
-            framework.loader(data.x_train, data.y_train, batch_size, True, loop.timed_collate(recorder)),
+            workload.loader,
             framework.loader(data.x_test, data.y_test, batch_size, False, lambda collate: collate),
             recorder,
-            Progress(framework.name, total, total, io.StringIO() if quiet else sys.stderr),
+            progress,
             epochs=1,
             should_stop=_PlainThenWatched(steps, watch, watching, collected),
         )

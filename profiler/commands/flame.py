@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from epoch_gap.profiler.analysis.run_analysis import analyse_run
-from epoch_gap.profiler.commands.shared.options import add_workload, parse_positive, workload_arguments
+from epoch_gap.profiler.commands.shared.options import add_switches, add_workload, parse_positive, workload_arguments
 from epoch_gap.profiler.comparison.identity import drilldown_key, subject_id, why_incomparable
 from epoch_gap.profiler.drilldown import stacks
 from epoch_gap.profiler.drilldown.conditions import DrilldownConditions
@@ -47,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--native", action="store_true", help="include C and C++ frames; pauses the process")
     add_workload(parser)
+    add_switches(parser)
     parser.set_defaults(preset="epoch")
 
 

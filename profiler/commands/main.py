@@ -10,7 +10,7 @@ from typing import NoReturn, Protocol, cast
 
 from epoch_gap.profiler.command_name import command_name
 from epoch_gap.profiler.commands.shared.exit_status import USAGE_ERROR, exit_status_of
-from epoch_gap.profiler.machine.allocator import KEEP_VARIABLES, Allocator, environment_of
+from epoch_gap.profiler.machine.allocator import Allocator, environment_of
 
 
 class Verb(Protocol):
@@ -73,23 +73,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(words)
     assert verb is not None, "argparse refuses any other first word"
     chosen = verb
-    if argv is None and getattr(args, "allocator", Allocator.DEFAULT) is Allocator.KEEP:
-        return exit_status_of(lambda: _execute_with_kept_memory(words, args, chosen.execute))
+    if argv is None:
+        return exit_status_of(lambda: _execute_in_its_environment(words, args, chosen.execute))
     return exit_status_of(lambda: chosen.execute(args))
 
 
-def _execute_with_kept_memory(
+def _execute_in_its_environment(
     words: Sequence[str], args: argparse.Namespace, execute: Callable[[argparse.Namespace], int]
 ) -> int:
-    """Execute the verb, after this process has restarted in the environment that its allocator needs.
+    """Execute the verb, after this process has restarted in the environment that its options need, if it must.
 
-    The allocator reads the environment only when a process starts; processes that the verb starts inherit it.
+    The allocator, OpenMP and BLAS read the environment only when a process starts; processes that the verb starts
+    inherit it.
     """
-    environment = environment_of(Allocator.KEEP)
-    if environment != dict(os.environ):
+    allocator = getattr(args, "allocator", Allocator.DEFAULT)
+    environment = environment_of(allocator)
+    if switches := getattr(args, "switch", ()):
+        from epoch_gap.workloads.experiments import environment_of_switches
+
+        environment |= environment_of_switches(switches)
+    changed = [f"{name}={value}" for name, value in environment.items() if os.environ.get(name) != value]
+    if changed:
         if not args.quiet:
-            settings = " ".join(f"{name}={value}" for name, value in KEEP_VARIABLES.items())
-            print(f"allocator: freed memory is kept ({settings})", file=sys.stderr)
+            reason = "allocator: freed memory is kept" if allocator is Allocator.KEEP else "switches"
+            print(f"{reason} ({' '.join(changed)})", file=sys.stderr)
         sys.stdout.flush()
         os.execve(sys.executable, [sys.executable, "-m", "epoch_gap.profiler", *words], environment)
     return execute(args)

@@ -15,7 +15,7 @@ from epoch_gap.profiler.analysis.stopping import StoppingRule
 from epoch_gap.profiler.analysis.sufficiency import Sufficiency
 from epoch_gap.profiler.command_name import command_name
 from epoch_gap.profiler.commands.shared.exit_status import TERMINATED
-from epoch_gap.profiler.commands.shared.options import add_workload
+from epoch_gap.profiler.commands.shared.options import add_switches, add_workload
 from epoch_gap.profiler.commands.shared.printing import warn
 from epoch_gap.profiler.commands.shared.turns import Turns
 from epoch_gap.profiler.errors import UserError
@@ -33,8 +33,15 @@ from epoch_gap.profiler.storage.writer import RunWriter, create_run
 from epoch_gap.workloads import loop, progress, registry, resnet18
 from epoch_gap.workloads.adapters.fake import DEFAULT_COSTS
 from epoch_gap.workloads.cifar10.load import FULL_SIZE, Cifar10, load_cifar10
-from epoch_gap.workloads.data_order import DataOrder, describe_clocks, describe_order, share_order
+from epoch_gap.workloads.data_order import DataOrder, describe_clocks, describe_order, own_loader, share_order
+from epoch_gap.workloads.experiments import (
+    apply_switches,
+    check_switches,
+    describe_switch_clocks,
+    describe_switches,
+)
 from epoch_gap.workloads.framework import Batch, Framework, WrapCollate
+from epoch_gap.workloads.intervention import Collation, Workload
 from epoch_gap.workloads.presets import PRESETS, Preset
 
 
@@ -46,6 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("--framework", choices=registry.FRAMEWORKS, required=True)
     add_workload(parser)
+    add_switches(parser)
     parser.add_argument("--label", default="", help="name of this configuration, shown in place of the framework's")
     parser.add_argument("--session", default="", help=argparse.SUPPRESS)
     parser.add_argument("--turn", type=int, default=1, help=argparse.SUPPRESS)
@@ -94,6 +102,7 @@ def _execute(args: argparse.Namespace) -> int:
                     lazy=args.fake_lazy,
                 ),
             )
+            check_switches(args.switch, framework)
             data = _load(args, preset)
         except KeyboardInterrupt:
             print("interrupted before the first step: nothing was stored", file=sys.stderr)
@@ -150,12 +159,25 @@ def _train(
     turns = _take_turns(args.turns, Sufficiency(size, schedule, is_lazy), lambda: recorder.take_reading())
     stopping = StoppingRule(size, FULL_SIZE[0], preset.steps, preset.seconds, preset.share, may_end)
     bar = progress.Progress(framework.name, None if preset.seconds else planned, full_steps, stream)
+    collation = Collation(loop.timed_collate(recorder))
+    train_loader = _train_loader(framework, data, preset, args.seed, collation)
+    workload = Workload(
+        framework=framework,
+        progress=bar,
+        recorder=recorder,
+        loader=own_loader(train_loader),
+        collation=collation,
+        images=data.x_train,
+        labels=data.y_train,
+        seed=args.seed,
+    )
+    undo = apply_switches(args.switch, workload)
     try:
         if turns:
             turns.wait_for_first_turn()
         loop.train(
             framework,
-            _train_loader(framework, data, preset, args.seed, loop.timed_collate(recorder)),
+            train_loader,
             framework.loader(data.x_test, data.y_test, size, False, lambda collate: collate),
             recorder,
             bar,
@@ -173,6 +195,7 @@ def _train(
                 of = f"{recorder.count('evaluate')} of {batches} test batches"
                 print(f"{framework.name}: evaluated on {of}, because its time was spent", file=sys.stderr)
     finally:
+        undo()
         recorder.flush()
 
 
@@ -217,6 +240,7 @@ def _build_manifest(
 ) -> Manifest:
     optimizer = {"parameters": framework.parameter_count(), "optimizer": str(resnet18.ADAM)}
     order = preset.data_order
+    clocks = {**framework.clocks, **describe_clocks(order), **describe_switch_clocks(args.switch, framework)}
     return Manifest(
         config=Config(
             framework=args.framework,
@@ -227,6 +251,7 @@ def _build_manifest(
             mmap=args.mmap,
             compile=args.compile,
             allocator=args.allocator,
+            switches=tuple(args.switch),
             **asdict(preset),
         ),
         session=args.session,
@@ -239,8 +264,13 @@ def _build_manifest(
             version=framework.version,
             device=framework.device,
             phases=tuple(sorted(framework.phases)),
-            clocks={str(phase): text for phase, text in {**framework.clocks, **describe_clocks(order)}.items()},
-            conditions={**optimizer, **framework.describe(), **describe_order(order, args.seed)},
+            clocks={str(phase): text for phase, text in clocks.items()},
+            conditions={
+                **optimizer,
+                **framework.describe(),
+                **describe_order(order, args.seed),
+                **describe_switches(args.switch, framework),
+            },
         ),
         data=DataInfo(
             kind=DataKind(data.kind),

@@ -130,6 +130,7 @@ CONDITIONS: tuple[Condition, ...] = (
     _framework("schedule", Affects.ACCURACY, "learning-rate schedule"),
     _config("seed", lambda config: config.seed, Affects.ACCURACY),
     Condition("training steps taken", lambda analysis: len(analysis.run.train), Affects.ACCURACY),
+    _config("interventions (--switch)", lambda config: ", ".join(config.switches or ()) or "none", Affects.BOTH),
     _manifest("fence policy", _describe_fences, Affects.TIME),
     _config("epochs", lambda config: config.epochs, Affects.ACCURACY),
     _config("checkpoint per epoch", lambda config: config.checkpoint, Affects.TIME),

@@ -31,9 +31,15 @@ KEPT = "memory kept"
 
 
 def active_settings(manifest: Manifest) -> list[str]:
-    """The switches of `SETTINGS` that are on, and `KEPT`."""
-    switches = [name for name in SETTINGS if getattr(manifest.config, name)]
-    return [*switches, *([KEPT] if manifest.keeps_memory else [])]
+    """The settings of `SETTINGS` that are on, `KEPT`, and the interventions, in words."""
+    settings = [name for name in SETTINGS if getattr(manifest.config, name)]
+    kept = [KEPT] if manifest.keeps_memory else []
+    return [*settings, *kept, *(name.replace("_", " ") for name in active_switches(manifest))]
+
+
+def active_switches(manifest: Manifest) -> tuple[str, ...]:
+    """The interventions that were on."""
+    return manifest.config.switches or ()
 
 
 def subject_id(manifest: Manifest) -> str:
@@ -74,9 +80,9 @@ def comparison_key(manifest: Manifest) -> str:
     return noise_floor_key(config.framework, device, config.batch_size, manifest.data.kind, manifest.keeps_memory)
 
 
-def candidate_key(manifest: Manifest) -> tuple[str, str, bool]:
-    """Framework, label and allocator."""
-    return manifest.config.framework, manifest.config.label, manifest.keeps_memory
+def candidate_key(manifest: Manifest) -> tuple[str, str, bool, tuple[str, ...]]:
+    """Framework, label, allocator and interventions."""
+    return manifest.config.framework, manifest.config.label, manifest.keeps_memory, active_switches(manifest)
 
 
 def drilldown_key(manifest: Manifest) -> str:
@@ -84,10 +90,10 @@ def drilldown_key(manifest: Manifest) -> str:
     return f"{manifest.config.framework}-{manifest.framework.device}"
 
 
-def watched_key(manifest: Manifest) -> tuple[str, str, str, bool]:
-    """Framework, version, device and allocator: drill-downs have neither labels nor other settings."""
+def watched_key(manifest: Manifest) -> tuple[str, str, str, bool, tuple[str, ...]]:
+    """Framework, version, device, allocator and interventions: drill-downs have no labels or other settings."""
     framework = manifest.framework
-    return framework.name, framework.version, framework.device, manifest.keeps_memory
+    return framework.name, framework.version, framework.device, manifest.keeps_memory, active_switches(manifest)
 
 
 def series_key(manifest: Manifest) -> tuple[object, ...]:

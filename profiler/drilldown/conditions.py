@@ -37,6 +37,8 @@ class DrilldownConditions:
     data: DrilldownData
     keeps_memory: bool = False
     """whether the allocator kept freed memory"""
+    switches: tuple[str, ...] = ()
+    """the interventions that were on"""
     environment: Mapping[str, Any] | None = None
     """as in a run's manifest, for people who read the file; None in sampled stacks"""
 
@@ -49,6 +51,7 @@ class DrilldownConditions:
             batch_size=manifest.config.batch_size,
             data=DrilldownData(kind=manifest.data.kind),
             keeps_memory=manifest.keeps_memory,
+            switches=manifest.config.switches or (),
         )
 
 
@@ -59,6 +62,7 @@ def conditions_to_json(conditions: DrilldownConditions) -> dict[str, Any]:
         "batch_size": conditions.batch_size,
         "data": _without_none(asdict(conditions.data)),
         **({"keeps_memory": True} if conditions.keeps_memory else {}),
+        **({"switches": list(conditions.switches)} if conditions.switches else {}),
         **_without_none({"environment": conditions.environment}),
     }
 

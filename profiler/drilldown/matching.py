@@ -35,8 +35,9 @@ def explains(conditions: DrilldownConditions | None, manifest: Manifest) -> bool
     if conditions is None:
         return True
     framework = conditions.framework
+    watched = framework.name, framework.version, framework.device, conditions.keeps_memory, conditions.switches
     return (
-        (framework.name, framework.version, framework.device, conditions.keeps_memory) == watched_key(manifest)
+        watched == watched_key(manifest)
         and conditions.batch_size == manifest.config.batch_size
         and conditions.data.kind is manifest.data.kind
     )

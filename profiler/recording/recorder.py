@@ -96,6 +96,8 @@ class Recorder:
 
     mark: Callable[[str], None]
     """A different function in as-run and fenced steps: look it up again in each step."""
+    clock: Clock
+    """the clock of all marks"""
 
     def __init__(
         self,
@@ -380,7 +382,7 @@ class Recorder:
         if self._steps:
             self._sink.steps(self._steps)
             self._steps = []
-        self._flushed = self._clock() if self._marks or self._block in ("step", "outside") else self.resume()
+        self._flushed = self.clock() if self._marks or self._block in ("step", "outside") else self.resume()
 
     def resume(self) -> int:
         """Start the next stretch now. The time since the last step belongs to no phase.

@@ -59,6 +59,8 @@ class Config:
     test_limit: int | None = None
     data_order: str | None = None
     """framework | shared: who draws the order of the training images; None: the framework"""
+    switches: tuple[str, ...] | None = None
+    """the interventions that were on, `NAME`, `NAME=DOSE` or `NAME:PHASE=DOSE`; None: none, in older runs"""
 
 
 @dataclass(frozen=True, kw_only=True)

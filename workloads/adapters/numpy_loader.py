@@ -38,15 +38,15 @@ class ShuffledBatches:
         collate: Callable[[Sequence[Item]], Any],
         order: Sequence[int] | None = None,
     ) -> None:
-        self._dataset, self._batch_size, self._shuffle, self._collate = dataset, batch_size, shuffle, collate
+        self.dataset, self._batch_size, self._shuffle, self._collate = dataset, batch_size, shuffle, collate
         self._order = range(len(dataset)) if order is None else order
 
     def __iter__(self) -> Iterator[Any]:
-        return self._batches(np.random.permutation(len(self._dataset)) if self._shuffle else self._order)
+        return self._batches(np.random.permutation(len(self.dataset)) if self._shuffle else self._order)
 
     def _batches(self, order: Sequence[int] | NDArray[np.int64]) -> Iterator[Any]:
         for start in range(0, len(order), self._batch_size):
-            yield self._collate([self._dataset[i] for i in order[start : start + self._batch_size]])
+            yield self._collate([self.dataset[i] for i in order[start : start + self._batch_size]])
 
 
 def numpy_collate(items: Sequence[Item]) -> tuple[Images, Labels]:

@@ -82,6 +82,17 @@ def add_workload(parser: argparse.ArgumentParser) -> None:
     add_runs_dir(parser)
 
 
+def add_switches(parser: argparse.ArgumentParser) -> None:
+    """`--switch`"""
+    parser.add_argument(
+        "--switch",
+        action="append",
+        default=[],
+        metavar="NAME[=DOSE]",
+        help="turn on the intervention of an experiment; may be repeated",
+    )
+
+
 _PASSED_ON = (
     *("preset", "device", "data", "batch_size", "steps", "seconds", "epochs"),
     *("train_limit", "test_limit", "fence", "data_order", "seed", "allocator", "runs_dir"),
@@ -96,6 +107,8 @@ def workload_arguments(args: argparse.Namespace, **changes: Any) -> list[str]:
     for name in _PASSED_ON:
         if values[name] is not None:
             words += [f"--{name.replace('_', '-')}", str(values[name])]
+    for switch in values.get("switch", ()):
+        words += ["--switch", switch]
     return words + [f"--{name.replace('_', '-')}" for name in _SWITCHES if values[name]]
 
 

@@ -29,7 +29,7 @@ def add_latest_candidates(runs: Sequence[Run], runs_dir: Path) -> list[Run]:
     """
     chosen = list(runs)
     fixed = {candidate_key(run.manifest) for run in runs}
-    rejected: dict[tuple[str, str, bool], Run] = {}
+    rejected: dict[tuple[object, ...], Run] = {}
     headers = {path: if_readable(read_header, path) for path in find_runs(runs_dir)}
     unfinished = unfinished_rounds(header for header in headers.values() if header is not None)
     for path, header in reversed(headers.items()):

@@ -2,11 +2,11 @@
 
 import argparse
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from epoch_gap.profiler.commands.shared.options import add_workload
+from epoch_gap.profiler.commands.shared.options import add_switches, add_workload
 from epoch_gap.profiler.drilldown import layers, roofline
 from epoch_gap.profiler.drilldown.conditions import (
     DrilldownConditions,
@@ -21,6 +21,7 @@ from epoch_gap.profiler.storage.artifacts import store_json_artifact
 from epoch_gap.profiler.storage.manifest import DataKind, environment_to_json
 from epoch_gap.workloads import registry, resnet18, watched_steps
 from epoch_gap.workloads.cifar10.load import Cifar10, load_cifar10
+from epoch_gap.workloads.experiments import check_switches
 from epoch_gap.workloads.framework import Framework, LayerTimings, Watch
 
 STEPS = 5
@@ -46,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("--framework", choices=registry.FRAMEWORKS, required=True)
     add_workload(parser)
+    add_switches(parser)
     parser.add_argument("--fake-costs", help=argparse.SUPPRESS)
 
 
@@ -61,10 +63,11 @@ def train_watched(args: argparse.Namespace, choose_watch: Callable[[Framework], 
             device=args.device, seed=args.seed, batch_size=size, compiled=args.compile, costs=args.fake_costs
         )
         framework = registry.build(args.framework, options)
+        check_switches(args.switch, framework)
         watch = choose_watch(framework)
         data = _load(args, size, steps)
-        collected = watched_steps.train(framework, data, size, steps, watch, args.quiet)
-    return WatchedTraining(framework, _conditions(framework, data, size), collected)
+        collected = watched_steps.train(framework, data, size, steps, watch, args.quiet, args.seed, args.switch)
+    return WatchedTraining(framework, _conditions(framework, data, size, args.switch), collected)
 
 
 def _load(args: argparse.Namespace, size: int, steps: int) -> Cifar10:
@@ -75,7 +78,7 @@ def _load(args: argparse.Namespace, size: int, steps: int) -> Cifar10:
     return data
 
 
-def _conditions(framework: Framework, data: Cifar10, size: int) -> DrilldownConditions:
+def _conditions(framework: Framework, data: Cifar10, size: int, switches: Sequence[str]) -> DrilldownConditions:
     return DrilldownConditions(
         framework=DrilldownFramework(
             name=framework.name, title=framework.title, version=framework.version, device=framework.device
@@ -83,6 +86,7 @@ def _conditions(framework: Framework, data: Cifar10, size: int) -> DrilldownCond
         batch_size=size,
         data=DrilldownData(kind=DataKind(data.kind), sha256=data.sha256),
         keeps_memory=read_allocator() is Allocator.KEEP,
+        switches=tuple(switches),
         environment=environment_to_json(read_environment()),
     )
 

@@ -1,0 +1,167 @@
+"""Experiments: one module each, with the claim as data (`EXPERIMENT`) and the intervention that tests it.
+
+A module of this package is found by its name; adding one needs no edit elsewhere. It has `EXPERIMENT`, and:
+
+| name | meaning |
+|---|---|
+| `apply(workload, dose)` | turns the intervention on, and returns its undo |
+| `ENVIRONMENT` | variables that must be set before the process starts, in place of `apply` |
+| `DOSE` | the default dose, if the intervention has doses |
+| `PHASE` | the default phase, if the intervention acts on a phase |
+| `check(framework)` | raises UserError if the intervention cannot work, or has not taken effect, in this process |
+| `describe(framework)` | conditions of the framework that the intervention changes |
+| `CLOCKS` | descriptions of clocks that it changes |
+"""
+
+import os
+import pkgutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+from epoch_gap.profiler.errors import UserError
+from epoch_gap.profiler.experiments.experiment import Experiment
+from epoch_gap.profiler.phases import Phase
+from epoch_gap.workloads.framework import Framework
+from epoch_gap.workloads.intervention import Undo, Workload, check_delayable, undo_all
+
+__all__ = [
+    "Workload",
+    "apply_switches",
+    "check_switches",
+    "describe_switch_clocks",
+    "describe_switches",
+    "environment_of_switches",
+    "find_experiments",
+]
+
+
+def find_experiments() -> Mapping[str, ModuleType]:
+    """The module of every experiment, by name."""
+    return {name: _load(name) for name in _names()}
+
+
+def _names() -> list[str]:
+    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+
+
+def _load(name: str) -> ModuleType:
+    return import_module(f"{__name__}.{name}")
+
+
+@dataclass(frozen=True)
+class _Switch:
+    """An experiment that is turned on, as `NAME`, `NAME=DOSE` or `NAME:PHASE=DOSE` names it."""
+
+    module: ModuleType
+    dose: float
+    phase: Phase | None
+
+    @property
+    def experiment(self) -> Experiment:
+        experiment: Experiment = self.module.EXPERIMENT
+        return experiment
+
+    def optional(self, name: str, default: Any) -> Any:
+        return getattr(self.module, name, default)
+
+
+def _parse(text: str) -> _Switch:
+    """Raises UserError for an unknown experiment, and for a dose or phase that it does not take."""
+    target, _, dose = text.partition("=")
+    name, _, phase = target.partition(":")
+    if name not in _names():
+        raise UserError(f"--switch {text}: no such experiment; choose one of: {', '.join(_names())}")
+    module = _load(name)
+    for given, attribute, kind in ((dose, "DOSE", "dose"), (phase, "PHASE", "phase")):
+        if given and not hasattr(module, attribute):
+            raise UserError(f"--switch {text}: {name} takes no {kind}")
+    try:
+        seconds = float(dose or getattr(module, "DOSE", 1.0))
+        chosen = Phase(phase) if phase else getattr(module, "PHASE", None)
+    except ValueError:
+        raise UserError(f"--switch {text} is not NAME, NAME=DOSE or NAME:PHASE=DOSE") from None
+    if not 0 <= seconds <= MOST:
+        raise UserError(f"--switch {text}: a dose must be between 0 and {MOST}")
+    return _Switch(module, seconds, chosen)
+
+
+MOST = 60
+"""the largest dose: a wait of so many seconds in each step"""
+
+
+def environment_of_switches(names: Sequence[str]) -> dict[str, str]:
+    """The variables with which a process must start to have these switches on; empty if it may be any process.
+
+    Raises UserError if the environment contradicts them.
+    """
+    needed: dict[str, str] = {}
+    for name, switch in zip(names, map(_parse, names), strict=True):
+        for variable, value in switch.optional("ENVIRONMENT", {}).items():
+            found = needed.setdefault(variable, os.environ.get(variable, value))
+            if found != value:
+                raise UserError(f"--switch {name} needs {variable}={value}, but it is {found}; unset it")
+    return needed
+
+
+def check_switches(names: Sequence[str], framework: Framework) -> None:
+    """Raise UserError if a switch is unknown or named twice, or if it cannot be turned on in this training."""
+    switches = [_parse(name) for name in names]
+    for name, switch in zip(names, switches, strict=True):
+        if sum(other.module is switch.module for other in switches) > 1:
+            raise UserError(f"--switch {name}: {switch.experiment.name} is named twice")
+        _check(name, switch, framework)
+
+
+def _check(name: str, switch: _Switch, framework: Framework) -> None:
+    experiment = switch.experiment
+    if experiment.options:
+        words = " ".join(f"--{option} {value}".strip() for option, value in experiment.options.items())
+        raise UserError(f"--switch {name} is the option {words}; use that")
+    if experiment.frameworks and framework.name not in experiment.frameworks:
+        raise UserError(f"--switch {name}: not for {framework.name}; for: {', '.join(experiment.frameworks)}")
+    if experiment.devices and framework.device not in experiment.devices:
+        raise UserError(
+            f"--switch {name}: not for the device {framework.device}; for: {', '.join(experiment.devices)}"
+        )
+    try:
+        if switch.phase is not None:
+            check_delayable(switch.phase, framework)
+        switch.optional("check", lambda framework: None)(framework)
+    except UserError as error:
+        raise UserError(f"--switch {name}: {error}") from None
+
+
+def describe_switches(names: Sequence[str], framework: Framework) -> dict[str, Any]:
+    """What the switches change in the conditions that a framework describes."""
+    changes: dict[str, Any] = {}
+    for switch in map(_parse, names):
+        changes |= switch.optional("describe", lambda framework: {})(framework)
+    return changes
+
+
+def describe_switch_clocks(names: Sequence[str], framework: Framework) -> dict[Phase, str]:
+    """What the switches change in the clocks that a framework describes."""
+    changes: dict[Phase, str] = {}
+    for switch in map(_parse, names):
+        changes |= switch.optional("CLOCKS", {})
+    return {phase: text for phase, text in changes.items() if phase in framework.phases}
+
+
+def apply_switches(names: Sequence[str], workload: Workload) -> Undo:
+    """Turn switches on, in this order, between two steps of the training; the undo turns them all off.
+
+    Raises UserError as `check_switches` does, and leaves none on then.
+    """
+    check_switches(names, workload.framework)
+    undos: list[Undo] = []
+    try:
+        for switch in map(_parse, names):
+            apply = switch.optional("apply", lambda workload, dose: lambda: None)
+            undos.append(apply(replace(workload, phase=switch.phase), switch.dose))
+    except BaseException:
+        undo_all(undos)()
+        raise
+    return undo_all(undos)
