@@ -1,0 +1,130 @@
+"""Transplants: one framework's operation inside another computes the same loss and the same gradients."""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+from epoch_gap.workloads.adapters import torch_kernels
+from epoch_gap.workloads.experiments import apply_switches
+from epoch_gap.workloads.framework import Framework
+from tests.helpers.adapters import build, images
+from tests.helpers.switched_training import workload_of
+
+INSIDE_LUCID = ["torch_convolution", "torch_batch_norm", "torch_relu"]
+
+
+class Step(NamedTuple):
+    """The first step of a training."""
+
+    loss: float
+    gradients: list[np.ndarray[Any, Any]]
+    statistics: list[np.ndarray[Any, Any]]
+    test_loss: float
+    """in evaluation mode, after it"""
+
+
+def first_step(name: str, *switches: str) -> Step:
+    framework: Any = build(name, "cpu")
+    undo = apply_switches(switches, workload_of(framework, batches=1))
+    try:
+        inputs, targets = batch_of(framework)
+        framework.train()
+        logits, loss = framework.forward(inputs, targets)
+        framework.backward(loss)
+        gradients = [np.asarray(parameter.grad) for parameter in framework.model.parameters()]
+        statistics = [np.asarray(getattr(buffer, "data", buffer)).copy() for buffer in framework.model.buffers()]
+        loss = framework.metrics(logits, loss, targets)[0]
+        with framework.evaluating():
+            test_loss = framework.metrics(*framework.forward(inputs, targets), targets)[0]
+    finally:
+        undo()
+    return Step(loss, gradients, statistics, test_loss)
+
+
+def batch_of(framework: Framework) -> tuple[Any, Any]:
+    x, y = images(4)
+    (batch,) = framework.loader(x, y, 4, False, lambda collate: collate)
+    return framework.to_device(batch)
+
+
+@pytest.fixture(scope="module")
+def plain() -> Callable[[str], Step]:
+    """The step without switches, computed once."""
+    return cache(first_step)
+
+
+def check_equal(plain: Step, transplanted: Step) -> None:
+    assert transplanted.loss == pytest.approx(plain.loss, rel=1e-5)
+    assert transplanted.test_loss == pytest.approx(plain.test_loss, rel=1e-4)
+    for arrays in ("gradients", "statistics"):
+        for ours, theirs in zip(getattr(plain, arrays), getattr(transplanted, arrays), strict=True):
+            assert np.linalg.norm(theirs - ours) <= 1e-5 * np.linalg.norm(ours)
+
+
+@pytest.mark.parametrize("switches", [*([name] for name in INSIDE_LUCID), INSIDE_LUCID], ids="+".join)
+def test_pytorchs_operations_inside_lucid_compute_the_same(
+    switches: list[str], plain: Callable[[str], Step], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied = 0
+
+    def counted(array: np.ndarray[Any, Any]) -> Any:
+        nonlocal copied
+        copied += not array.flags.writeable
+        return tensor(array)
+
+    tensor = torch_kernels._tensor
+    monkeypatch.setattr(torch_kernels, "_tensor", counted)
+    transplanted = first_step("lucid", *switches)
+    check_equal(plain("lucid"), transplanted)
+    assert copied <= 2, "only the gradient of the pooling cannot be written to"
+
+
+def test_lucids_convolution_inside_pytorch_computes_the_same(plain: Callable[[str], Step]) -> None:
+    check_equal(plain("torch"), first_step("torch", "lucid_convolution"))
+
+
+@pytest.mark.parametrize("name", ["lucid", "torch"])
+def test_after_a_transplant_everything_is_as_before(name: str, plain: Callable[[str], Step]) -> None:
+    before, after = plain(name), first_step(name)
+    assert (after.loss, after.test_loss) == (before.loss, before.test_loss)
+    assert all((a == b).all() for a, b in zip(after.gradients, before.gradients, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("kernel", "part", "switch", "calls"),
+    [
+        ("CONVOLUTION", "backward", "torch_convolution", 20),
+        ("BATCH_NORM", "backward", "torch_batch_norm", 20),
+        ("RELU", "backward", "torch_relu", 17),
+    ],
+)
+def test_every_operation_of_its_kind_is_replaced(
+    kernel: str, part: str, switch: str, calls: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build("lucid", "cpu")
+    called = 0
+    operation = getattr(torch_kernels, kernel)
+    original = getattr(operation, part)
+
+    def counted(*args: Any) -> Any:
+        nonlocal called
+        called += 1
+        return original(*args)
+
+    monkeypatch.setattr(torch_kernels, kernel, operation._replace(**{part: counted}))
+    first_step("lucid", switch)
+    assert called == calls
+
+
+def test_a_maximum_that_is_no_relu_stays_lucids() -> None:
+    framework = build("lucid", "cpu")
+    import lucid
+
+    undo = apply_switches(["torch_relu"], workload_of(framework, batches=1))
+    a, b = lucid.tensor(np.array([1.0, -2.0])), lucid.tensor(np.array([0.0, -1.0]))
+    assert lucid.maximum(a, b).data.tolist() == [1.0, -1.0]
+    assert lucid.maximum(lucid.tensor(0.5), b).data.tolist() == [0.5, 0.5]
+    undo()

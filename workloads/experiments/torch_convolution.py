@@ -1,0 +1,40 @@
+"""The article's first guess: PyTorch's convolution inside Lucid, on the CPU."""
+
+from collections.abc import Callable
+
+from epoch_gap.profiler.drilldown.spans import OperatorCategory
+from epoch_gap.profiler.experiments.experiment import Experiment
+from epoch_gap.profiler.experiments.prediction import Substitute
+from epoch_gap.profiler.phases import Phase
+from epoch_gap.workloads.experiments import Workload
+from epoch_gap.workloads.intervention import Undo, scale_script
+
+EXPERIMENT = Experiment(
+    name="torch_convolution",
+    claim="Lucid is slower because its convolution is slower than PyTorch's.",
+    guess=1,
+    frameworks=("lucid", "fake"),
+    devices=("cpu",),
+    may_change=(Phase.FORWARD, Phase.BACKWARD, Phase.EVALUATE),
+    prediction=Substitute(OperatorCategory.CONVOLUTION, (Phase.FORWARD, Phase.BACKWARD), by="torch"),
+    keeps=1e-5,
+)
+
+
+def apply(workload: Workload, dose: float) -> Undo:
+    """Compute each convolution by PyTorch, without copies."""
+    return _APPLY[workload.framework.name](workload)
+
+
+def _of_lucid(workload: Workload) -> Undo:
+    from epoch_gap.workloads.adapters.lucid_operations import transplant_convolution
+    from epoch_gap.workloads.adapters.torch_kernels import CONVOLUTION
+
+    return transplant_convolution(CONVOLUTION)
+
+
+def _of_fake(workload: Workload) -> Undo:
+    return scale_script(workload.framework, {Phase.FORWARD: 0.4, Phase.BACKWARD: 0.4, Phase.EVALUATE: 0.4})
+
+
+_APPLY: dict[str, Callable[[Workload], Undo]] = {"lucid": _of_lucid, "fake": _of_fake}
