@@ -156,20 +156,37 @@ def steps_of(traces: Traces) -> int:
     return max((len(trace.difference) for layers in traces.values() for trace in layers.values()), default=0)
 
 
+def head_start(traces: Traces) -> float:
+    """How much further apart the frameworks are after the first step than the reference is from itself; at least 1.
+
+    By the updated weights of the layer that differs most. While differences are small they grow in proportion, so
+    from the second step on they are compared after division by their head start: in a small batch, luck decides
+    whether the rounding of the first step flips a ReLU at all.
+    """
+    if Quantity.WEIGHT not in traces:
+        return 1.0
+    _, difference = largest_difference(traces, Quantity.WEIGHT, 0)
+    rounding = largest_rounding(traces, Quantity.WEIGHT, 0)
+    return max(1.0, difference / rounding) if rounding else float("inf")
+
+
 def deviations(traces: Traces, tolerance: float) -> list[Deviation]:
     """All differences beyond `tolerance` (times `FLIPS`) and `BEYOND_ROUNDING` times the rounding, in order.
+
+    From the second step on, the rounding counts `head_start` times.
 
     The order is by step, then outputs, statistics and loss in forward order, then gradients in backward order, then
     updated weights.
     """
     found: list[Deviation] = []
     for step in range(steps_of(traces)):
+        times = BEYOND_ROUNDING * (head_start(traces) if step else 1.0)
         for quantity in (q for q in Quantity if q in traces):
             rounding = largest_rounding(traces, quantity, step)
             rows = list(traces[quantity].items())
             for layer, trace in reversed(rows) if quantity is Quantity.GRADIENT else rows:
                 difference = trace.difference[step]
-                if difference > tolerance * FLIPS.get(quantity, 1.0) and difference > BEYOND_ROUNDING * rounding:
+                if difference > tolerance * FLIPS.get(quantity, 1.0) and difference > times * rounding:
                     found.append(Deviation(step + 1, quantity, layer, difference, rounding))
     return found
 

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from epoch_gap.profiler.parity.definitions import LOSS, OPTIMIZER, DefinitionDifference
 from epoch_gap.profiler.parity.result import Parity
-from epoch_gap.profiler.parity.tensors import BEYOND_ROUNDING, Deviation, Quantity, deviations
+from epoch_gap.profiler.parity.tensors import BEYOND_ROUNDING, Deviation, Quantity, deviations, head_start
 
 _PROPERTIES = {
     Quantity.OUTPUT: ("epsilon", "variance that normalises"),
@@ -64,6 +64,8 @@ class LossComparison:
     """the largest distance so far between two runs of the reference in different orders of summation"""
     threads: tuple[float | None, ...]
     """the distance between the reference with one thread and with two; empty without such runs"""
+    head_start: float
+    """how much further apart the frameworks are after the first step than the runs of the band, at least 1"""
 
     @property
     def ratios(self) -> list[float] | None:
@@ -73,9 +75,9 @@ class LossComparison:
 
     @property
     def trajectory(self) -> Trajectory:
-        """Within the band: rounding. Up to ten times the band: undecided. Otherwise another trajectory."""
+        """Within the band: rounding. Up to ten times the band and the head start: undecided. Otherwise another."""
         largest = max(self.ratios or [float("inf")])
-        if largest > BEYOND_ROUNDING:
+        if self.ratios is None or largest > BEYOND_ROUNDING * self.head_start:
             return Trajectory.OTHER
         return Trajectory.ROUNDING if largest <= 1 else Trajectory.UNDECIDED
 
@@ -104,7 +106,7 @@ def compare_losses(parity: Parity) -> LossComparison:
             widest, max(known) - min(known), FLOOR * LAST_DIGIT * max(map(abs, known), default=0.0), LAST_DIGIT**2
         )
         band.append(widest)
-    return LossComparison(difference, tuple(band), _between_threads(parity))
+    return LossComparison(difference, tuple(band), _between_threads(parity), head_start(parity.traces))
 
 
 def _between_threads(parity: Parity) -> tuple[float | None, ...]:

@@ -12,7 +12,7 @@ from epoch_gap.profiler.parity.tensors import Quantity, Trace
 from epoch_gap.profiler.parity.verdict import LAST_DIGIT, compare_losses
 from epoch_gap.reports import theme
 from epoch_gap.reports.charts import canvas
-from epoch_gap.reports.sentences.parity import describe_verdict
+from epoch_gap.reports.sentences.parity import describe_losses, headline
 
 HEIGHTS = (3.0, 3.2)
 """inches of the two panels"""
@@ -34,8 +34,9 @@ def parity_figure(parity: Parity) -> Figure:
     _draw_losses(upper, parity)
     _draw_layers(lower, parity)
     synthetic = f" {canvas.SYNTHETIC}" if parity.data.kind == "synthetic" else ""
-    canvas.add_title(figure, describe_verdict(parity) + synthetic, [parity.reference.title, parity.other.title])
-    canvas.add_source(figure, describe_source(parity))
+    canvas.add_title(figure, headline(parity) + synthetic, [parity.reference.title, parity.other.title])
+    losses = describe_losses(parity)
+    canvas.add_source(figure, f"{losses[0].upper()}{losses[1:]}. {describe_source(parity)}")
     return figure
 
 

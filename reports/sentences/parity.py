@@ -25,21 +25,33 @@ def relative(value: float) -> str:
     return "0" if value == 0 else f"{mantissa}e{int(exponent)}"
 
 
+VERDICTS = {
+    Trajectory.ROUNDING: str(Trajectory.ROUNDING),
+    Trajectory.UNDECIDED: "undecided whether more than rounding",
+    Trajectory.OTHER: f"{Trajectory.OTHER}, beyond rounding",
+}
+
+
 def describe_verdict(parity: Parity) -> str:
     """Whether the two frameworks compute the same training, in one sentence with the numbers behind it."""
+    return f"{headline(parity)}: {describe_losses(parity)}"
+
+
+def headline(parity: Parity) -> str:
+    """The pair and the verdict."""
+    verdict = VERDICTS[compare_losses(parity).trajectory]
+    return f"{parity.other.label} and {parity.reference.label}: {verdict}"
+
+
+def describe_losses(parity: Parity) -> str:
+    """How far the losses are apart, and how often within the band."""
     comparison = compare_losses(parity)
-    pair = f"{parity.other.label} and {parity.reference.label}"
     span = f"{parity.steps} steps of {parity.batch_size} images"
     if comparison.ratios is None:
-        return f"{pair}: {Trajectory.OTHER}: a loss is not a number within {span}"
-    verdict = {
-        Trajectory.ROUNDING: str(Trajectory.ROUNDING),
-        Trajectory.UNDECIDED: "undecided whether more than rounding",
-        Trajectory.OTHER: f"{Trajectory.OTHER}, beyond rounding",
-    }[comparison.trajectory]
+        return f"a loss is not a number within {span}"
     largest = max(abs(d or 0.0) for d in comparison.difference)
     within = _describe_band(parity, comparison.ratios)
-    return f"{pair}: {verdict}: over {span} the losses differ by at most {relative(largest)}, {within}"
+    return f"over {span} the losses differ by at most {relative(largest)}, {within}"
 
 
 def _describe_band(parity: Parity, ratios: Sequence[float]) -> str:

@@ -13,6 +13,7 @@ from epoch_gap.profiler.parity.tensors import (
     by_layer,
     check_same_layers,
     deviations,
+    head_start,
     layer_of,
     relative_difference,
     same_shape_axes,
@@ -68,7 +69,7 @@ def test_deviations_are_beyond_tolerance_and_rounding_and_in_the_order_of_comput
     traces = {
         Quantity.OUTPUT: {"a": Trace([1e-6, 0.5], [1e-6, 0.1]), "b": Trace([1e-3, 0.2], [1e-6, 0.1])},
         Quantity.GRADIENT: {"a": Trace([0.9, 0.1], [1e-3, 0.1]), "b": Trace([0.8, 0.1], [1e-3, 0.1])},
-        Quantity.WEIGHT: {"a": Trace([5e-3, math.inf], [1e-6, 0.1])},
+        Quantity.WEIGHT: {"a": Trace([5e-3, math.inf], [5e-3, 0.1])},
     }
     found = [(d.step, d.quantity, d.layer) for d in deviations(traces, 1e-4)]
     assert found == [
@@ -77,6 +78,20 @@ def test_deviations_are_beyond_tolerance_and_rounding_and_in_the_order_of_comput
         (1, Quantity.GRADIENT, "a"),
         (2, Quantity.WEIGHT, "a"),
     ]
+
+
+def test_a_head_start_of_the_first_step_is_allowed_for_later() -> None:
+    traces = {
+        Quantity.OUTPUT: {"a": Trace([1e-5, 1e-2], [3e-6, 1e-4])},
+        Quantity.WEIGHT: {"a": Trace([2e-3, 4e-3], [5e-5, 1e-3])},
+    }
+    assert head_start(traces) == pytest.approx(40)
+    assert deviations(traces, 1e-4) == []
+    traces[Quantity.WEIGHT]["a"].rounding[0] = 2e-3
+    assert head_start(traces) == 1
+    assert [(d.step, d.quantity) for d in deviations(traces, 1e-4)] == [(2, Quantity.OUTPUT)]
+    traces[Quantity.WEIGHT]["a"].rounding[0] = 0.0
+    assert head_start(traces) == math.inf
 
 
 def test_networks_with_other_layers_or_shapes_are_told_apart_in_words() -> None:

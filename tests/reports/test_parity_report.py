@@ -30,7 +30,7 @@ def test_the_verdict_has_its_numbers() -> None:
     assert undecided.endswith("in 1 of 2 steps, 3 times as much in step 2")
     assert "another trajectory, beyond rounding" in describe_verdict(parity(other=side("lucid", "Lucid", 2.0, 1.6)))
     lost = describe_verdict(parity(other=side("lucid", "Lucid", 2.0, None)))
-    assert lost.endswith("another trajectory: a loss is not a number within 2 steps of 8 images")
+    assert lost.endswith("another trajectory, beyond rounding: a loss is not a number within 2 steps of 8 images")
 
 
 def test_the_first_deviation_names_layer_and_kind() -> None:
