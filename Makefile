@@ -1,7 +1,7 @@
 # `make help` lists the targets. Each target creates .venv first if it is missing.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo profile profile-lucid profile-torch profile-mlx noise parity layers lines-lucid lines-torch lines-mlx flame-lucid flame-torch flame-mlx report history sample test lint format bench clean lock
+.PHONY: help setup demo profile profile-lucid profile-torch profile-mlx noise parity experiments layers lines-lucid lines-torch lines-mlx flame-lucid flame-torch flame-mlx report history sample test lint format bench clean lock
 
 PRESET ?= quick
 DEVICE ?= auto
@@ -55,6 +55,12 @@ parity: $(READY) ## compare what FRAMEWORKS="torch lucid" compute from the same 
 	@$(PROFILER) parity --frameworks $(subst $() ,$(COMMA),$(strip $(FRAMEWORKS))) --devices $(DEVICE),$(DEVICE) \
 	  --data "$(DATA)" $(if $(BATCH),--batch-size $(BATCH)) $(if $(STEPS),--steps $(STEPS)) $(if $(SEED),--seed $(SEED)) \
 	  --runs-dir "$(RUNS)" --out "$(OUT)/parity"
+
+TESTS := --preset $(PRESET) --device $(DEVICE) --data "$(DATA)" $(if $(BATCH),--batch-size $(BATCH)) $(if $(STEPS),--steps $(STEPS)) \
+  $(if $(SEED),--seed $(SEED)) $(if $(ALLOCATOR),--allocator $(ALLOCATOR)) $(if $(MINUTES),--minutes $(MINUTES)) $(STORES)
+experiments: $(READY) ## test the explanations of the gap on FRAMEWORKS="torch lucid", 30 minutes each, then the report
+	@for framework in $(FRAMEWORKS); do \
+	  $(PROFILER) experiment all --framework $$framework $(TESTS) || exit $$?; done
 
 flame-lucid: $(READY) ## sample Lucid's Python stacks by phase (py-spy)
 	@$(PROFILER) flame --framework lucid $(DRILL)

@@ -36,3 +36,14 @@ def epoch_ratio() -> float:
     """The slower framework's epoch over the faster one's."""
     slower, faster = slower_and_faster()
     return ARTICLE[slower].epoch_seconds / ARTICLE[faster].epoch_seconds
+
+
+GUESSES = {
+    1: "The kernels and the back end are less mature.",
+    2: "It matters when tensors are materialised (`loss.eval()`).",
+    3: "Logging, checkpoints and the data path take a part of the time.",
+    4: "The learning-rate schedule makes the plateau of the accuracy.",
+    5: "Initialisation and the conversion of tensors make the first losses jump.",
+    6: "The loss is read by `float(loss.data)` instead of `.item()`.",
+}
+"""the article's explanations, by number; it tested none of them"""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from epoch_gap.profiler.comparison.spread_history import NOTHING_KNOWN, KnownSpread
 from epoch_gap.profiler.comparison.subject import Subject, group_runs
 from epoch_gap.profiler.drilldown.matching import Drilldowns
+from epoch_gap.profiler.experiments.assessment import Assessment
 from epoch_gap.profiler.storage.run import Run
 from epoch_gap.reports.charts import canvas
 from epoch_gap.reports.charts.registry import CHARTS
@@ -34,12 +35,13 @@ def render_report(
     drilldowns: Drilldowns | None = None,
     svg: bool = False,
     spread: KnownSpread = NOTHING_KNOWN,
+    assessments: Sequence[Assessment] = (),
 ) -> Report:
-    """Analyse runs and draw everything, with the drill-downs and the spread between processes that are known.
+    """Analyse runs and draw everything, with the drill-downs, the spread between processes and the experiments known.
 
     With `svg`, the pictures are also SVG files. Raises UserError if the runs cannot be compared or hold no full step.
     """
-    return render_subjects(group_runs(runs), drilldowns, svg, spread)
+    return render_subjects(group_runs(runs), drilldowns, svg, spread, assessments)
 
 
 def render_subjects(
@@ -47,9 +49,10 @@ def render_subjects(
     drilldowns: Drilldowns | None = None,
     svg: bool = False,
     spread: KnownSpread = NOTHING_KNOWN,
+    assessments: Sequence[Assessment] = (),
 ) -> Report:
     """The report of subjects, at least one, whose runs can be compared."""
-    view = view_subjects(subjects, drilldowns, spread)
+    view = view_subjects(subjects, drilldowns, spread, assessments)
     figures = {name: chart.static(view) for name, chart in CHARTS.items() if chart.shown(view)}
     files = {
         **{f"{name}.png": canvas.png(figure) for name, figure in figures.items()},

@@ -16,9 +16,11 @@ from epoch_gap.profiler.drilldown.lines import LineTimes
 from epoch_gap.profiler.drilldown.matching import Drilldowns, explains
 from epoch_gap.profiler.drilldown.roofline import highest_rates
 from epoch_gap.profiler.drilldown.stacks import Stacks
+from epoch_gap.profiler.experiments.assessment import Assessment
 from epoch_gap.profiler.phases import Phase, in_order
 from epoch_gap.profiler.storage.manifest import EpochSize
 from epoch_gap.reports.article import ARTICLE, ArticleRun
+from epoch_gap.reports.experiments import Experiments, view_experiments
 from epoch_gap.reports.export.summary import summarise
 from epoch_gap.reports.sentences.accuracy import describe_accuracy
 from epoch_gap.reports.sentences.cautions import list_cautions
@@ -87,6 +89,7 @@ class View:
     article: tuple[ArticleRun, ...]
     """the article's runs of the frameworks shown"""
     summary: dict[str, Any]
+    experiments: Experiments
 
     def for_headline[T](self, values: Mapping[str, T]) -> tuple[T, T] | None:
         """The values, by subject id, of the slower and the faster subject; None unless both exist."""
@@ -125,8 +128,12 @@ def view_subjects(
     subjects: Sequence[Subject],
     drilldowns: Drilldowns | None = None,
     spread: KnownSpread = NOTHING_KNOWN,
+    assessments: Sequence[Assessment] = (),
 ) -> View:
-    """The view of subjects, at least one, whose runs can be compared."""
+    """The view of subjects, at least one, whose runs can be compared.
+
+    `assessments` are all sessions of experiments, newest first.
+    """
     subjects = tuple(sorted(shorten_titles(subjects), key=lambda s: -s.epoch.total.value))
     gaps = tuple(measure_gaps(subjects, spread))
     headline = (gaps[0].slow, gaps[0].fast) if gaps else subjects
@@ -163,6 +170,7 @@ def view_subjects(
         drilldowns=matched,
         article=tuple(ARTICLE[name] for name in frameworks if name in ARTICLE),
         summary=summarise(subjects, gaps, fairness),
+        experiments=view_experiments(assessments, subjects, gaps),
     )
 
 

@@ -31,6 +31,8 @@ class Options:
     """scripted page faults, PHASE=NUMBER,... (`--fake-faults`)"""
     lazy: bool = False
     """defer scripted work to the next wait (`--fake-lazy`)"""
+    overlap: float = 0.0
+    """the part of deferred work that is done before the next wait (`--fake-overlap`)"""
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed <= MAX_SEED:
@@ -47,7 +49,7 @@ class Entry:
     can_compile: bool = False
     """supports `Options.compiled`"""
     is_scripted: bool = False
-    """supports `Options.costs`, `system`, `faults` and `lazy`"""
+    """supports `Options.costs`, `system`, `faults`, `lazy` and `overlap`"""
 
 
 def _torch(options: Options) -> Framework:
@@ -81,6 +83,7 @@ def _fake(options: Options) -> Framework:
         options.lazy,
         system=options.system or "",
         faults=options.faults or "",
+        overlap=options.overlap,
     )
 
 
@@ -118,6 +121,7 @@ def _refuse_unsupported(name: str, options: Options) -> None:
         "--fake-system": options.system is not None,
         "--fake-faults": options.faults is not None,
         "--fake-lazy": options.lazy,
+        "--fake-overlap": options.overlap > 0,
     }
     if any(script.values()) and not entry.is_scripted:
         scripted = ", ".join(other for other, e in FRAMEWORKS.items() if e.is_scripted)

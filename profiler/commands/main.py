@@ -27,6 +27,7 @@ VERBS = {
     "run": "train one framework in this process and store every step",
     "profile": "run each framework in fresh processes, then report; the main job",
     "report": "write the report of stored runs",
+    "experiment": "test explanations: predict from stored runs, change one thing, measure, and score the prediction",
     "compare": "compare two stored runs, or fail if the second is too slow",
     "noise": "compare a framework with itself: the smallest difference that can be claimed on this machine",
     "parity": "compare what two frameworks compute, layer by layer, from the same weights on the same batches",

@@ -15,7 +15,7 @@ from epoch_gap.profiler.analysis.stopping import StoppingRule
 from epoch_gap.profiler.analysis.sufficiency import Sufficiency
 from epoch_gap.profiler.command_name import command_name
 from epoch_gap.profiler.commands.shared.exit_status import TERMINATED
-from epoch_gap.profiler.commands.shared.options import add_switches, add_workload
+from epoch_gap.profiler.commands.shared.options import add_alternation, add_switches, add_workload, alternation_of
 from epoch_gap.profiler.commands.shared.printing import warn
 from epoch_gap.profiler.commands.shared.turns import Turns
 from epoch_gap.profiler.errors import UserError
@@ -32,6 +32,7 @@ from epoch_gap.profiler.storage.manifest import Config, DataInfo, DataKind, Epoc
 from epoch_gap.profiler.storage.writer import RunWriter, create_run
 from epoch_gap.workloads import loop, progress, registry, resnet18
 from epoch_gap.workloads.adapters.fake import DEFAULT_COSTS
+from epoch_gap.workloads.alternating import Alternating, check_alternation
 from epoch_gap.workloads.cifar10.load import FULL_SIZE, Cifar10, load_cifar10
 from epoch_gap.workloads.data_order import DataOrder, describe_clocks, describe_order, own_loader, share_order
 from epoch_gap.workloads.experiments import (
@@ -54,6 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--framework", choices=registry.FRAMEWORKS, required=True)
     add_workload(parser)
     add_switches(parser)
+    add_alternation(parser)
     parser.add_argument("--label", default="", help="name of this configuration, shown in place of the framework's")
     parser.add_argument("--session", default="", help=argparse.SUPPRESS)
     parser.add_argument("--turn", type=int, default=1, help=argparse.SUPPRESS)
@@ -66,12 +68,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     script.add_argument("--fake-system", metavar="PHASE=MS,...", help="the part of the costs that is system time")
     script.add_argument("--fake-faults", metavar="PHASE=N,...", help="page faults per full batch")
     script.add_argument("--fake-lazy", action="store_true", help="defer forward and backward to the next wait")
+    script.add_argument(
+        "--fake-overlap",
+        type=_share,
+        default=0.0,
+        metavar="SHARE",
+        help="the part of deferred work that is done while the program does something else",
+    )
 
 
 def _descriptors(text: str) -> tuple[int, int]:
     """The file descriptors of two pipes, for argparse."""
     commands, reports = text.split(",")
     return int(commands), int(reports)
+
+
+def _share(text: str) -> float:
+    """A number from 0 to 1, for argparse."""
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{value} is not between 0 and 1")
+    return value
 
 
 def execute(args: argparse.Namespace) -> int:
@@ -100,9 +117,11 @@ def _execute(args: argparse.Namespace) -> int:
                     system=args.fake_system,
                     faults=args.fake_faults,
                     lazy=args.fake_lazy,
+                    overlap=args.fake_overlap,
                 ),
             )
             check_switches(args.switch, framework)
+            check_alternation(alternation_of(args), framework, preset.epochs, preset.fence)
             data = _load(args, preset)
         except KeyboardInterrupt:
             print("interrupted before the first step: nothing was stored", file=sys.stderr)
@@ -172,6 +191,7 @@ def _train(
         seed=args.seed,
     )
     undo = apply_switches(args.switch, workload)
+    alternating = Alternating(alternation_of(args), workload, turns or stopping)
     try:
         if turns:
             turns.wait_for_first_turn()
@@ -182,7 +202,7 @@ def _train(
             recorder,
             bar,
             epochs=preset.epochs,
-            should_stop=turns or stopping,
+            should_stop=alternating,
             evaluation=turns or stopping,
             checkpoint_folder=writer.path if args.checkpoint else None,
         )
@@ -195,6 +215,7 @@ def _train(
                 of = f"{recorder.count('evaluate')} of {batches} test batches"
                 print(f"{framework.name}: evaluated on {of}, because its time was spent", file=sys.stderr)
     finally:
+        alternating.turn_off()
         undo()
         recorder.flush()
 
@@ -252,6 +273,7 @@ def _build_manifest(
             compile=args.compile,
             allocator=args.allocator,
             switches=tuple(args.switch),
+            alternate=alternation_of(args),
             **asdict(preset),
         ),
         session=args.session,

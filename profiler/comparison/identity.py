@@ -116,6 +116,18 @@ def check_same_task(runs: Sequence[Run]) -> None:
     _refuse(runs, why_different_tasks)
 
 
+def check_no_alternation(runs: Sequence[Run]) -> None:
+    """Raise UserError for a run whose interventions alternated: its steps are not of one configuration."""
+    for run in runs:
+        if alternates(run.manifest):
+            raise UserError(f"{run.id}: interventions alternated in this run; only `experiment` reports it")
+
+
+def alternates(manifest: Manifest) -> bool:
+    """Whether interventions were turned on and off within the run."""
+    return manifest.config.alternate is not None
+
+
 def _refuse(runs: Sequence[Run], why: Callable[[Run, Run], str | None]) -> None:
     for run in runs[1:]:
         if reason := why(runs[0], run):

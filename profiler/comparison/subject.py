@@ -11,7 +11,7 @@ from epoch_gap.profiler.analysis.epoch import EpochEstimate
 from epoch_gap.profiler.analysis.run_analysis import ModeAnalysis, RunAnalysis, analyse_run
 from epoch_gap.profiler.analysis.stats import Estimate, mean_of_processes
 from epoch_gap.profiler.comparison.attribution import FenceEffect, measure_fence_effect
-from epoch_gap.profiler.comparison.identity import active_settings, check_same_task, subject_id
+from epoch_gap.profiler.comparison.identity import active_settings, check_no_alternation, check_same_task, subject_id
 from epoch_gap.profiler.phases import Phase, in_order
 from epoch_gap.profiler.printable import printable
 from epoch_gap.profiler.storage.manifest import Config, DataKind, EpochSize, FrameworkInfo, Manifest
@@ -50,7 +50,11 @@ class Subject:
 
     @classmethod
     def from_runs(cls, runs: Sequence[Run], id: str = "", side: str = "") -> "Subject":
-        """Analyse one or more runs of one configuration. Raises UserError as `analyse_run` does."""
+        """Analyse one or more runs of one configuration. Raises UserError as `analyse_run` does.
+
+        Also for a run whose interventions alternated.
+        """
+        check_no_alternation(runs)
         return cls.from_analyses([analyse_run(run) for run in runs], id, side)
 
     @property

@@ -1,9 +1,46 @@
 """Rules that predict the effect of an intervention, in wall seconds per step."""
 
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from epoch_gap.profiler.analysis.stats import Estimate, difference, total
 from epoch_gap.profiler.drilldown.spans import OperatorCategory
+from epoch_gap.profiler.experiments.evidence import Evidence, MissingEvidenceError
 from epoch_gap.profiler.phases import Phase
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """What a rule predicts, in seconds; negative: less time."""
+
+    phases: Mapping[Phase, Estimate]
+    """by phase; all others stay as they are"""
+    whole: Estimate
+    """of all phases together: known better than the sum of its parts where these are not independent"""
+    is_bound: bool = False
+    """whether the change is between 0 and `whole`, at most"""
+
+    @classmethod
+    def from_phases(cls, phases: Mapping[Phase, Estimate], *, is_bound: bool = False) -> "Change":
+        """A change of independent phases."""
+        return cls(phases=dict(phases), whole=total(phases.values()) if phases else Estimate(0.0), is_bound=is_bound)
+
+    def scaled(self, factor: float) -> "Change":
+        """`factor` times the change."""
+        phases = {phase: part.scaled(factor) for phase, part in self.phases.items()}
+        return Change(phases=phases, whole=self.whole.scaled(factor), is_bound=self.is_bound)
+
+
+def sum_of_changes(changes: Iterable[Change]) -> Change:
+    """What several changes predict together, if they do not interact."""
+    changes = list(changes)
+    names = dict.fromkeys(phase for change in changes for phase in change.phases)
+    return Change(
+        phases={p: total(c.phases[p] for c in changes if p in c.phases) for p in names},
+        whole=total(change.whole for change in changes),
+        is_bound=any(change.is_bound for change in changes),
+    )
 
 
 @dataclass(frozen=True)
@@ -11,6 +48,12 @@ class Remove:
     """The phase disappears."""
 
     phase: Phase
+
+    def predict(self, evidence: Evidence) -> Change:
+        """Minus the phase. On a lazy device that was not fenced, work of other phases may be in it: a bound."""
+        is_bound = evidence.is_lazy and evidence.fenced is None
+        seconds = evidence.work.get(self.phase, Estimate(0.0)) if evidence.is_lazy else evidence.phase(self.phase)
+        return Change.from_phases({self.phase: seconds.scaled(-1)}, is_bound=is_bound)
 
 
 @dataclass(frozen=True)
@@ -22,6 +65,17 @@ class Substitute:
     by: str
     """the registry's name"""
 
+    def predict(self, evidence: Evidence) -> Change:
+        """b - a in each phase, from the shares of the drill-downs and the seconds of timed steps.
+
+        Raises MissingEvidenceError unless the operators of both frameworks were timed.
+        """
+        by, own = (
+            {phase: evidence.operator(name, phase, self.category) for phase in self.phases}
+            for name in (self.by, evidence.framework)
+        )
+        return Change.from_phases({phase: difference(by[phase], own[phase]) for phase in self.phases})
+
 
 @dataclass(frozen=True)
 class Ratio:
@@ -31,6 +85,20 @@ class Ratio:
     isolated: str
     """a function of the experiment's module that makes the two variants, the present one first"""
 
+    def predict(self, evidence: Evidence) -> Change:
+        """Phase x (new / old - 1). Raises MissingEvidenceError if the variants were not timed."""
+        ratio = evidence.isolated.get(self.isolated)
+        if ratio is None:
+            raise MissingEvidenceError("the two variants were not timed in isolation")
+        seconds = evidence.phase(self.phase)
+        # The variance of a product of independent factors (Goodman 1960), without its smallest term.
+        change = Estimate(
+            seconds.value * (ratio.value - 1),
+            seconds.variance * (ratio.value - 1) ** 2 + ratio.variance * seconds.value**2,
+            min(seconds.dof, ratio.dof),
+        )
+        return Change.from_phases({self.phase: change})
+
 
 @dataclass(frozen=True)
 class Move:
@@ -39,10 +107,19 @@ class Move:
     from_: Phase
     to: Phase
 
+    def predict(self, evidence: Evidence) -> Change:
+        """Minus the phase in one place, plus the same in the other."""
+        seconds = evidence.phase(self.from_)
+        return Change(phases={self.from_: seconds.scaled(-1), self.to: seconds}, whole=Estimate(0.0))
+
 
 @dataclass(frozen=True)
 class Null:
     """Nothing changes."""
+
+    def predict(self, evidence: Evidence) -> Change:
+        """0."""
+        return Change(phases={}, whole=Estimate(0.0))
 
 
 @dataclass(frozen=True)
@@ -50,6 +127,17 @@ class Scale:
     """The same CPU seconds on this number of threads: an upper bound."""
 
     threads: int
+
+    def predict(self, evidence: Evidence) -> Change:
+        """Each phase x (cores busy / threads - 1): at most so much, since threads that wait in a loop count as busy.
+
+        Raises MissingEvidenceError if the CPU seconds were not counted.
+        """
+        if evidence.cores_busy is None:
+            raise MissingEvidenceError("the CPU seconds of the stored runs were not counted; run `make profile`")
+        factor = evidence.cores_busy / self.threads - 1
+        phases = {**evidence.phases, **evidence.per_epoch}
+        return Change.from_phases({p: part.scaled(factor) for p, part in phases.items()}, is_bound=True)
 
 
 @dataclass(frozen=True)
@@ -59,10 +147,28 @@ class Delay:
     phase: Phase
     seconds: float
 
+    def predict(self, evidence: Evidence) -> Change:
+        """Plus the delay, exactly."""
+        return Change.from_phases({self.phase: Estimate(self.seconds)})
+
 
 @dataclass(frozen=True)
 class SystemTime:
     """The operating system's time disappears."""
+
+    def predict(self, evidence: Evidence) -> Change:
+        """Minus its part of each phase. Raises MissingEvidenceError if it was not counted by phase."""
+        if evidence.system is None:
+            raise MissingEvidenceError("the operating system's time by phase is not known; run `make profile`")
+        parts = {phase: part.scaled(-1) for phase, part in evidence.system.items()}
+        # The parts are shares of one estimate, so their errors add up as they are, not as squares.
+        value, error = (math.fsum(values) for values in ((p.value for p in parts.values()), _errors(parts.values())))
+        dof = min((part.dof for part in parts.values()), default=math.inf)
+        return Change(phases=parts, whole=Estimate(value, error**2, dof))
+
+
+def _errors(parts: Iterable[Estimate]) -> Iterable[float]:
+    return (math.sqrt(part.variance) for part in parts)
 
 
 Prediction = Remove | Substitute | Ratio | Move | Null | Scale | Delay | SystemTime

@@ -32,6 +32,18 @@ class DataKind(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Alternation:
+    """Interventions that were turned on and off within a run, in blocks of training steps."""
+
+    levels: tuple[tuple[str, ...], ...]
+    """the switches of each level, at least two levels; the first is off"""
+    block: int
+    """steps of one level before the next one's turn"""
+    seed: int = 0
+    """of the order of more than two levels"""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Config:
     """The settings of a run, as requested. None: the built-in default, or not a setting of that kind of run."""
 
@@ -61,6 +73,8 @@ class Config:
     """framework | shared: who draws the order of the training images; None: the framework"""
     switches: tuple[str, ...] | None = None
     """the interventions that were on, `NAME`, `NAME=DOSE` or `NAME:PHASE=DOSE`; None: none, in older runs"""
+    alternate: Alternation | None = None
+    """the interventions that alternated; None: none, in all runs but those of experiments"""
 
 
 @dataclass(frozen=True, kw_only=True)

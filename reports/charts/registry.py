@@ -5,7 +5,7 @@ from typing import Protocol
 
 from matplotlib.figure import Figure
 
-from epoch_gap.reports.charts import accuracy, breakdown, gap, layers, roofline, timeline
+from epoch_gap.reports.charts import accuracy, breakdown, experiments, gap, layers, roofline, timeline
 from epoch_gap.reports.charts.live import Live
 from epoch_gap.reports.view import View
 
@@ -32,6 +32,7 @@ class Chart(Protocol):
 CHARTS: Mapping[str, Chart] = {
     "breakdown": breakdown,
     "gap": gap,
+    "experiments": experiments,
     "accuracy": accuracy,
     "timeline": timeline,
     "layers": layers,

@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from resource import struct_rusage
 from types import MappingProxyType
@@ -52,6 +52,7 @@ class Fake:
     faults that they report, per full batch.
 
     A lazy fake defers the work of forward and backward to the next wait: `materialize`, `step` or `metrics`.
+    Meanwhile, `overlap` of the time that passes is spent on it, as by a device that computes beside the program.
     The cost of `flush` accumulates over the steps until a fence or the end of the epoch.
     """
 
@@ -72,6 +73,7 @@ class Fake:
         clock: Clock | None = None,
         system: str = "",
         faults: str = "",
+        overlap: float = 0.0,
     ) -> None:
         seed_python(seed)
         self.costs = parse_costs(costs)
@@ -88,6 +90,7 @@ class Fake:
         self._lazy, self._batch_size = lazy, batch_size
         self._clock = clock or time.perf_counter_ns
         self._owed = self._state = _Work()
+        self._overlap, self._owed_since = overlap, 0
         self._images = batch_size
         self._steps = 0
         self._evaluating = False
@@ -193,6 +196,9 @@ class Fake:
     def _compute(self) -> None:
         """Do the work on which the loss and the parameters depend."""
         owed, self._owed = self._owed, _Work()
+        if self._overlap and owed.ms:
+            done_ms = self._overlap * (self._clock() - self._owed_since) / 1e6
+            owed = replace(owed, ms=max(0.0, owed.ms - done_ms))
         self._do(owed)
 
     def spend(self, phase: Phase) -> None:
@@ -203,6 +209,8 @@ class Fake:
 
     def _request(self, phase: Phase) -> None:
         if self._lazy and not self._evaluating:
+            if not self._owed.ms:
+                self._owed_since = self._clock()
             self._owed = self._owed.plus(self._work(phase))
         else:
             self.spend(phase)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from epoch_gap.profiler.commands.shared.run_selection import if_readable
 from epoch_gap.profiler.comparison.complete_rounds import unfinished_rounds
-from epoch_gap.profiler.comparison.identity import series_key, subject_id
+from epoch_gap.profiler.comparison.identity import alternates, series_key, subject_id
 from epoch_gap.profiler.comparison.spread_history import KnownSpread
 from epoch_gap.profiler.comparison.subject import group_runs
 from epoch_gap.profiler.storage.manifest import Manifest, RunStatus
@@ -42,7 +42,7 @@ def _earlier_sessions(runs: Sequence[Run], runs_dir: Path) -> list[list[Run]]:
 
 
 def _counts(header: RunHeader, keys: set[tuple[object, ...]]) -> bool:
-    is_usable = header.status is RunStatus.COMPLETE and header.training_steps > 1
+    is_usable = header.status is RunStatus.COMPLETE and header.training_steps > 1 and not alternates(header.manifest)
     return is_usable and _key(header.manifest) in keys
 
 

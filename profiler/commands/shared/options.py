@@ -4,8 +4,10 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from epoch_gap.profiler.experiments.arms import BLOCK
 from epoch_gap.profiler.machine.allocator import Allocator
 from epoch_gap.profiler.recording.fencing import POLICIES
+from epoch_gap.profiler.storage.manifest import Alternation
 from epoch_gap.workloads.data_order import DataOrder
 from epoch_gap.workloads.presets import PRESETS
 from epoch_gap.workloads.registry import FRAMEWORKS, MAX_SEED
@@ -91,6 +93,35 @@ def add_switches(parser: argparse.ArgumentParser) -> None:
         metavar="NAME[=DOSE]",
         help="turn on the intervention of an experiment; may be repeated",
     )
+
+
+def add_alternation(parser: argparse.ArgumentParser) -> None:
+    """`--alternate` and `--alternate-block`; `alternation_of` turns them into what a run stores."""
+    parser.add_argument(
+        "--alternate",
+        action="append",
+        type=_switches,
+        metavar="NAME[=DOSE],...",
+        help="turn interventions on and off within the run, in blocks of steps; repeated: levels in random order",
+    )
+    parser.add_argument(
+        "--alternate-block",
+        type=parse_positive,
+        default=BLOCK,
+        metavar="N",
+        help=f"steps of a block (default: {BLOCK})",
+    )
+
+
+def _switches(text: str) -> tuple[str, ...]:
+    return tuple(filter(None, (name.strip() for name in text.split(","))))
+
+
+def alternation_of(args: argparse.Namespace) -> Alternation | None:
+    """What alternates, the level without interventions first; None without `--alternate`."""
+    if not args.alternate:
+        return None
+    return Alternation(levels=((), *args.alternate), block=args.alternate_block, seed=args.seed)
 
 
 _PASSED_ON = (

@@ -8,6 +8,7 @@ from epoch_gap.profiler.commands.shared.output_folder import write_report
 from epoch_gap.profiler.commands.shared.printing import warn
 from epoch_gap.profiler.commands.shared.run_selection import readable_noise_floors
 from epoch_gap.profiler.drilldown.loading import load_drilldowns
+from epoch_gap.profiler.experiments.assessment import load_assessments
 from epoch_gap.profiler.storage.run import Run
 from epoch_gap.reports.report import render_report
 
@@ -16,7 +17,7 @@ def report_runs(runs: Sequence[Run], out: Path, runs_dir: Path, svg: bool = Fals
     """Write the report of `runs` and print its verdict and path. Raises UserError before any file is written."""
     drilldowns = load_drilldowns(runs, runs_dir, warn)
     spread = find_known_spread(runs, runs_dir, readable_noise_floors(runs_dir))
-    report = render_report(runs, drilldowns, svg, spread)
+    report = render_report(runs, drilldowns, svg, spread, load_assessments(runs_dir, warn))
     page = write_report(report, out)
     print("\n".join([report.view.verdict, *report.view.further]))
     if report.view.why:
@@ -28,4 +29,6 @@ def report_runs(runs: Sequence[Run], out: Path, runs_dir: Path, svg: bool = Fals
     print(report.view.floor)
     if report.view.prediction:
         print(report.view.prediction)
+    for line in report.view.experiments.diagnosis:
+        print(line)
     print(f"report: {page}")

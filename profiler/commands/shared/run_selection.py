@@ -6,8 +6,9 @@ from pathlib import Path
 
 from epoch_gap.profiler.commands.shared.printing import warn
 from epoch_gap.profiler.comparison.complete_rounds import unfinished_rounds
-from epoch_gap.profiler.comparison.identity import candidate_key, subject_id, why_different_tasks
+from epoch_gap.profiler.comparison.identity import alternates, candidate_key, subject_id, why_different_tasks
 from epoch_gap.profiler.errors import UserError
+from epoch_gap.profiler.storage.manifest import Manifest, RunStatus
 from epoch_gap.profiler.storage.noise_floor_store import NoiseFloors, load_noise_floors
 from epoch_gap.profiler.storage.reader import find_runs, read_header, read_run
 from epoch_gap.profiler.storage.run import Run
@@ -33,7 +34,7 @@ def add_latest_candidates(runs: Sequence[Run], runs_dir: Path) -> list[Run]:
     headers = {path: if_readable(read_header, path) for path in find_runs(runs_dir)}
     unfinished = unfinished_rounds(header for header in headers.values() if header is not None)
     for path, header in reversed(headers.items()):
-        if header is not None and header.id in unfinished:
+        if header is not None and (header.id in unfinished or alternates(header.manifest)):
             continue
         run = _read_or_warn(path)
         if run is None or not len(run.train) or candidate_key(run.manifest) in fixed:
@@ -49,6 +50,27 @@ def add_latest_candidates(runs: Sequence[Run], runs_dir: Path) -> list[Run]:
         if key not in shown:
             _explain_rejection(run, chosen)
     return sorted(chosen, key=lambda run: run.path.name)
+
+
+def newest_repeats(runs_dir: Path, fits: Callable[[Manifest], bool]) -> list[Run]:
+    """The newest complete run whose manifest fits, with its repeats of the same session, oldest first; may be empty.
+
+    Runs of a round that not every side completed do not count, nor do those that cannot be read.
+    """
+    headers = {path: header for path in find_runs(runs_dir) if (header := if_readable(read_header, path)) is not None}
+    unfinished = unfinished_rounds(headers.values())
+    chosen: list[Run] = []
+    for path, header in reversed(headers.items()):
+        if header.id in unfinished or header.status is not RunStatus.COMPLETE or not fits(header.manifest):
+            continue
+        if header.training_steps > 1 and (not chosen or _repeats(header.manifest, chosen[0].manifest)):
+            run = _read_or_warn(path)
+            chosen += [] if run is None else [run]
+    return chosen[::-1]
+
+
+def _repeats(manifest: Manifest, other: Manifest) -> bool:
+    return bool(manifest.session) and manifest.session == other.session and subject_id(manifest) == subject_id(other)
 
 
 def _joins(run: Run, chosen: Sequence[Run]) -> bool:

@@ -41,7 +41,7 @@ def run_session(
         for number, name in enumerate(order, start=1):
             print(f"[{number}/{len(order)}] {name}", file=sys.stderr, flush=True)
             turn = ["--session", session, "--turn", str(number), "--order", ",".join(order)]
-            status, path = _run_process([*arguments[name], *turn])
+            status, path = run_process([*arguments[name], *turn])
             if path is not None:
                 paths.append(path)
             if status:
@@ -56,9 +56,15 @@ def _explain(name: str, status: int) -> None:
 
 
 def run_rounds(
-    arguments: Mapping[str, Sequence[str]], budget: Budget, allow_busy: bool, show: Callable[[str], None]
+    arguments: Mapping[str, Sequence[str]],
+    budget: Budget,
+    allow_busy: bool,
+    show: Callable[[str], None],
+    session: str = "",
 ) -> tuple[int, list[Path]]:
     """Execute the verb `run` for each name, in rounds of fresh processes that take turns, within `budget`.
+
+    `session` is the id that the runs share; by default a new one.
 
     A fence does nothing in an eager side; it only gives the resource usage of a step its phases. Where all sides are
     eager, rounds after the first are therefore as-run throughout, unless `arguments` say otherwise.
@@ -66,7 +72,7 @@ def run_rounds(
     Returns the exit status of the first failure, which ends the session, or 0; and the directories of the runs of
     the rounds that were finished. Raises UserError if another timed run is in progress.
     """
-    session = secrets.token_hex(4)
+    session = session or secrets.token_hex(4)
     paths: list[Path] = []
     batches: int | None = None
     with hold_run_lock(session, allow_others=allow_busy), suppress(KeyboardInterrupt):
@@ -136,7 +142,7 @@ def _all_ended(processes: Sequence[TurnProcess]) -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _run_process(arguments: Sequence[str]) -> tuple[int, Path | None]:
+def run_process(arguments: Sequence[str]) -> tuple[int, Path | None]:
     """The exit status of `run` in a process of its own, and the run's directory if it created one.
 
     SIGTERM is passed on; Ctrl-C reaches the whole process group by itself. Either way, this function returns

@@ -1,0 +1,216 @@
+"""A session of experiments: gather the evidence, store the predictions, measure the controls, then the tests."""
+
+import argparse
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from epoch_gap.profiler.analysis.run_analysis import RunAnalysis, analyse_run
+from epoch_gap.profiler.analysis.stats import Estimate, mean
+from epoch_gap.profiler.commands.shared.exit_status import INTERRUPTED, TERMINATED
+from epoch_gap.profiler.commands.shared.experiment_plan import (
+    Planner,
+    choose_experiments,
+    frameworks_needed,
+    variants_needed,
+)
+from epoch_gap.profiler.commands.shared.experiment_processes import Processes
+from epoch_gap.profiler.commands.shared.options import workload_arguments
+from epoch_gap.profiler.commands.shared.printing import warn
+from epoch_gap.profiler.commands.shared.run_selection import newest_repeats, readable_noise_floors
+from epoch_gap.profiler.comparison.identity import comparison_key, machine_key
+from epoch_gap.profiler.comparison.subject import Subject
+from epoch_gap.profiler.drilldown.loading import load_drilldowns
+from epoch_gap.profiler.errors import UserError
+from epoch_gap.profiler.experiments.arms import BLOCK
+from epoch_gap.profiler.experiments.assessment import load_assessment
+from epoch_gap.profiler.experiments.experiment import Experiment
+from epoch_gap.profiler.experiments.level_times import LEAST_GROUPS
+from epoch_gap.profiler.experiments.session import Forecast, Result, Session, store_estimate
+from epoch_gap.profiler.experiments.session_store import add_result, create_session
+from epoch_gap.profiler.experiments.stored_evidence import find_operators, gather_evidence
+from epoch_gap.profiler.machine.allocator import Allocator
+from epoch_gap.profiler.storage.manifest import DataKind, Manifest
+from epoch_gap.profiler.storage.run import Run
+from epoch_gap.workloads.presets import PRESETS
+
+OFF, ON = "off", "on"
+"""the sides of a comparison between fresh processes"""
+BASELINE_SECONDS = 120
+"""of a stored run that the predictions need and that is not there"""
+EVALUATED = 1
+"""test batches after a run whose interventions alternate: its evaluation is not used"""
+
+
+@dataclass(frozen=True)
+class Side:
+    """What is stored about a framework under the command's conditions."""
+
+    framework: str
+    analyses: tuple[RunAnalysis, ...]
+
+    @property
+    def first(self) -> Run:
+        """The run whose conditions represent the side's."""
+        return self.analyses[0].run
+
+
+@dataclass
+class ExperimentSession:
+    """The experiments of one command; `args` are its options."""
+
+    args: argparse.Namespace
+    modules: Mapping[str, ModuleType]
+    """of all experiments, by name"""
+    processes: Processes
+    show: Callable[[str], None] = lambda text: None
+
+    def check_names(self) -> list[Experiment]:
+        """The experiments that the command names. Raises UserError for a name that is none of the side."""
+        return choose_experiments(self.args.names, self.modules, self.args.framework, self.args.device)
+
+    def execute(self) -> tuple[int, Path]:
+        """Predict, store, and measure. Returns the exit status and the session's folder.
+
+        A failed test is stored as such, and the others follow. Ctrl-C and SIGTERM end the session, and so do controls
+        that are not found right: nothing else would be reported.
+        """
+        session = self._predict(self.check_names())
+        folder, session = create_session(self.args.runs_dir, session)
+        for number, forecast in enumerate(session.forecasts, start=1):
+            self.show(f"[{number}/{len(session.forecasts)}] {forecast.name}")
+            status, result = self._measure(folder, session, forecast)
+            session = add_result(folder, session, result)
+            if status in (INTERRUPTED, TERMINATED):
+                return status, folder
+            if _controls_are_done(session) and (reason := load_assessment(folder).withheld) is not None:
+                self.show(f"the session ends here, because {reason}")
+                break
+        return 0, folder
+
+    def _predict(self, experiments: Sequence[Experiment]) -> Session:
+        needed = frameworks_needed(experiments)
+        sides = {name: self._side(name) for name in dict.fromkeys((self.args.framework, *needed))}
+        if needed:
+            self._time_operators(sides.values())
+        own = sides[self.args.framework]
+        runs = [analysis.run for side in sides.values() for analysis in side.analyses]
+        found = load_drilldowns(runs, self.args.runs_dir, warn)
+        drilldowns = [*found.operators, *found.layers]
+        isolated = {name: self._ratio(name) for name in variants_needed(experiments)}
+        analyses = {name: side.analyses for name, side in sides.items()}
+        evidence = gather_evidence(analyses, own.framework, drilldowns)
+        epoch_steps = own.first.manifest.full_epoch.train_images / own.first.batch_size
+        planner = Planner(evidence, isolated, epoch_steps, self.args.phase)
+        subject = Subject.from_analyses(own.analyses)
+        floors = readable_noise_floors(self.args.runs_dir).get(machine_key(subject.manifest), {})
+        floor = floors.get(comparison_key(subject.manifest))
+        return Session(
+            framework=own.framework,
+            title=subject.title,
+            device=subject.framework.device,
+            batch_size=own.first.batch_size,
+            epoch_steps=epoch_steps,
+            epoch=store_estimate(subject.epoch.total),
+            floor=None if floor is None else floor.share,
+            baseline=tuple(run.id for run in runs),
+            isolated={name: store_estimate(ratio) for name, ratio in isolated.items()},
+            forecasts=(*planner.controls(self.modules), *planner.tests(experiments, self.args.together)),
+        )
+
+    def _side(self, framework: str) -> Side:
+        """The newest stored runs of a framework, or a new one if there are none."""
+        runs = newest_repeats(self.args.runs_dir, lambda manifest: self._fits(manifest, framework))
+        if not runs:
+            self.show(f"{framework}: no stored run to predict from; training one")
+            status, path = self.processes.run(self._run_words(framework, seconds=BASELINE_SECONDS))
+            runs = newest_repeats(self.args.runs_dir, lambda manifest: self._fits(manifest, framework))
+            if status or path is None or not runs:
+                raise UserError(f"no run of {framework} to predict from; run `make profile-{framework}`")
+        return Side(framework, tuple(analyse_run(run) for run in runs))
+
+    def _fits(self, manifest: Manifest, framework: str) -> bool:
+        """Whether a stored run is one of this framework under the command's conditions."""
+        args, config = self.args, manifest.config
+        kinds = {"synthetic": [DataKind.SYNTHETIC], "auto": [DataKind.CIFAR10, DataKind.SYNTHETIC]}
+        return (
+            config.framework == framework
+            and not config.label
+            and bool(config.compile) == args.compile
+            and not config.switches
+            and config.alternate is None
+            and config.batch_size == (args.batch_size or PRESETS[args.preset].batch_size)
+            and manifest.framework.device in (args.device, manifest.framework.device if args.device == "auto" else "")
+            and manifest.keeps_memory == (args.allocator is Allocator.KEEP)
+            and manifest.data.kind in kinds.get(args.data, [DataKind.CIFAR10])
+        )
+
+    def _time_operators(self, sides: Iterable[Side]) -> None:
+        """Time the operators of the sides for which that was not done."""
+        for side in sides:
+            found = load_drilldowns([side.first], self.args.runs_dir, warn)
+            if find_operators(side.analyses, [*found.operators, *found.layers]) is None:
+                self.show(f"{side.framework}: timing the operators")
+                words = ["layers", "--operators", *self._words(side.framework, steps=None, seconds=None)]
+                if self.processes.drill_down(words):
+                    warn(f"the operators of {side.framework} could not be timed")
+
+    def _ratio(self, name: str) -> Estimate:
+        self.show(f"{name}: timing its two variants in isolation")
+        return mean(np.array(self.processes.ratios([name, *self._words(self.args.framework)])))
+
+    def _words(self, framework: str, **changes: Any) -> list[str]:
+        words = ["--framework", framework, *workload_arguments(self.args, quiet=True, **changes)]
+        return [*words, *(["--fake-costs", self.args.fake_costs] if self.args.fake_costs else [])]
+
+    def _run_words(self, framework: str, **changes: Any) -> list[str]:
+        """Of the verb `run`, which can also script how the fake's work is deferred."""
+        overlap = ["--fake-overlap", self.args.fake_overlap] if self.args.fake_overlap else []
+        return [*self._words(framework, **changes), *(["--fake-lazy"] if self.args.fake_lazy else []), *overlap]
+
+    def _measure(self, folder: Path, session: Session, forecast: Forecast) -> tuple[int, Result]:
+        seconds = 60.0 * self.args.minutes / len(session.forecasts)
+        if forecast.alternates:
+            status, path = self.processes.run(self._alternating_words(folder, session, forecast, seconds))
+            paths = [path] if path is not None else []
+        else:
+            words = self._run_words(session.framework, runs_dir=folder, steps=None, seconds=None)
+            switches = [word for switch in forecast.switches for word in ("--switch", switch)]
+            options = [w for name, value in forecast.options.items() for w in (f"--{name}", value) if w]
+            sides = {OFF: words, ON: [*words, *switches, *options]}
+            status, paths = self.processes.rounds(sides, seconds, session.seal)
+            paths = _off_before_on(paths)
+        problem = f"its process ended with status {status}" if status else ""
+        return status, Result(name=forecast.name, runs=tuple(path.name for path in paths), problem=problem)
+
+    def _alternating_words(self, folder: Path, session: Session, forecast: Forecast, seconds: float) -> Sequence[str]:
+        levels = [(switch,) for switch in forecast.switches] if forecast.delays else [forecast.switches]
+        size = BLOCK * (len(levels) + 1)
+        step = seconds_of_step(session)
+        steps = self.args.steps or min(int(seconds / step), int(session.epoch_steps))
+        groups = max(LEAST_GROUPS, steps // size)
+        changes = {"runs_dir": folder, "steps": groups * size, "seconds": None, "fence": "none", "epochs": 1}
+        words = self._run_words(session.framework, **changes, test_limit=EVALUATED * session.batch_size)
+        alternate = [word for level in levels for word in ("--alternate", ",".join(level))]
+        return [*words, *alternate, "--session", session.seal]
+
+
+def seconds_of_step(session: Session) -> float:
+    """About the seconds of a training step, from those of the epoch."""
+    return (session.epoch["value"] or 0.0) / session.epoch_steps
+
+
+def _controls_are_done(session: Session) -> bool:
+    """Whether the newest result is that of the last control."""
+    controls = [forecast.name for forecast in session.forecasts if forecast.is_control]
+    return len(session.results) == len(controls)
+
+
+def _off_before_on(paths: Sequence[Path]) -> list[Path]:
+    """The runs of rounds that were taken as A B B A, as A B A B."""
+    pairs = zip(paths[::2], paths[1::2], strict=False)
+    return [path for number, pair in enumerate(pairs) for path in (pair if number % 2 == 0 else pair[::-1])]

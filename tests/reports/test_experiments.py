@@ -1,0 +1,159 @@
+"""Experiments in reports: the rows of the page, the article's guesses, the picture and the headline."""
+
+from dataclasses import replace
+
+import pytest
+from matplotlib.figure import Figure
+
+from epoch_gap.profiler.analysis.stats import Estimate
+from epoch_gap.profiler.comparison.subject import group_runs
+from epoch_gap.profiler.experiments.assessment import Assessment, assess_session
+from epoch_gap.profiler.experiments.session import Forecast, Result, Session, seal_forecasts, store_estimate
+from epoch_gap.profiler.storage.run import Run
+from epoch_gap.reports.article import GUESSES
+from epoch_gap.reports.charts import experiments as chart
+from epoch_gap.reports.charts.registry import CHARTS
+from epoch_gap.reports.page.page import render_page
+from epoch_gap.reports.terminal.experiments import experiment_table
+from epoch_gap.reports.view import View, view_subjects
+from tests.helpers.runs import MakeRun
+
+EPOCH_STEPS = 10.4
+
+
+def forecast(name: str, change: float | None, **more: object) -> Forecast:
+    whole = None if change is None else store_estimate(Estimate(change))
+    phases = {} if not change else {"forward": store_estimate(Estimate(change))}
+    plain = Forecast(
+        name=name,
+        experiments=tuple(name.split(" + ")),
+        switches=(name,),
+        claim=f"{name} <b>matters</b>.",
+        may_change=("forward", "backward"),
+        keeps=0.0,
+        phases=phases,
+        whole=whole,
+        missing="" if whole else "nothing was timed",
+    )
+    return replace(plain, **more)  # type: ignore[arg-type]
+
+
+def assessed(make_run: MakeRun, changes: dict[str, float], session_of: Run, noise: float = 0.0) -> Assessment:
+    """A session in which a step takes these seconds longer with each experiment on; 2 s without."""
+    forecasts = [
+        forecast("noop", 0.0, is_control=True),
+        forecast("planted", 0.4 * EPOCH_STEPS, is_control=True),
+        forecast("torch_convolution", -1.0 * EPOCH_STEPS, guess=1),
+        forecast("no_progress_bar", -0.2 * EPOCH_STEPS, guess=3),
+        forecast("unpredicted", None),
+    ]
+    session = seal_forecasts(
+        Session(
+            id="a session",
+            created="2026-11-28T00:00:00+00:00",
+            framework="fake",
+            title="Fake 1 (cpu)",
+            device="cpu",
+            batch_size=10,
+            epoch_steps=EPOCH_STEPS,
+            epoch=store_estimate(Estimate(2.0 * EPOCH_STEPS)),
+            baseline=(session_of.id,),
+            forecasts=tuple(forecasts),
+        )
+    )
+    runs: dict[str, Run] = {}
+    for name, change in {"noop": 0.0, "planted": 0.4, **changes}.items():
+        steps = [2.0 + (change if i // 2 % 4 in (1, 2) else 0.0) + noise * (i * 7 % 5 - 2) for i in range(24)]
+        alternate = {"levels": [[], [name]], "block": 2}
+        run = make_run(steps, config={"alternate": alternate}, session=session.seal)
+        runs[run.id] = run
+        session = replace(session, results=(*session.results, Result(name=name, runs=(run.id,))))
+    return assess_session(session, runs.__getitem__)
+
+
+@pytest.fixture
+def view(make_run: MakeRun) -> View:
+    slow = make_run([2.0] * 6, config={"label": "slow"})
+    fast = make_run([1.0] * 6, config={"label": "fast"})
+    changes = {"torch_convolution": -1.0, "no_progress_bar": 0.3, "unpredicted": 0.1}
+    return view_subjects(group_runs([slow, fast]), assessments=[assessed(make_run, changes, slow)])
+
+
+def html_of(view: View) -> str:
+    return render_page(view, {name: Figure(figsize=(1, 1)) for name, chart in CHARTS.items() if chart.shown(view)})
+
+
+def test_every_test_is_a_row_with_prediction_measurement_and_verdict(view: View) -> None:
+    rows = {row.name: row for row in view.experiments.rows}
+    assert rows.keys() == {"torch_convolution", "no_progress_bar", "unpredicted"}
+    assert rows["torch_convolution"].verdict == "confirmed"
+    assert rows["torch_convolution"].measured.startswith("\N{MINUS SIGN}10.4 s")
+    assert rows["no_progress_bar"].verdict.startswith("refuted")
+    assert rows["unpredicted"].predicted == "none: nothing was timed"
+    assert rows["unpredicted"].verdict == "not judged"
+    assert [row.verdict for row in view.experiments.controls] == ["confirmed", "confirmed"]
+    html = html_of(view)
+    assert "torch_convolution &lt;b&gt;matters&lt;/b&gt;." in html
+    assert all(run in html for row in rows.values() for run in row.runs)
+
+
+def test_the_articles_guesses_are_answered_by_number(view: View) -> None:
+    answers = {guess.number: [row.name for row in guess.tests] for guess in view.experiments.guesses}
+    assert answers == {1: ["torch_convolution"], 2: [], 3: ["no_progress_bar"], 4: [], 5: [], 6: []}
+    html = html_of(view)
+    assert html.count("not tested yet") == 4
+    assert f"(1) {GUESSES[1]}" in html
+
+
+def test_the_headline_ends_the_diagnosis(view: View) -> None:
+    product, shortest = view.experiments.diagnosis
+    assert "by cause: torch convolution (tested)" in product
+    assert shortest == "The shortest way to within 1.5x: torch convolution (tested)."
+    assert product in html_of(view)
+
+
+def test_the_picture_has_a_point_per_judged_prediction(view: View) -> None:
+    assert chart.shown(view)
+    assert {point.name for point in view.experiments.points} == {"torch_convolution", "no_progress_bar"}
+    assert chart.finding(view).startswith("2 predictions: mean error ")
+    (axes,) = chart.static(view).axes
+    assert [text.get_text() for text in axes.texts] == ["torch_convolution", "no_progress_bar"]
+    (spec,) = chart.live(view).variants.values()
+    assert spec["data"][1]["x"] == pytest.approx([-10.4, -2.08])
+    assert spec["data"][1]["y"] == pytest.approx([-10.4, 3.12], rel=1e-3)
+
+
+def test_a_report_without_sessions_has_no_section(make_run: MakeRun) -> None:
+    view = view_subjects(group_runs([make_run([1.0] * 6)]))
+    assert not view.experiments
+    assert not chart.shown(view)
+    assert 'id="tested"' not in html_of(view)
+
+
+def test_a_session_of_another_side_is_not_shown(make_run: MakeRun) -> None:
+    run = make_run([2.0] * 6)
+    other = assessed(make_run, {}, run)
+    other = replace(other, session=replace(other.session, framework="torch"))
+    assert not view_subjects(group_runs([run]), assessments=[other]).experiments
+
+
+def test_only_the_reason_is_shown_if_a_control_was_not_found_right(make_run: MakeRun) -> None:
+    run = make_run([2.0] * 6)
+    noisy = assessed(make_run, {"torch_convolution": -1.0}, run, noise=0.4)
+    assert noisy.withheld is not None
+    view = view_subjects(group_runs([run]), assessments=[noisy])
+    assert view.experiments.rows == ()
+    (line,) = view.experiments.withheld
+    assert "nothing is reported, because the control" in line
+    assert line.split(",")[0] in html_of(view)
+    assert "torch_convolution" not in experiment_table(noisy)
+
+
+def test_a_repeated_test_says_how_often_it_was_tested(make_run: MakeRun) -> None:
+    run = make_run([2.0] * 6)
+    sessions = [assessed(make_run, {"torch_convolution": change}, run) for change in (-1.0, -0.1)]
+    view = view_subjects(group_runs([run]), assessments=sessions)
+    (row,) = view.experiments.rows
+    assert row.times == 2
+    assert row.verdict == "confirmed"
+    assert "tested in 2 sessions" in html_of(view)
