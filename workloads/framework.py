@@ -65,12 +65,6 @@ class ParityAccess(Protocol):
     outputs (B, C, rows, columns) or (B, C). On a lazy device each call waits for what it reads.
     """
 
-    def weights(self) -> Tensors:
-        """The trainable parameters: `stem.conv.weight`, `stem.bn.bias`, `fc.weight`, ..."""
-
-    def set_weights(self, weights: Tensors) -> None:
-        """Replace all trainable parameters; `weights` has the names and shapes of `weights()`."""
-
     def statistics(self) -> Tensors:
         """The running statistics of batch normalisation: `stem.bn.running_mean`, `stem.bn.running_var`, ..."""
 

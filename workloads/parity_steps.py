@@ -65,7 +65,7 @@ class Batches:
 def read_definitions(framework: Framework) -> list[Definition]:
     """All definitions that probes measure, of a framework that has not trained yet."""
     access = parity_access(framework)
-    weights = access.weights()
+    weights = framework.read_weights()
     found = definitions.initial_definitions(weights)
     for name, mean in access.statistics().items():
         layer, _, statistic = name.rpartition(".")
@@ -104,7 +104,7 @@ def take_step(framework: Framework, batch: Batch, is_reversed: bool = False) -> 
         Quantity.OUTPUT: {name: array[::-1] for name, array in outputs.items()} if is_reversed else outputs,
         Quantity.STATISTICS: access.statistics(),
         Quantity.GRADIENT: gradients,
-        Quantity.WEIGHT: access.weights(),
+        Quantity.WEIGHT: framework.read_weights(),
     }
     return StepTensors(value, tensors)
 
@@ -151,12 +151,12 @@ def train_in_lockstep(
     renumbered, and the images of each batch reversed. `show` is called after every step. Raises UserError if the
     networks have different layers.
     """
-    initial = parity_access(reference).weights()
-    _refuse_other_layers(parity_access(other).weights(), initial, other, reference)
-    parity_access(other).set_weights(initial)
+    initial = reference.read_weights()
+    _refuse_other_layers(other.read_weights(), initial, other, reference)
+    other.set_weights(initial)
     renumberings = [Renumbering.draw(initial, seed) for seed in range(len(rounded))]
     for framework, renumbering in zip(rounded, renumberings, strict=True):
-        parity_access(framework).set_weights(renumbering.renumber(initial))
+        framework.set_weights(renumbering.renumber(initial))
     ours, theirs, again = batches.load(reference), batches.load(other), [batches.load(f, True) for f in rounded]
     found = Lockstep(rounded=[[] for _ in rounded])
     suspect: _Suspect | None = None
@@ -210,7 +210,7 @@ def _find_transposition(
     """
     access, name = parity_access(other), f"{suspect.layer}.weight"
     for axes in same_shape_axes(initial[name].shape) if name in initial else ():
-        access.set_weights({**initial, name: initial[name].transpose(axes)})
+        other.set_weights({**initial, name: initial[name].transpose(axes)})
         inputs, targets = other.to_device(next(batches.load(other)))
         with access.outputs() as outputs:
             other.forward(inputs, targets)

@@ -148,7 +148,7 @@ def _check(args: argparse.Namespace) -> Parity:
     if warning:
         warn(warning)
     batches = _load(args, source)
-    weights = parity_access(reference).weights()
+    weights = reference.read_weights()
     found = [read_definitions(framework) for framework in (reference, other)]
     rounded = [_build(args, 0) for _ in range(ROUNDINGS)]
     progress = ProgressLine(sys.stderr, args.quiet)

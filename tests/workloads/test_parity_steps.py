@@ -48,7 +48,7 @@ def first_step(other: Framework) -> Lockstep:
 
 def differences(other: Framework) -> list[DefinitionDifference]:
     reference = torch()
-    weights = parity_access(reference).weights()
+    weights = reference.read_weights()
     return definition_differences(read_definitions(reference), read_definitions(other), weights)
 
 
@@ -71,11 +71,11 @@ def test_the_first_step_agrees_up_to_rounding_in_every_framework(name: str, devi
 
 @REAL
 def test_weights_are_set_and_read_in_the_same_layout(name: str, device: str) -> None:
-    access = parity_access(build(name, device))
+    framework = build(name, device)
     draw = np.random.default_rng(0)
-    weights = {key: draw.random(array.shape, np.float32) for key, array in access.weights().items()}
-    access.set_weights(weights)
-    assert all(np.array_equal(array, weights[key]) for key, array in access.weights().items())
+    weights = {key: draw.random(array.shape, np.float32) for key, array in framework.read_weights().items()}
+    framework.set_weights(weights)
+    assert all(np.array_equal(array, weights[key]) for key, array in framework.read_weights().items())
 
 
 @REAL
@@ -117,9 +117,9 @@ def test_a_framework_agrees_with_itself() -> None:
 
 def test_renumbered_channels_compute_the_same_step_in_another_order_of_summation() -> None:
     reference, other = torch(), torch()
-    weights = parity_access(reference).weights()
+    weights = reference.read_weights()
     renumbering = Renumbering.draw(weights, 1)
-    parity_access(other).set_weights(renumbering.renumber(weights))
+    other.set_weights(renumbering.renumber(weights))
     expected = take_step(reference, next(BATCHES.load(reference)))
     raw = take_step(other, next(BATCHES.load(other, True)), is_reversed=True)
     undone = renumbering.undo(raw)
@@ -180,27 +180,26 @@ def test_a_planted_decoupled_decay_is_named() -> None:
 
 
 class Transposed:
-    """An access that exchanges rows and columns of one layer's kernels, when it sets them and when it reads them."""
+    """A framework that exchanges rows and columns of one layer's kernels, set or read."""
 
-    def __init__(self, access: Any, name: str) -> None:
-        self._access, self._name = access, name
+    def __init__(self, framework: Any, name: str) -> None:
+        self._framework, self._name = framework, name
 
     def __getattr__(self, attribute: str) -> Any:
-        return getattr(self._access, attribute)
+        return getattr(self._framework, attribute)
 
     def set_weights(self, weights: Any) -> None:
-        self._access.set_weights(self._exchanged(weights))
+        self._framework.set_weights(self._exchanged(weights))
 
-    def weights(self) -> Any:
-        return self._exchanged(self._access.weights())
+    def read_weights(self) -> Any:
+        return self._exchanged(self._framework.read_weights())
 
     def _exchanged(self, weights: Any) -> Any:
         return {**weights, self._name: weights[self._name].transpose(0, 1, 3, 2)}
 
 
 def test_a_transposed_weight_is_found_with_its_layer_and_axes() -> None:
-    other = torch()
-    other.parity = Transposed(other.parity, "layer2.1.conv1.weight")
+    other: Any = Transposed(torch(), "layer2.1.conv1.weight")
     found = first_step(other)
     first = deviations(found.traces, TOLERANCE)[0]
     assert (first.step, first.quantity, first.layer) == (1, Quantity.OUTPUT, "layer2.1.conv1")
@@ -221,18 +220,20 @@ def test_a_loss_that_is_not_a_number_is_a_deviation_and_no_crash() -> None:
 
 
 class Lacking:
-    """An access to a network without one layer."""
+    """A framework whose network is without one layer."""
 
-    def __init__(self, access: Any) -> None:
-        self._access = access
+    def __init__(self, framework: Any) -> None:
+        self._framework = framework
 
-    def weights(self) -> Any:
-        return {name: array for name, array in self._access.weights().items() if not name.startswith("fc.")}
+    def __getattr__(self, attribute: str) -> Any:
+        return getattr(self._framework, attribute)
+
+    def read_weights(self) -> Any:
+        return {k: array for k, array in self._framework.read_weights().items() if not k.startswith("fc.")}
 
 
 def test_networks_with_different_layers_are_refused_in_one_line() -> None:
-    other = torch()
-    other.parity = Lacking(other.parity)
+    other: Any = Lacking(torch())
     with pytest.raises(UserError) as error:
         lockstep(other)
     assert str(error.value) == (

@@ -22,13 +22,6 @@ class LucidParity:
     def __init__(self, model: Any, optimizer: Any, device: str) -> None:
         self._model, self._optimizer, self._device = model, optimizer, device
 
-    def weights(self) -> Tensors:
-        return {name: _copied(parameter.data) for name, parameter in self._named("_parameters")}
-
-    def set_weights(self, weights: Tensors) -> None:
-        for name, parameter in self._named("_parameters"):
-            parameter.data = self._data(weights[name])
-
     def statistics(self) -> Tensors:
         return {name: _copied(buffer.data) for name, buffer in self._named("_buffers")}
 

@@ -7,7 +7,7 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 from mlx.optimizers import Adam
-from mlx.utils import tree_flatten, tree_unflatten
+from mlx.utils import tree_flatten
 
 from epoch_gap.profiler.parity.definitions import BatchNormResult
 from epoch_gap.profiler.parity.tensors import Array, Tensors
@@ -33,14 +33,6 @@ class MlxParity:
     ) -> None:
         self._model, self._optimizer, self._cross_entropy = model, optimizer, cross_entropy
         self._decay, self._read_gradients = decay, read_gradients
-
-    def weights(self) -> Tensors:
-        return _named(self._model.trainable_parameters())
-
-    def set_weights(self, weights: Tensors) -> None:
-        paths = [path for path, _ in tree_flatten(self._model.trainable_parameters())]
-        self._model.update(tree_unflatten([(path, _channels_last(weights[_canonical(path)])) for path in paths]))
-        mx.eval(self._model.parameters())
 
     def statistics(self) -> Tensors:
         return {name: a for name, a in _named(self._model.parameters()).items() if ".running_" in name}

@@ -21,14 +21,6 @@ class TorchParity:
     def __init__(self, model: nn.Module, criterion: nn.Module, optimizer: torch.optim.Optimizer, device: str) -> None:
         self._model, self._criterion, self._optimizer, self._device = model, criterion, optimizer, device
 
-    def weights(self) -> Tensors:
-        return {name: _copied(parameter) for name, parameter in self._parameters()}
-
-    def set_weights(self, weights: Tensors) -> None:
-        with torch.no_grad():
-            for name, parameter in self._parameters():
-                parameter.copy_(self._tensor(weights[name]))
-
     def statistics(self) -> Tensors:
         return {
             f"{canonical_name(path)}.{name}": _copied(buffer)
