@@ -16,6 +16,7 @@ from epoch_gap.reports.charts.registry import CHARTS
 from epoch_gap.reports.page.page import render_page
 from epoch_gap.reports.terminal.experiments import experiment_table
 from epoch_gap.reports.view import View, view_subjects
+from tests.helpers.live import check_by_plotly
 from tests.helpers.runs import MakeRun
 
 EPOCH_STEPS = 10.4
@@ -118,6 +119,7 @@ def test_the_picture_has_a_point_per_judged_prediction(view: View) -> None:
     assert chart.finding(view).startswith("2 predictions: mean error ")
     (axes,) = chart.static(view).axes
     assert [text.get_text() for text in axes.texts] == ["torch_convolution", "no_progress_bar"]
+    check_by_plotly(chart.live(view))
     (spec,) = chart.live(view).variants.values()
     assert spec["data"][1]["x"] == pytest.approx([-10.4, -2.08])
     assert spec["data"][1]["y"] == pytest.approx([-10.4, 3.12], rel=1e-3)
