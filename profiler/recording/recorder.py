@@ -366,12 +366,12 @@ class Recorder:
         self._refuse_closed_epoch("close_epoch()")
         self._refuse_within("close_epoch()", "epoch", "step", "outside", "evaluation")
         self._refuse_open_marks("close_epoch()")
-        _check_share("train_acc", train_acc)
-        _check_share("test_acc", test_acc)
+        told = [_float_or_none(value) for value in (lr, train_loss, train_acc, test_loss, test_acc)]
+        _check_share("train_acc", told[2])
+        _check_share("test_acc", told[4])
         self.flush()
         e = self._epoch
         e.is_open = False
-        told = map(_float_or_none, (lr, train_loss, train_acc, test_loss, test_acc))
         self._sink.epoch(Epoch(e.index, e.wall_ns, e.paused_ns, e.outside, *told))
 
     def flush(self) -> None:
@@ -539,7 +539,7 @@ def _count(name: str, value: Any) -> int:
     return count
 
 
-def _check_share(name: str, value: Any) -> None:
+def _check_share(name: str, value: float | None) -> None:
     if value is not None and (value < 0 or value > 1 + 1e-6):  # rounded sums may exceed 1 a little
         raise MisuseError(f"close_epoch(): {name} is {value}; an accuracy is a share, from 0 to 1")
 
