@@ -30,7 +30,7 @@ WIDTH, DPI = 8.0, 200
 """Inches, and pixels per inch: 10 points are 14 pixels high in a picture shown 800 pixels wide."""
 SMALL, SOURCE_SIZE = 8.0, 6.5
 """points"""
-TITLE_LETTERS, SOURCE_LETTERS = 84, 150
+TITLE_LETTERS, SOURCE_LETTERS = 76, 150
 """characters per line of the title and of the source"""
 EDGES = 0.75
 """inches for the title and the source line"""

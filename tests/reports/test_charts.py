@@ -217,7 +217,7 @@ def test_a_legend_has_as_many_columns_as_fit() -> None:
 
 def test_a_title_is_not_broken_inside_the_name_of_a_subject() -> None:
     figure = Figure()
-    canvas.add_title(figure, f"{'word ' * 16}PyTorch 2.14.1 (cpu)", ["PyTorch 2.14.1 (cpu)"])
+    canvas.add_title(figure, f"{'word ' * 13}PyTorch 2.14.1 (cpu)", ["PyTorch 2.14.1 (cpu)"])
     assert figure.get_suptitle().splitlines()[-1] == "PyTorch 2.14.1 (cpu)"
 
 
@@ -449,6 +449,14 @@ def test_a_picture_has_the_same_bytes_every_time(make_run: MakeRun, name: str) -
     view = a_pair(make_run)
     first, second = (canvas.png(CHARTS[name].static(view)) for _ in range(2))
     assert first == second
+
+
+def test_a_long_title_ends_within_the_picture(make_run: MakeRun) -> None:
+    title = "Lucid 2.16.0 (cpu, memory kept): 3.86 times the epoch of PyTorch 2.14.1 (cpu, memory kept)"
+    figure, _ = canvas.figure(build_view([make_run([1.0] * 6)]), title, [2.0])
+    figure.draw_without_rendering()
+    (text,) = [text for text in figure.texts if text.get_text().startswith("Lucid")]
+    assert text.get_window_extent().x1 <= figure.bbox.x1
 
 
 def test_the_timeline_marks_the_outliers_of_batches_whose_size_varies(make_run: MakeRun) -> None:
