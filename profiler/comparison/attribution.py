@@ -48,9 +48,9 @@ class FenceEffect:
 
 
 def measure_fence_effect(analyses: Sequence[RunAnalysis]) -> FenceEffect | None:
-    """Compare the fenced and as-run steps of those of a subject's runs that have both; None if none has."""
+    """Compare the fenced and as-run steps of a subject's runs, at least one; None if a run has no fenced steps."""
     pairs = [(a.asrun, a.fenced) for a in analyses if a.fenced is not None]
-    if not pairs:
+    if len(pairs) < len(analyses):
         return None
     logs = [log_ratio(fenced.step, asrun.step) for asrun, fenced in pairs]
     perturbation = ratio(logs[0] if len(logs) == 1 else mean_of_processes(log.value for log in logs))

@@ -31,7 +31,7 @@ class Subject:
     """per run, of epochs in general: the input of a comparison"""
     fence_effect: FenceEffect | None = None
     fenced: "Subject | None" = None
-    """the same configuration, estimated from the fenced steps of the runs that have any; None if none has"""
+    """the same configuration, estimated from fenced steps; None if a run has none"""
     side: str = ""
     """A or B in a comparison of two named subjects"""
     shown_version: str = ""
@@ -42,10 +42,10 @@ class Subject:
         """The subject of one or more analysed runs; `id` defaults to that of the runs."""
         analyses = tuple(analyses)
         id = id or subject_id(analyses[0].run.manifest)
-        with_fences = tuple(a for a in analyses if a.fenced is not None)
-        fenced_modes = [a.fenced for a in with_fences if a.fenced is not None]
-        fenced = cls(id, with_fences, *_epochs(fenced_modes), side=side) if with_fences else None
-        effect = measure_fence_effect(with_fences)
+        fenced_modes = [a.fenced for a in analyses if a.fenced is not None]
+        is_fenced = len(fenced_modes) == len(analyses)
+        fenced = cls(id, analyses, *_epochs(fenced_modes), side=side) if is_fenced else None
+        effect = measure_fence_effect(analyses)
         return cls(id, analyses, *_epochs([a.asrun for a in analyses]), effect, fenced, side)
 
     @classmethod
@@ -58,10 +58,9 @@ class Subject:
         return cls.from_analyses([analyse_run(run) for run in runs], id, side)
 
     @property
-    def charged_beside_fenced(self) -> EpochEstimate:
-        """The epoch as charged, of the runs that have fenced steps, for a comparison with `fenced`."""
-        assert self.fenced is not None
-        return _mean_epoch([a.asrun.own_epoch for a in self.fenced.analyses])
+    def is_eager(self) -> bool:
+        """Whether its rounds found that fences do nothing, so that only the first has fenced steps."""
+        return 0 < sum(analysis.fenced is not None for analysis in self.analyses) < len(self.analyses)
 
     @property
     def runs(self) -> tuple[Run, ...]:

@@ -10,6 +10,8 @@ SAME_WITHIN = 0.05
 
 def modes_agree(subject: Subject) -> bool:
     """Whether fences leave the times of the step and of every phase unchanged, and no work is shifted."""
+    if subject.is_eager:
+        return True
     effect = subject.fence_effect
     if effect is None or not effect.is_harmless or effect.shifted_work:
         return False
@@ -19,7 +21,7 @@ def modes_agree(subject: Subject) -> bool:
 def largest_deviation(subject: Subject) -> float:
     """The largest difference between the timing modes, of any phase or the whole, as a share of the as-run epoch."""
     assert subject.fenced is not None
-    charged, done = subject.charged_beside_fenced, subject.fenced.epoch
+    charged, done = subject.epoch, subject.fenced.epoch
     pairs = [(charged.total, done.total), *((part, done.phases.get(phase)) for phase, part in charged.phases.items())]
     differences = [abs(b.value - a.value) for a, b in pairs if a is not None and b is not None]
     return max(differences) / charged.total.value

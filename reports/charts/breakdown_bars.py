@@ -83,7 +83,7 @@ def _both_modes(subject: Subject) -> list[Bar]:
     """The counters have a phase where the work is done: they split a bar as charged only if no work is shifted."""
     title, flags, effect = subject.title, tuple(subject.flag_titles), subject.fence_effect
     if subject.fenced is None or effect is None:
-        return [Bar(title, "", subject, False, flags)]
+        return [Bar(title, "", subject, False, flags, _kernel(subject, subject))]
     charged = {} if effect.shifted_work else _kernel(subject, subject)
     done = _kernel(subject, subject.fenced)
     return [
@@ -93,7 +93,9 @@ def _both_modes(subject: Subject) -> list[Bar]:
 
 
 def _single(subject: Subject) -> Bar:
-    agreement = f"fenced: same within {formats.percent_at_most(largest_deviation(subject))}"
+    agreement = ""
+    if not subject.is_eager:
+        agreement = f"fenced: same within {formats.percent_at_most(largest_deviation(subject))}"
     return Bar(subject.title, "", subject, False, tuple(subject.flag_titles), _kernel(subject, subject), agreement)
 
 
