@@ -10,6 +10,10 @@ RESERVED = frozenset({"start", "wall", "paused", "user", "system", "epoch"})
 """no phase's names: `<name>_ns` or `<name>_s` is another column"""
 
 
+_OWN: dict[str, "Phase"] = {}
+"""the custom loops' own phases so far, by name"""
+
+
 class Phase(StrEnum):
     """The phases of an epoch, in display order.
 
@@ -40,9 +44,11 @@ class Phase(StrEnum):
         """A phase of a custom loop; one object per name, like the members."""
         if not isinstance(value, str) or not OWN_NAME.fullmatch(value) or value in RESERVED:
             return None
-        own = str.__new__(cls, value)
-        own._name_ = own._value_ = value
-        return cls._value2member_map_.setdefault(value, own)  # type: ignore[return-value]
+        if value not in _OWN:
+            own = str.__new__(cls, value)
+            own._name_ = own._value_ = value
+            _OWN.setdefault(value, own)
+        return _OWN[value]
 
     @property
     def is_own(self) -> bool:

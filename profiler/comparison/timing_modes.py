@@ -22,7 +22,7 @@ def largest_deviation(subject: Subject) -> float:
     """The largest difference between the timing modes, of any phase or the whole, as a share of the as-run epoch."""
     assert subject.fenced is not None
     charged, done = subject.epoch, subject.fenced.epoch
-    pairs = [(charged.total, done.total), *((part, done.phases.get(phase)) for phase, part in charged.phases.items())]
+    pairs = [(charged.total, done.total), *((part, done.phases[phase]) for phase, part in charged.phases.items())]
     differences = [abs(b.value - a.value) for a, b in pairs if a is not None and b is not None]
     return max(differences) / charged.total.value
 

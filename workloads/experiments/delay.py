@@ -3,8 +3,7 @@
 from epoch_gap.profiler.experiments.experiment import Experiment
 from epoch_gap.profiler.experiments.prediction import Delay
 from epoch_gap.profiler.phases import Phase
-from epoch_gap.workloads.experiments import Workload
-from epoch_gap.workloads.intervention import Undo, delay_phase
+from epoch_gap.workloads.intervention import delay_phase
 
 DOSE = 0.02
 """seconds"""
@@ -19,6 +18,4 @@ EXPERIMENT = Experiment(
 )
 
 
-def apply(workload: Workload, dose: float) -> Undo:
-    """Wait for `dose` seconds at the end of the phase, in every training step."""
-    return delay_phase(workload, dose)
+apply = delay_phase
