@@ -28,7 +28,9 @@ MINUTES = 30
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("names", nargs="+", metavar="NAME", help=f"experiments; {ALL}: all of the side")
+    parser.add_argument(
+        "names", nargs="+", metavar="NAME", help=f"experiments; {ALL}: all of the side; A+B: each, and both together"
+    )
     parser.add_argument("--framework", choices=FRAMEWORKS, default="lucid", help="the side (default: lucid)")
     parser.add_argument(
         "--minutes", type=parse_positive, default=MINUTES, metavar="N", help=f"time of all tests (default: {MINUTES})"

@@ -12,7 +12,7 @@ from epoch_gap.profiler.experiments.controls import judge_controls, why_withheld
 from epoch_gap.profiler.experiments.dose_response import measure_slope
 from epoch_gap.profiler.experiments.effect import Effect, effect_of_levels, effect_of_rounds
 from epoch_gap.profiler.experiments.interactions import Interaction, measure_interaction
-from epoch_gap.profiler.experiments.level_times import measure_levels
+from epoch_gap.profiler.experiments.level_times import LevelTimes, join_levels, measure_levels
 from epoch_gap.profiler.experiments.losses import LossCheck, check_losses
 from epoch_gap.profiler.experiments.score import Score, score
 from epoch_gap.profiler.experiments.session import Forecast, Result, Session, edited_forecasts, read_estimate
@@ -41,6 +41,11 @@ class Outcome:
     slope: Estimate | None = None
     """of a dose-response: seconds of a step per second of delay"""
     losses: LossCheck | None = None
+    off_step: float | None = None
+    """seconds of a step with the intervention off, in a process where it alternates"""
+    carried_over: float | None = None
+    """the share by which such a step is longer than in the no-op's process, if that is more than `TOLERANCE`: the
+    intervention then acts beyond its own steps"""
     is_edited: bool = False
     """whether the prediction is not the one that was sealed before the measurement"""
     problem: str = ""
@@ -116,6 +121,8 @@ def assess_session(session: Session, read: ReadRun) -> Assessment:
     outcomes = [replace(o, is_edited=o.forecast.name in edited) for o in outcomes]
     plain = next((o.runs for o in outcomes if o.forecast.name == NO_OP and o.runs), ())
     outcomes = [replace(o, losses=_losses(o, plain, runs)) for o in outcomes]
+    untouched = next((o.off_step for o in outcomes if o.forecast.name == NO_OP), None)
+    outcomes = [replace(o, carried_over=_carried_over(o.off_step, untouched)) for o in outcomes]
     controls = {o.forecast.name: o for o in outcomes if o.forecast.is_control}
     judged = judge_controls({name: o.claim for name, o in controls.items() if o.claim is not None})
     withheld = why_withheld(judged)
@@ -150,22 +157,37 @@ def _measure(session: Session, forecast: Forecast, read: ReadRun, runs: dict[str
             slope = measure_slope(measure_levels(runs[result.runs[0]]), forecast.delays)
             return Outcome(forecast=forecast, runs=result.runs, slope=slope)
         effect = _effect(session, forecast, result, runs)
+        off_step = _off_step(result, runs) if forecast.alternates else None
     except UserError as error:
         return Outcome(forecast=forecast, runs=result.runs, problem=str(error))
     claim = None
     if (change := forecast.change) is not None:
         tolerance = max(TOLERANCE, session.floor or 0.0) * read_estimate(session.epoch).value
         claim = Claim(predicted=change, measured=effect, tolerance=tolerance)
-    return Outcome(forecast=forecast, runs=result.runs, effect=effect, claim=claim)
+    return Outcome(forecast=forecast, runs=result.runs, effect=effect, claim=claim, off_step=off_step)
 
 
 def _effect(session: Session, forecast: Forecast, result: Result, runs: Mapping[str, Run]) -> Effect:
     if forecast.alternates:
-        return effect_of_levels(measure_levels(runs[result.runs[0]]), forecast.changing_phases, session.epoch_steps)
+        return effect_of_levels(_levels(result, runs), forecast.changing_phases, session.epoch_steps)
     analyses = [analyse_run(runs[id]) for id in result.runs]
     epochs = [analysis.asrun.any_epoch for analysis in analyses]
     steps = sum(len(analysis.run.train) for analysis in analyses) // max(1, len(analyses) // 2)
     return effect_of_rounds(list(zip(epochs[::2], epochs[1::2], strict=False)), forecast.changing_phases, steps)
+
+
+def _levels(result: Result, runs: Mapping[str, Run]) -> LevelTimes:
+    return join_levels([measure_levels(runs[id]) for id in result.runs])
+
+
+def _off_step(result: Result, runs: Mapping[str, Run]) -> float:
+    return float(_levels(result, runs).step[:, 0].mean())
+
+
+def _carried_over(off_step: float | None, untouched: float | None) -> float | None:
+    if off_step is None or untouched is None or abs(off_step / untouched - 1) <= TOLERANCE:
+        return None
+    return off_step / untouched - 1
 
 
 def _losses(outcome: Outcome, plain: Sequence[str], runs: Mapping[str, Run]) -> LossCheck | None:

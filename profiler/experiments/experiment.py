@@ -23,7 +23,8 @@ class Experiment:
     """() = any"""
     may_change: tuple[Phase, ...]
     """the phases that may change; all others must not"""
-    prediction: Prediction
+    prediction: Prediction | None
+    """None: the claim is about the accuracy, which `curve` tests, and not about time"""
     keeps: float | None
     """what becomes of the losses: 0.0 = bit for bit, 1e-5 = relative tolerance on the first step, None = anything"""
     alternates: bool = True

@@ -1,6 +1,6 @@
 """Step times of a run whose interventions alternated: a mean for each level, group by group."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,6 +33,12 @@ class LevelTimes:
     def differences(self) -> dict[Phase, NDArray[np.float64]]:
         """On minus off by phase, of shape (groups,), of a run with two levels."""
         return {phase: means[:, 1] - means[:, 0] for phase, means in self.phases.items()}
+
+
+def join_levels(times: Sequence[LevelTimes]) -> LevelTimes:
+    """The groups of several runs, at least one, that alternated between the same levels."""
+    phases = times[0].phases
+    return LevelTimes({p: np.concatenate([one.phases[p] for one in times]) for p in phases}, times[0].steps_per_group)
 
 
 def measure_levels(run: Run) -> LevelTimes:

@@ -36,8 +36,12 @@ def create_session(runs_dir: Path, session: Session) -> tuple[Path, Session]:
 
 
 def add_result(folder: Path, session: Session, result: Result) -> Session:
-    """Store the result of a test; the session with it. Raises UserError if it cannot be written."""
-    longer = replace(session, results=(*session.results, result))
+    """Store the result of a test, in place of an earlier one; the session with it.
+
+    Raises UserError if it cannot be written.
+    """
+    others = [earlier for earlier in session.results if earlier.name != result.name]
+    longer = replace(session, results=(*others, result))
     _write(folder, longer)
     return longer
 

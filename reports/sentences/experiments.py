@@ -55,7 +55,11 @@ def describe_phases(outcome: Outcome) -> str:
     if len(effect.may_change) > 3:
         names = f"{len(effect.may_change)} phases"
     others = f"others {describe_change(effect.unchanged)}"
-    return f"{names} {describe_change(effect.changed)}; {others}" if names else others
+    parts = [f"{names} {describe_change(effect.changed)}", others] if names else [others]
+    if outcome.carried_over is not None:
+        share = formats.signed(formats.percent(outcome.carried_over))
+        parts.append(f"steps with it off took {share} beside the no-op's, so it may act beyond its own steps")
+    return "; ".join(parts)
 
 
 def describe_judgement(outcome: Outcome) -> str:

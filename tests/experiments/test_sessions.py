@@ -16,7 +16,7 @@ from epoch_gap.profiler.experiments.session_store import EXPERIMENTS, load_sessi
 from epoch_gap.profiler.experiments.verdict import Verdict
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.storage.reader import find_runs
-from epoch_gap.reports.sentences.experiments import describe_judgement, describe_prediction
+from epoch_gap.reports.sentences.experiments import describe_judgement, describe_phases, describe_prediction
 from epoch_gap.reports.terminal.experiments import experiment_table
 from tests.helpers.experiments import InProcess, experiment, newest, outcome, scripted
 
@@ -49,6 +49,39 @@ def test_controls_are_classified_right_in_a_noisy_session(
     assert planted is not None
     assert planted.changed.interval().excludes(0)
     assert not planted.unchanged.interval().excludes(per_epoch(0)) or seed  # some of 20 intervals miss
+
+
+def test_an_undecided_control_is_measured_until_it_is_decided(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with scripted(monkeypatch, seed=11, spread=0.025):
+        assert experiment(runs, "noop", steps=16) == 0
+    control = outcome(newest(runs), "noop")
+    assert len(control.runs) > 1
+    assert control.effect is not None
+    assert control.effect.pairs > 3  # a run of 16 steps has four groups, and the first warms up
+    assert control.judgement is not None
+    assert control.judgement.verdict is Verdict.CONFIRMED
+
+
+def test_a_combination_is_tested_with_each_of_its_parts(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with scripted(monkeypatch):
+        assert experiment(runs, "half_forward+forward_less", "longer_step") == 0
+    names = [o.forecast.name for o in newest(runs).outcomes]
+    assert names == ["half_forward", "forward_less", "longer_step", "half_forward + forward_less"]
+
+
+def test_a_dose_response_cannot_be_combined(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert experiment(runs, "no_progress_bar+delay") == 2
+    assert "delay cannot be tested together with others" in capsys.readouterr().err
+
+
+def test_an_intervention_that_acts_beyond_its_own_steps_is_told(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with scripted(monkeypatch):
+        assert experiment(runs, "lasting", "half_forward") == 0
+    lasting, half = (outcome(newest(runs), name) for name in ("lasting", "half_forward"))
+    assert half.carried_over is None
+    assert lasting.carried_over == pytest.approx(4 / 27, rel=0.02)
+    assert "steps with it off took +14." in describe_phases(lasting)
+    assert "it off" not in describe_phases(half)
 
 
 def test_claims_are_confirmed_or_refuted_as_the_script_says(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:

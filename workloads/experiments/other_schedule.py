@@ -3,7 +3,6 @@
 from typing import Any
 
 from epoch_gap.profiler.experiments.experiment import Experiment
-from epoch_gap.profiler.experiments.prediction import Null
 from epoch_gap.workloads import resnet18
 from epoch_gap.workloads.experiments import Workload
 from epoch_gap.workloads.framework import Framework
@@ -14,7 +13,7 @@ EXPERIMENT = Experiment(
     claim="The plateau of the losses comes from the schedule: with the other side's, the plateau goes.",
     guess=4,
     may_change=(),
-    prediction=Null(),
+    prediction=None,
     keeps=None,
     alternates=False,
 )

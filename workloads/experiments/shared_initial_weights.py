@@ -3,7 +3,6 @@
 from typing import Any
 
 from epoch_gap.profiler.experiments.experiment import Experiment
-from epoch_gap.profiler.experiments.prediction import Null
 from epoch_gap.workloads.experiments import Workload
 from epoch_gap.workloads.framework import Framework
 from epoch_gap.workloads.initial_weights import INITIALISATION, draw_weights
@@ -14,7 +13,7 @@ EXPERIMENT = Experiment(
     claim="The first losses jump because of the initialisation: from the same weights, both sides start alike.",
     guess=5,
     may_change=(),
-    prediction=Null(),
+    prediction=None,
     keeps=None,
     alternates=False,
 )

@@ -15,8 +15,11 @@ from epoch_gap.profiler.experiments.prediction import Change, Delay, Ratio, Subs
 from epoch_gap.profiler.experiments.session import Forecast, store_estimate
 from epoch_gap.profiler.phases import Phase
 
+Names = tuple[str, ...]
 ALL, DOSES = "all", "delay"
 """names on the command line: every experiment of a side, and the dose-response"""
+JOINT = "+"
+"""between the names of experiments that are also tested together"""
 
 
 def choose_experiments(
@@ -24,13 +27,13 @@ def choose_experiments(
 ) -> list[Experiment]:
     """The experiments that `names` name, without the controls, which every session has; each once, in order.
 
-    `all` names those that can be tested on the side. Raises UserError for a name that is unknown, or that cannot be
-    tested there.
+    `all` names those that can be tested on the side, and `A+B` both. Raises UserError for a name that is unknown, or
+    that cannot be tested there.
     """
     known: dict[str, Experiment] = {name: module.EXPERIMENT for name, module in modules.items()}
     able = [e for e in known.values() if _why_untestable(e, framework, device) is None]
     chosen: dict[str, Experiment] = {}
-    for name in names:
+    for name in (part for joined in names for part in joined.split(JOINT)):
         if name == ALL:
             chosen |= {e.name: e for e in able if not e.is_control and e.name != DOSES}
         elif name not in known:
@@ -42,7 +45,22 @@ def choose_experiments(
     return [experiment for experiment in chosen.values() if not experiment.is_control]
 
 
+def choose_combinations(names: Sequence[str], experiments: Sequence[Experiment], *, all_of_them: bool) -> list[Names]:
+    """The sets of experiments to test together: those that `names` join, and with `all_of_them` every one needed.
+
+    Raises UserError for a dose-response in a set: it has no single level.
+    """
+    joined = [tuple(dict.fromkeys(name.split(JOINT))) for name in names if JOINT in name]
+    if any(DOSES in group for group in joined):
+        raise UserError(f"{DOSES} cannot be tested together with others")
+    chosen = [experiment.name for experiment in experiments if experiment.name != DOSES]
+    found = [group for group in joined if len(group) > 1]
+    return list(dict.fromkeys([*found, *(sets_to_measure(chosen) if all_of_them else [])]))
+
+
 def _why_untestable(experiment: Experiment, framework: str, device: str) -> str | None:
+    if experiment.prediction is None:
+        return "by its time: its claim is about the accuracy, which `curve` tests"
     if experiment.frameworks and framework not in experiment.frameworks:
         return f"on {framework}; it is for {', '.join(experiment.frameworks)}"
     if experiment.devices and device not in (*experiment.devices, "auto"):
@@ -79,11 +97,9 @@ class Planner:
         phase = Phase.METRICS if self.evidence.is_lazy else None
         return [self._one(experiment, phase, PLANTED_SHARE) for experiment in found]
 
-    def tests(self, experiments: Sequence[Experiment], are_combined: bool) -> list[Forecast]:
+    def tests(self, experiments: Sequence[Experiment], sets: Sequence[Names]) -> list[Forecast]:
         """The forecast of each experiment, and those of the combinations that show how they interact."""
         alone = {e.name: self._one(e, self.phase, DOSE_SHARE) for e in experiments}
-        names = [name for name, forecast in alone.items() if not forecast.delays]
-        sets = sets_to_measure(names) if are_combined else []
         return [*alone.values(), *(_combine([alone[name] for name in chosen]) for chosen in sets)]
 
     def _one(self, experiment: Experiment, phase: Phase | None, dose_share: float) -> Forecast:
@@ -91,6 +107,7 @@ class Planner:
         if isinstance(rule, Delay):
             seconds = round(dose_share * self.evidence.step, 6)
             return self._delay(experiment, Delay(phase or rule.phase, seconds))
+        assert rule is not None, "only claims about time are planned"
         evidence = self.evidence
         if isinstance(rule, Ratio) and experiment.name in self.isolated:
             evidence = replace(evidence, isolated={rule.isolated: self.isolated[experiment.name]})

@@ -1,8 +1,9 @@
 """A session of experiments: gather the evidence, store the predictions, measure the controls, then the tests."""
 
 import argparse
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,6 +15,7 @@ from epoch_gap.profiler.analysis.stats import Estimate, mean
 from epoch_gap.profiler.commands.shared.exit_status import INTERRUPTED, TERMINATED
 from epoch_gap.profiler.commands.shared.experiment_plan import (
     Planner,
+    choose_combinations,
     choose_experiments,
     frameworks_needed,
     variants_needed,
@@ -42,6 +44,12 @@ OFF, ON = "off", "on"
 """the sides of a comparison between fresh processes"""
 BASELINE_SECONDS = 120
 """of a stored run that the predictions need and that is not there"""
+MOST_EXTENSIONS = 2
+"""times that an undecided control is measured again"""
+MOST_FURTHER = 4
+"""times the steps of a test: a control that needs more is left undecided"""
+MARGIN = 1.25
+"""on the forecast of further steps, which is uncertain itself"""
 EVALUATED = 1
 """test batches after a run whose interventions alternate: its evaluation is not used"""
 
@@ -71,7 +79,9 @@ class ExperimentSession:
 
     def check_names(self) -> list[Experiment]:
         """The experiments that the command names. Raises UserError for a name that is none of the side."""
-        return choose_experiments(self.args.names, self.modules, self.args.framework, self.args.device)
+        experiments = choose_experiments(self.args.names, self.modules, self.args.framework, self.args.device)
+        choose_combinations(self.args.names, experiments, all_of_them=False)
+        return experiments
 
     def execute(self) -> tuple[int, Path]:
         """Predict, store, and measure. Returns the exit status and the session's folder.
@@ -85,6 +95,8 @@ class ExperimentSession:
             self.show(f"[{number}/{len(session.forecasts)}] {forecast.name}")
             status, result = self._measure(folder, session, forecast)
             session = add_result(folder, session, result)
+            if forecast.is_control and not status:
+                status, session = self._extend(folder, session, forecast)
             if status in (INTERRUPTED, TERMINATED):
                 return status, folder
             if _controls_are_done(session) and (reason := load_assessment(folder).withheld) is not None:
@@ -92,7 +104,30 @@ class ExperimentSession:
                 break
         return 0, folder
 
+    def _extend(self, folder: Path, session: Session, forecast: Forecast) -> tuple[int, Session]:
+        """Measure an undecided control for the further steps that would decide it, and judge it on all its steps.
+
+        A session that ended there would have spent its time for nothing. Claims are never extended: a test that goes
+        on until it is decided finds more than there is. A control has a known answer, which does not depend on that.
+        """
+        for _ in range(MOST_EXTENSIONS):
+            controls = {outcome.forecast.name: outcome for outcome in load_assessment(folder).controls}
+            judgement = controls[forecast.name].judgement
+            more = judgement.more_steps if judgement is not None else None
+            if more is None or more > MOST_FURTHER * self._steps(session):
+                break
+            self.show(f"{forecast.name} is undecided; about {more} more steps")
+            steps = math.ceil(MARGIN * more) + 2 * BLOCK
+            status, further = self._measure(folder, session, forecast, steps)
+            before = session.result(forecast.name)
+            runs = (*(before.runs if before else ()), *further.runs)
+            if status or not further.runs:
+                return status, session
+            session = add_result(folder, session, replace(further, runs=runs))
+        return 0, session
+
     def _predict(self, experiments: Sequence[Experiment]) -> Session:
+        sets = choose_combinations(self.args.names, experiments, all_of_them=self.args.together)
         needed = frameworks_needed(experiments)
         sides = {name: self._side(name) for name in dict.fromkeys((self.args.framework, *needed))}
         if needed:
@@ -119,7 +154,7 @@ class ExperimentSession:
             floor=None if floor is None else floor.share,
             baseline=tuple(run.id for run in runs),
             isolated={name: store_estimate(ratio) for name, ratio in isolated.items()},
-            forecasts=(*planner.controls(self.modules), *planner.tests(experiments, self.args.together)),
+            forecasts=(*planner.controls(self.modules), *planner.tests(experiments, sets)),
         )
 
     def _side(self, framework: str) -> Side:
@@ -172,26 +207,37 @@ class ExperimentSession:
         overlap = ["--fake-overlap", self.args.fake_overlap] if self.args.fake_overlap else []
         return [*self._words(framework, **changes), *(["--fake-lazy"] if self.args.fake_lazy else []), *overlap]
 
-    def _measure(self, folder: Path, session: Session, forecast: Forecast) -> tuple[int, Result]:
-        seconds = 60.0 * self.args.minutes / len(session.forecasts)
+    def _seconds(self, session: Session) -> float:
+        """The time of one test."""
+        return float(60 * self.args.minutes) / len(session.forecasts)
+
+    def _steps(self, session: Session) -> int:
+        """The training steps of one test whose interventions alternate."""
+        return self.args.steps or min(
+            int(self._seconds(session) / seconds_of_step(session)), int(session.epoch_steps)
+        )
+
+    def _measure(
+        self, folder: Path, session: Session, forecast: Forecast, steps: int | None = None
+    ) -> tuple[int, Result]:
+        """`steps`: how many, if interventions alternate; by default those that the test's time allows."""
         if forecast.alternates:
-            status, path = self.processes.run(self._alternating_words(folder, session, forecast, seconds))
+            words = self._alternating_words(folder, session, forecast, steps or self._steps(session))
+            status, path = self.processes.run(words)
             paths = [path] if path is not None else []
         else:
             words = self._run_words(session.framework, runs_dir=folder, steps=None, seconds=None)
             switches = [word for switch in forecast.switches for word in ("--switch", switch)]
             options = [w for name, value in forecast.options.items() for w in (f"--{name}", value) if w]
             sides = {OFF: words, ON: [*words, *switches, *options]}
-            status, paths = self.processes.rounds(sides, seconds, session.seal)
+            status, paths = self.processes.rounds(sides, self._seconds(session), session.seal)
             paths = _off_before_on(paths)
         problem = f"its process ended with status {status}" if status else ""
         return status, Result(name=forecast.name, runs=tuple(path.name for path in paths), problem=problem)
 
-    def _alternating_words(self, folder: Path, session: Session, forecast: Forecast, seconds: float) -> Sequence[str]:
+    def _alternating_words(self, folder: Path, session: Session, forecast: Forecast, steps: int) -> Sequence[str]:
         levels = [(switch,) for switch in forecast.switches] if forecast.delays else [forecast.switches]
         size = BLOCK * (len(levels) + 1)
-        step = seconds_of_step(session)
-        steps = self.args.steps or min(int(seconds / step), int(session.epoch_steps))
         groups = max(LEAST_GROUPS, steps // size)
         changes = {"runs_dir": folder, "steps": groups * size, "seconds": None, "fence": "none", "epochs": 1}
         words = self._run_words(session.framework, **changes, test_limit=EVALUATED * session.batch_size)
