@@ -1,7 +1,7 @@
 # `make help` lists the targets. Each target creates .venv first if it is missing.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo profile profile-lucid profile-torch profile-mlx noise parity experiments layers lines-lucid lines-torch lines-mlx flame-lucid flame-torch flame-mlx report history sample test lint format bench clean lock
+.PHONY: help setup demo profile profile-lucid profile-torch profile-mlx noise parity experiments curve layers lines-lucid lines-torch lines-mlx flame-lucid flame-torch flame-mlx report history sample test lint format bench clean lock
 
 PRESET ?= quick
 DEVICE ?= auto
@@ -20,7 +20,7 @@ WORKLOAD := --preset $(PRESET) --device $(DEVICE) --data "$(DATA)" \
 WORK := $(WORKLOAD) $(if $(MINUTES),--minutes $(MINUTES)) --out "$(OUT)"
 
 help: ## this list
-	@echo "make TARGET [PRESET=smoke|quick|epoch|article] [DEVICE=auto|cpu|gpu|mps|cuda] [DATA=auto|synthetic|PATH]"
+	@echo "make TARGET [PRESET=smoke|quick|epoch|article|curve] [DEVICE=auto|cpu|gpu|mps|cuda] [DATA=auto|synthetic|PATH]"
 	@echo "            [BATCH=] [STEPS=] [EPOCHS=] [REPEATS=] [MINUTES=] [SEED=] [ALLOCATOR=default|keep] [RUNS=runs] [OUT=reports/out]"
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' Makefile | while IFS='|' read -r name text; do \
 	  printf '  %-16s %s\n' "$$name" "$$text"; done
@@ -61,6 +61,11 @@ TESTS := --preset $(PRESET) --device $(DEVICE) --data "$(DATA)" $(if $(BATCH),--
 experiments: $(READY) ## test the explanations of the gap on FRAMEWORKS="torch lucid", 30 minutes each, then the report
 	@for framework in $(FRAMEWORKS); do \
 	  $(PROFILER) experiment all --framework $$framework $(TESTS) || exit $$?; done
+
+curve: $(READY) ## train FRAMEWORKS="torch lucid" for 20 epochs on a small subset, and test what makes their accuracies differ, about an hour
+	@$(PROFILER) curve --frameworks $(subst $() ,$(COMMA),$(strip $(FRAMEWORKS))) --device $(DEVICE) --data "$(DATA)" \
+	  $(if $(BATCH),--batch-size $(BATCH)) $(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(SEED),--seed $(SEED)) \
+	  $(if $(SEEDS),--seeds $(SEEDS)) $(if $(ALLOCATOR),--allocator $(ALLOCATOR)) --runs-dir "$(RUNS)" --out "$(OUT)/curve"
 
 flame-lucid: $(READY) ## sample Lucid's Python stacks by phase (py-spy)
 	@$(PROFILER) flame --framework lucid $(DRILL)

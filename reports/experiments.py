@@ -77,13 +77,18 @@ class Experiments:
     """the end of the diagnosis; empty without a gap or without experiments on its slow side"""
 
     def __bool__(self) -> bool:
-        return bool(self.rows or self.controls or self.withheld)
+        return bool(self.rows or self.controls or self.withheld or self.guesses)
 
 
 def view_experiments(
-    assessments: Sequence[Assessment], subjects: Sequence[Subject], gaps: Sequence[Gap]
+    assessments: Sequence[Assessment],
+    subjects: Sequence[Subject],
+    gaps: Sequence[Gap],
+    answers: Sequence[ExperimentRow] = (),
 ) -> Experiments:
     """The experiments on the sides of a report; `assessments` are all sessions, newest first.
+
+    `answers` are those of the cross, which answer guesses about the accuracy.
 
     Of a test that was repeated, the newest result is shown, with the number of sessions that tested it.
     """
@@ -96,7 +101,7 @@ def view_experiments(
         rows=rows,
         controls=tuple(describe_row(a, o, 1) for a in shown for o in a.controls),
         withheld=tuple(describe_withheld(a) for a in shown if a.withheld),
-        guesses=tuple(_guesses(rows)) if rows else (),
+        guesses=tuple(_guesses([*rows, *answers])) if rows or answers else (),
         points=tuple(
             Point(o.forecast.name, a.session.title, o) for a, o in newest.values() if o.counts and o.claim is not None
         ),

@@ -7,6 +7,7 @@ from epoch_gap.profiler.comparison.spread_history import NOTHING_KNOWN, KnownSpr
 from epoch_gap.profiler.comparison.subject import Subject, group_runs
 from epoch_gap.profiler.drilldown.matching import Drilldowns
 from epoch_gap.profiler.experiments.assessment import Assessment
+from epoch_gap.profiler.learning.assessment import CrossAssessment
 from epoch_gap.profiler.storage.run import Run
 from epoch_gap.reports.charts import canvas
 from epoch_gap.reports.charts.registry import CHARTS
@@ -36,12 +37,14 @@ def render_report(
     svg: bool = False,
     spread: KnownSpread = NOTHING_KNOWN,
     assessments: Sequence[Assessment] = (),
+    crosses: Sequence[CrossAssessment] = (),
 ) -> Report:
-    """Analyse runs and draw everything, with the drill-downs, the spread between processes and the experiments known.
+    """Analyse runs and draw everything, with the drill-downs, the spread between processes, the experiments and the
+    crosses known.
 
     With `svg`, the pictures are also SVG files. Raises UserError if the runs cannot be compared or hold no full step.
     """
-    return render_subjects(group_runs(runs), drilldowns, svg, spread, assessments)
+    return render_subjects(group_runs(runs), drilldowns, svg, spread, assessments, crosses)
 
 
 def render_subjects(
@@ -50,9 +53,10 @@ def render_subjects(
     svg: bool = False,
     spread: KnownSpread = NOTHING_KNOWN,
     assessments: Sequence[Assessment] = (),
+    crosses: Sequence[CrossAssessment] = (),
 ) -> Report:
     """The report of subjects, at least one, whose runs can be compared."""
-    view = view_subjects(subjects, drilldowns, spread, assessments)
+    view = view_subjects(subjects, drilldowns, spread, assessments, crosses)
     figures = {name: chart.static(view) for name, chart in CHARTS.items() if chart.shown(view)}
     files = {
         **{f"{name}.png": canvas.png(figure) for name, figure in figures.items()},

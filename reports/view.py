@@ -17,9 +17,11 @@ from epoch_gap.profiler.drilldown.matching import Drilldowns, explains
 from epoch_gap.profiler.drilldown.roofline import highest_rates
 from epoch_gap.profiler.drilldown.stacks import Stacks
 from epoch_gap.profiler.experiments.assessment import Assessment
+from epoch_gap.profiler.learning.assessment import CrossAssessment
 from epoch_gap.profiler.phases import Phase, in_order
-from epoch_gap.profiler.storage.manifest import EpochSize
+from epoch_gap.profiler.storage.manifest import EpochSize, Manifest
 from epoch_gap.reports.article import ARTICLE, ArticleRun
+from epoch_gap.reports.cross import Cross, view_cross
 from epoch_gap.reports.experiments import Experiments, view_experiments
 from epoch_gap.reports.export.summary import summarise
 from epoch_gap.reports.sentences.accuracy import describe_accuracy
@@ -90,6 +92,8 @@ class View:
     """the article's runs of the frameworks shown"""
     summary: dict[str, Any]
     experiments: Experiments
+    cross: Cross | None
+    """what makes the accuracies of two of the subjects differ; None: not tested"""
 
     def for_headline[T](self, values: Mapping[str, T]) -> tuple[T, T] | None:
         """The values, by subject id, of the slower and the faster subject; None unless both exist."""
@@ -120,8 +124,16 @@ class View:
         machines = " and ".join(dict.fromkeys(m.environment.machine.description for m in manifests))
         days = ", ".join(dict.fromkeys(m.created[:10] for m in manifests))
         ids = ", ".join(run.short_id for subject in self.subjects for run in subject.runs)
+        data = " and ".join(dict.fromkeys(_describe_data(m) for m in manifests))
         batch = manifests[0].config.batch_size
-        return f"{manifests[0].data.title}, batch {batch} | {machines} | {days} | runs {ids}"
+        return f"{data}, batch {batch} | {machines} | {days} | runs {ids}"
+
+
+def _describe_data(manifest: Manifest) -> str:
+    """The data, and the part of it that was used if the run was told to train on less."""
+    data = manifest.data
+    part = f" ({data.train_images} training and {data.test_images} test images, balanced by class)"
+    return data.title + (part if manifest.config.train_limit is not None else "")
 
 
 def view_subjects(
@@ -129,10 +141,11 @@ def view_subjects(
     drilldowns: Drilldowns | None = None,
     spread: KnownSpread = NOTHING_KNOWN,
     assessments: Sequence[Assessment] = (),
+    crosses: Sequence[CrossAssessment] = (),
 ) -> View:
     """The view of subjects, at least one, whose runs can be compared.
 
-    `assessments` are all sessions of experiments, newest first.
+    `assessments` are all sessions of experiments, and `crosses` those of schedule and initialisation, newest first.
     """
     subjects = tuple(sorted(shorten_titles(subjects), key=lambda s: -s.epoch.total.value))
     gaps = tuple(measure_gaps(subjects, spread))
@@ -142,6 +155,7 @@ def view_subjects(
     matched = _match_drilldowns(distinct, drilldowns or Drilldowns())
     is_drillable = all(side in distinct for gap in gaps[:1] for side in (gap.slow, gap.fast))
     learning = compare_accuracy(gaps[0]) if gaps else None
+    cross = view_cross(crosses, subjects)
     frameworks = dict.fromkeys(s.config.framework for s in subjects if not s.is_custom)
     return View(
         subjects=subjects,
@@ -170,7 +184,8 @@ def view_subjects(
         drilldowns=matched,
         article=tuple(ARTICLE[name] for name in frameworks if name in ARTICLE),
         summary=summarise(subjects, gaps, fairness),
-        experiments=view_experiments(assessments, subjects, gaps),
+        experiments=view_experiments(assessments, subjects, gaps, cross.answers if cross else ()),
+        cross=cross,
     )
 
 

@@ -13,7 +13,18 @@ import pytest
 from tests.helpers.paths import ROOT
 
 ORDER = (
-    *("recording", "machine", "storage", "analysis", "comparison", "drilldown", "experiments", "parity", "callbacks"),
+    *(
+        "recording",
+        "machine",
+        "storage",
+        "analysis",
+        "comparison",
+        "drilldown",
+        "experiments",
+        "learning",
+        "parity",
+        "callbacks",
+    ),
     "commands",
 )
 """Each package of profiler/ may import those before it."""

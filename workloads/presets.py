@@ -29,4 +29,5 @@ PRESETS = {
     "quick": Preset(seconds=300.0, share=0.02, test_limit=1024, fence="alternate", data_order=DataOrder.SHARED),
     "epoch": Preset(),
     "article": Preset(epochs=20),
+    "curve": Preset(batch_size=32, epochs=20, train_limit=256, test_limit=200, data_order=DataOrder.SHARED),
 }

@@ -28,6 +28,7 @@ VERBS = {
     "profile": "run each framework in fresh processes, then report; the main job",
     "report": "write the report of stored runs",
     "experiment": "test explanations: predict from stored runs, change one thing, measure, and score the prediction",
+    "curve": "train both sides for 20 epochs, and test what makes their accuracies differ",
     "compare": "compare two stored runs, or fail if the second is too slow",
     "noise": "compare a framework with itself: the smallest difference that can be claimed on this machine",
     "parity": "compare what two frameworks compute, layer by layer, from the same weights on the same batches",

@@ -9,7 +9,6 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from hashlib import blake2b
 from typing import Any
 
 import msgspec
@@ -17,7 +16,7 @@ import msgspec
 from epoch_gap.profiler.analysis.stats import Estimate
 from epoch_gap.profiler.experiments.prediction import Change
 from epoch_gap.profiler.phases import Phase
-from epoch_gap.profiler.storage.seals import START, chained
+from epoch_gap.profiler.storage.seals import START, chained, digest_of_values
 from epoch_gap.profiler.storage.typed_json import convert_json
 
 SCHEMA_VERSION = 1
@@ -162,15 +161,9 @@ def edited_forecasts(session: Session, run_sessions: Iterable[str]) -> set[str]:
 def _seals(session: Session) -> list[str]:
     """What each seal should be, given the stored one before it."""
     header = replace(session, forecasts=(), results=(), id="")
-    previous = [chained(START, _digest(header)).hex(), *(f.seal for f in session.forecasts)]
+    previous = [chained(START, digest_of_values(header)).hex(), *(f.seal for f in session.forecasts)]
     seals: list[str] = []
     for forecast, before in zip(session.forecasts, previous, strict=False):
         before = before or seals[-1]  # not sealed yet
-        seals.append(chained(bytes.fromhex(before), _digest(replace(forecast, seal=""))).hex())
+        seals.append(chained(bytes.fromhex(before), digest_of_values(replace(forecast, seal=""))).hex())
     return seals
-
-
-def _digest(content: Any) -> bytes:
-    """The digest of a dataclass's JSON values, with sorted keys."""
-    plain = msgspec.msgpack.encode(msgspec.to_builtins(content), order="sorted")
-    return blake2b(plain, digest_size=16).digest()

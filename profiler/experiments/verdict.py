@@ -103,23 +103,28 @@ class _Decision:
 
 
 def judge(claims: Sequence[Claim]) -> list[Judgement]:
-    """The verdicts on claims that are tested together; in 5 % of such families at most, one is decided wrongly.
-
-    In the order of their p-values, the i-th of n claims, from 0, is decided if its p-value is at most 0.05 / (n - i)
-    and those before it were decided.
-    """
+    """The verdicts on claims that are tested together; in 5 % of such families at most, one is decided wrongly."""
     decisions = [min(_confirm(claim), _refute(claim), key=lambda decision: decision.p) for claim in claims]
-    allowed = [ERROR] * len(claims)
-    decided: set[int] = set()
-    for rank, i in enumerate(sorted(range(len(claims)), key=lambda i: decisions[i].p)):
-        allowed[i] = ERROR / (len(claims) - rank)
-        if decisions[i].p > allowed[i] or len(decided) < rank:
-            continue
-        decided.add(i)
+    decided, allowed = share_error([decision.p for decision in decisions])
     return [
         _decided(claim, decision) if i in decided else _left_open(claim, decision, allowed[i])
         for i, (claim, decision) in enumerate(zip(claims, decisions, strict=True))
     ]
+
+
+def share_error(p_values: Sequence[float]) -> tuple[set[int], list[float]]:
+    """The claims that are decided by Holm's method, and the error rate that each was allowed.
+
+    In the order of their p-values, the i-th of n claims, from 0, is decided if its p-value is at most 0.05 / (n - i)
+    and those before it were decided.
+    """
+    allowed = [ERROR] * len(p_values)
+    decided: set[int] = set()
+    for rank, i in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
+        allowed[i] = ERROR / (len(p_values) - rank)
+        if p_values[i] <= allowed[i] and len(decided) == rank:
+            decided.add(i)
+    return decided, allowed
 
 
 def _decided(claim: Claim, decision: _Decision) -> Judgement:
@@ -142,9 +147,9 @@ def _confirm(claim: Claim) -> _Decision:
     """Both one-sided tests at half the error rate, as the interval's two ends; and the direction of every move."""
     low, high = claim.range
     tests = [
-        _p_positive(_plus(claim.error(low), claim.tolerance)),
-        _p_positive(_plus(claim.error(high).scaled(-1), claim.tolerance)),
-        *(_p_positive(move.measured) for move in claim.moves()),
+        p_positive(shifted(claim.error(low), claim.tolerance)),
+        p_positive(shifted(claim.error(high).scaled(-1), claim.tolerance)),
+        *(p_positive(move.measured) for move in claim.moves()),
     ]
     return _Decision(Verdict.CONFIRMED, min(1.0, 2 * max(tests)), "measured as predicted")
 
@@ -154,17 +159,17 @@ def _refute(claim: Claim) -> _Decision:
     low, high = claim.range
     unchanged = claim.measured.unchanged
     ways = [
-        ("the epoch is longer than predicted", _plus(claim.error(high), -claim.tolerance)),
-        ("the epoch is shorter than predicted", _plus(claim.error(low).scaled(-1), -claim.tolerance)),
-        ("phases that must not change became longer", _plus(unchanged, -claim.tolerance)),
-        ("phases that must not change became shorter", _plus(unchanged.scaled(-1), -claim.tolerance)),
+        ("the epoch is longer than predicted", shifted(claim.error(high), -claim.tolerance)),
+        ("the epoch is shorter than predicted", shifted(claim.error(low).scaled(-1), -claim.tolerance)),
+        ("phases that must not change became longer", shifted(unchanged, -claim.tolerance)),
+        ("phases that must not change became shorter", shifted(unchanged.scaled(-1), -claim.tolerance)),
         *((f"{', '.join(move.claimed)} did not move as claimed", move.surplus.scaled(-1)) for move in claim.moves()),
     ]
-    reason, p = min(((reason, _p_positive(excess)) for reason, excess in ways), key=lambda way: way[1])
+    reason, p = min(((reason, p_positive(excess)) for reason, excess in ways), key=lambda way: way[1])
     return _Decision(Verdict.REFUTED, min(1.0, len(ways) * p), reason)
 
 
-def _p_positive(estimate: Estimate) -> float:
+def p_positive(estimate: Estimate) -> float:
     """The p-value of the one-sided test that a value is positive: Student's; 1 if its spread is unknown."""
     from scipy.special import stdtr  # imported late, as in stats.py
 
@@ -175,7 +180,8 @@ def _p_positive(estimate: Estimate) -> float:
     return float(stdtr(estimate.dof, -estimate.value / math.sqrt(estimate.variance)))
 
 
-def _plus(estimate: Estimate, value: float) -> Estimate:
+def shifted(estimate: Estimate, value: float) -> Estimate:
+    """The estimate plus a known value."""
     return replace(estimate, value=estimate.value + value)
 
 

@@ -58,6 +58,12 @@ def chained(previous: bytes, rows: bytes) -> bytes:
     return blake2b(previous + rows, digest_size=16).digest()
 
 
+def digest_of_values(content: Any) -> bytes:
+    """The digest of a dataclass's JSON values, with sorted keys."""
+    plain = msgspec.msgpack.encode(msgspec.to_builtins(content), order="sorted")
+    return blake2b(plain, digest_size=16).digest()
+
+
 def digest_of_manifest(entries: Mapping[str, str]) -> str:
     """The digest of a manifest's entries, JSON text by key."""
     return blake2b(msgspec.msgpack.encode(sorted(entries.items())), digest_size=16).hexdigest()

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from matplotlib.figure import Figure
 
-from epoch_gap.reports.charts import accuracy, breakdown, experiments, gap, layers, roofline, timeline
+from epoch_gap.reports.charts import accuracy, breakdown, curves, experiments, gap, layers, roofline, timeline
 from epoch_gap.reports.charts.live import Live
 from epoch_gap.reports.view import View
 
@@ -34,6 +34,7 @@ CHARTS: Mapping[str, Chart] = {
     "gap": gap,
     "experiments": experiments,
     "accuracy": accuracy,
+    "curves": curves,
     "timeline": timeline,
     "layers": layers,
     "roofline": roofline,

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from plotly.offline import get_plotlyjs
 
 from epoch_gap.profiler.comparison.fairness import Affects, Item
+from epoch_gap.profiler.learning.outcomes import Outcome
 from epoch_gap.reports import article, formats, theme
 from epoch_gap.reports.charts import canvas, flame
 from epoch_gap.reports.charts.live import Live
@@ -60,6 +61,7 @@ def render_page(view: View, figures: Mapping[str, Figure]) -> str:
         differing_accuracy=_differing(view, Affects.ACCURACY),
         phase_rows=[rows.phase_row(view, phase) for phase in view.phases],
         glossary=rows.glossary(view),
+        cross_outcomes=list(Outcome),
         accuracy_rows=rows.accuracy_rows(view),
         article_epoch=article.EPOCH,
         timing_modes=[rows.timing_modes(subject) for subject in view.subjects if subject.fenced],

@@ -296,3 +296,9 @@ def test_custom_data_are_shown_under_the_name_that_the_loop_gave(make_run: MakeR
     assert build_view([run]).source.startswith(f"{name}, batch 10")
     (series,) = build_histories([run], {})
     assert f"| {name}, batch 10" in describe_series(series)
+
+
+def test_a_training_on_a_part_of_the_images_names_it_below_every_picture(make_run: MakeRun) -> None:
+    part, whole = make_run([1.0] * 5, config={"train_limit": 100}), make_run([1.0] * 5)
+    assert "CIFAR-10 (100 training and 20 test images, balanced by class), batch" in build_view([part]).source
+    assert build_view([whole]).source.startswith("CIFAR-10, batch 10")

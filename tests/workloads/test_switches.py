@@ -212,6 +212,20 @@ def test_initial_weights_are_shared_and_put_back(name: str, device: str) -> None
     assert all((after[layer] == before[layer]).all() for layer in before)
 
 
+@pytest.mark.parametrize(("name", "other"), [("torch", "lucid"), ("lucid", "torch")])
+def test_initial_weights_are_those_that_the_other_side_draws(name: str, other: str) -> None:
+    framework, drawn = build(name, "cpu"), build(other, "cpu").read_weights()
+    before = framework.read_weights()
+    undo = apply_switches(["other_initial_weights"], workload_of(framework))
+    taken = framework.read_weights()
+    undo()
+    after = framework.read_weights()
+    assert all((taken[layer] == drawn[layer]).all() for layer in drawn)
+    assert all((after[layer] == before[layer]).all() for layer in before)
+    described = experiments.describe_switches(["other_initial_weights"], framework)
+    assert described == {"initialisation": build(other, "cpu").describe()["initialisation"]}
+
+
 @pytest.mark.parametrize(("name", "other"), [("torch", resnet18.LUCID_SCHEDULE), ("lucid", resnet18.TORCH_SCHEDULE)])
 def test_the_schedule_is_that_of_the_other_side(name: str, other: resnet18.StepLR) -> None:
     framework, own = build(name, "cpu"), build(name, "cpu").schedule

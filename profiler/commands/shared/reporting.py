@@ -9,6 +9,7 @@ from epoch_gap.profiler.commands.shared.printing import warn
 from epoch_gap.profiler.commands.shared.run_selection import readable_noise_floors
 from epoch_gap.profiler.drilldown.loading import load_drilldowns
 from epoch_gap.profiler.experiments.assessment import load_assessments
+from epoch_gap.profiler.learning.assessment import load_cross_assessments
 from epoch_gap.profiler.storage.run import Run
 from epoch_gap.reports.report import render_report
 
@@ -17,7 +18,8 @@ def report_runs(runs: Sequence[Run], out: Path, runs_dir: Path, svg: bool = Fals
     """Write the report of `runs` and print its verdict and path. Raises UserError before any file is written."""
     drilldowns = load_drilldowns(runs, runs_dir, warn)
     spread = find_known_spread(runs, runs_dir, readable_noise_floors(runs_dir))
-    report = render_report(runs, drilldowns, svg, spread, load_assessments(runs_dir, warn))
+    tests = load_assessments(runs_dir, warn), load_cross_assessments(runs_dir, warn)
+    report = render_report(runs, drilldowns, svg, spread, *tests)
     page = write_report(report, out)
     print("\n".join([report.view.verdict, *report.view.further]))
     if report.view.why:

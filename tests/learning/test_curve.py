@@ -1,0 +1,178 @@
+"""`curve`: what makes the accuracies differ, on trainings whose accuracies and losses are known."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from epoch_gap.profiler.commands import curve
+from epoch_gap.profiler.commands.main import main
+from epoch_gap.profiler.experiments.verdict import Verdict
+from epoch_gap.profiler.learning.assessment import CrossAssessment, load_cross_assessments
+from epoch_gap.profiler.learning.outcomes import Outcome
+from epoch_gap.profiler.learning.session import CURVES, FILE
+from tests.helpers.curves import BATCH, EPOCHS, STEPS, Trainings, Truth, value_of
+
+SIZE = f"--batch-size {BATCH} --epochs {EPOCHS} --train-limit {STEPS * BATCH} --test-limit 100".split()
+
+
+def accuracies(
+    schedule: float = 0.0, weights: float = 0.0, framework: float = 0.0, spread: float = 0.002, seed: int = 0
+) -> Truth:
+    """PyTorch reaches 0.5; Lucid's schedule, weights and the framework itself each cost a part of it."""
+    random = np.random.default_rng(seed)
+
+    def truth(name: str, has_other_schedule: bool, has_other_weights: bool, seed: int) -> tuple[float, float]:
+        is_lucid = name == "lucid"
+        lost = framework * is_lucid
+        lost += schedule * (has_other_schedule != is_lucid) + weights * (has_other_weights != is_lucid)
+        first = 6.0 if has_other_weights != is_lucid else 2.4
+        return 0.5 - lost + random.normal(0, spread), first + 0.001 * (seed % 3)
+
+    return truth
+
+
+@pytest.fixture
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(curve, "resolve_source", lambda data: (data, None))
+    return tmp_path / "runs"
+
+
+def train(runs: Path, monkeypatch: pytest.MonkeyPatch, trainings: Trainings, *words: str) -> int:
+    monkeypatch.setattr(curve, "run_process", trainings)
+    return main(["curve", *SIZE, "--runs-dir", str(runs), "--out", str(runs.parent / "out"), *words])
+
+
+def newest(runs: Path) -> CrossAssessment:
+    warnings: list[str] = []
+    found = load_cross_assessments(runs, warnings.append)
+    assert warnings == []
+    return found[0]
+
+
+def verdicts(assessment: CrossAssessment) -> dict[tuple[str, str], Verdict | None]:
+    return {(a.rival.cause, str(a.rival.outcome)): a.verdict for a in assessment.answers}
+
+
+@pytest.mark.parametrize("cause", ["schedule", "weights", "framework"])
+def test_the_cause_that_makes_the_whole_difference_is_confirmed_and_the_others_are_refuted(
+    runs: Path, monkeypatch: pytest.MonkeyPatch, cause: str
+) -> None:
+    assert train(runs, monkeypatch, Trainings(accuracies(**{cause: 0.3}))) == 0
+    found = verdicts(newest(runs))
+    name = {"weights": "initialisation"}.get(cause, cause)
+    expected = {
+        other: Verdict.CONFIRMED if other == name else Verdict.REFUTED
+        for other in ("schedule", "initialisation", "framework")
+    }
+    assert {other: found[(other, "test accuracy")] for other in expected} == expected
+    assert found[("initialisation", "first loss")] is Verdict.CONFIRMED
+    assert found[("initialisation", "largest loss of the first epoch")] is Verdict.CONFIRMED
+
+
+def test_two_causes_of_half_the_difference_each_are_not_confirmed(
+    runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert train(runs, monkeypatch, Trainings(accuracies(schedule=0.2, weights=0.1))) == 0
+    assessment = newest(runs)
+    found = verdicts(assessment)
+    assert found[("schedule", "test accuracy")] is Verdict.REFUTED
+    effects = assessment.effects[Outcome.ACCURACY]
+    assert effects.schedule.value == pytest.approx(0.2, abs=0.01)
+    assert effects.initialisation.value == pytest.approx(0.1, abs=0.01)
+
+
+def test_sides_that_hardly_differ_leave_nothing_to_explain(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert train(runs, monkeypatch, Trainings(accuracies())) == 0
+    found = verdicts(newest(runs))
+    assert {found[(cause, "test accuracy")] for cause in ("schedule", "initialisation", "framework")} <= {
+        Verdict.BELOW_FLOOR,
+        Verdict.UNDECIDED,
+    }
+
+
+def test_noise_alone_seldom_decides_a_claim(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wrong decisions: the cause of the whole difference is refuted, or one without any part in it is confirmed."""
+    wrong = 0
+    for seed in range(20):
+        folder = runs / str(seed)
+        trainings = Trainings(accuracies(schedule=0.25, spread=0.01, seed=seed))
+        assert train(folder, monkeypatch, trainings) == 0
+        found = verdicts(newest(folder))
+        wrong += found[("schedule", "test accuracy")] is Verdict.REFUTED
+        wrong += found[("initialisation", "test accuracy")] is Verdict.CONFIRMED
+        wrong += found[("framework", "test accuracy")] is Verdict.CONFIRMED
+    assert wrong <= 3
+
+
+def test_predictions_are_sealed_before_the_cross_and_an_edit_is_told(
+    runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trainings = Trainings(accuracies(schedule=0.3))
+    assert train(runs, monkeypatch, trainings) == 0
+    (file,) = (runs / CURVES).glob(f"*/{FILE}")
+    stored = json.loads(file.read_text())
+    first_of_cross = trainings.calls[2]
+    assert value_of(first_of_cross, "--session") == stored["seal"]
+    assert all("--session" not in call for call in trainings.calls[:2])
+    assert "EDITED" not in capsys.readouterr().out
+    stored["rivals"][0]["predicted"] = 0.0
+    file.write_text(json.dumps(stored))
+    assessment = newest(runs)
+    assert assessment.is_edited
+    assert {answer.verdict for answer in assessment.answers} == {None}
+    assert main(["report", "--runs-dir", str(runs), "--out", str(runs.parent / "out")]) == 0
+    assert "EDITED AFTERWARDS" in (runs.parent / "out" / "index.html").read_text()
+
+
+def test_an_interrupted_cross_continues_and_trains_nothing_twice(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    truth = accuracies(schedule=0.3)
+    first = Trainings(truth, fails_at=6)
+    assert train(runs, monkeypatch, first) == 130
+    assert {answer.verdict for answer in newest(runs).answers} == {None}
+    second = Trainings(truth)
+    assert train(runs, monkeypatch, second) == 0
+    assert len(first.calls) - 1 + len(second.calls) == 15  # both sides, the shared one, and 2 x 2 x 3
+    assert len({json.dumps(call) for call in (*first.calls[:-1], *second.calls)}) == 15
+    assert len(load_cross_assessments(runs, print)) == 1
+    third = Trainings(truth)
+    assert train(runs, monkeypatch, third) == 0
+    assert len(third.calls) == 13  # a finished one is repeated as a new session, from the same runs of both sides
+
+
+def test_a_run_that_was_finished_before_it_was_noted_is_not_trained_again(
+    runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    truth = accuracies(schedule=0.3)
+    assert train(runs, monkeypatch, Trainings(truth, fails_at=8)) == 130
+    (file,) = (runs / CURVES).glob(f"*/{FILE}")
+    stored = json.loads(file.read_text())
+    stored["trainings"].pop()
+    file.write_text(json.dumps(stored))
+    rest = Trainings(truth)
+    assert train(runs, monkeypatch, rest) == 0
+    assert len(rest.calls) == 8
+
+
+def test_the_report_answers_the_guesses_and_names_the_subset(
+    runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train(runs, monkeypatch, Trainings(accuracies(schedule=0.3))) == 0
+    out = capsys.readouterr().out
+    assert "confirmed: measured as predicted" in out
+    page = (runs.parent / "out" / "index.html").read_text()
+    assert "What makes the accuracies differ" in page
+    assert f"{STEPS * BATCH} training and 100 test images" in page
+    assert "The learning-rate schedule makes the plateau of the accuracy." in page
+    assert (runs.parent / "out" / "curves.png").stat().st_size > 10_000
+
+
+def test_two_different_sides_are_needed(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["curve", "--frameworks", "torch", "--runs-dir", str(runs)]) == 2
+    assert capsys.readouterr().err == "error: --frameworks: two sides are compared, not torch\n"
+
+
+def test_a_claim_about_the_accuracy_is_no_experiment_on_time(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["experiment", "other_schedule", "--framework", "fake", "--runs-dir", str(runs)]) == 2
+    assert "its claim is about the accuracy, which `curve` tests" in capsys.readouterr().err
