@@ -17,7 +17,7 @@ from tests.helpers.views import build_view
 SAMPLE = ROOT / "docs" / "sample"
 
 
-@pytest.mark.parametrize("name", ["batch-128", "batch-8"])
+@pytest.mark.parametrize("name", ["batch-128", "batch-8", "experiments"])
 def test_the_sample_equals_the_report_of_its_stored_runs(name: str) -> None:
     runs_dir = SAMPLE / "runs" / name
     runs = add_latest_candidates([], runs_dir)

@@ -54,6 +54,12 @@ class Claim:
         value = self.predicted.whole.value
         return (min(0.0, value), max(0.0, value)) if self.predicted.is_bound else (value, value)
 
+    @property
+    def moved_as_claimed(self) -> bool:
+        """Whether every phase that is claimed to change clearly did, in the claimed direction."""
+        ends = [move.measured.interval().low for move in self.moves()]
+        return bool(ends) and all(end is not None and end > 0 for end in ends)
+
     def moves(self) -> "Iterator[_Move]":
         """The phases that are claimed to fall, and those that are claimed to rise; none of a bound."""
         if self.predicted.is_bound:

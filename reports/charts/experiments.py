@@ -14,6 +14,10 @@ from epoch_gap.reports.experiments import Point
 from epoch_gap.reports.view import View
 
 DIAGONAL = "as predicted"
+NEAR = 0.04
+"""share of an axis within which two points share a label"""
+RIGHT = 0.75
+"""Points beyond this share of the axis have their label on the left."""
 X_LABEL, Y_LABEL = "predicted change, s per epoch", "measured change, s per epoch"
 
 
@@ -53,6 +57,20 @@ def _reach(points: Sequence[Point]) -> tuple[float, float]:
     return min(values) - margin, max(values) + margin
 
 
+def _labels(points: Sequence[Point], ends: tuple[float, float]) -> list[tuple[float, float, list[str]]]:
+    """The names beside each point, of shape x, y, names: points that nearly coincide share one label."""
+    near = NEAR * (ends[1] - ends[0])
+    found: list[tuple[float, float, list[str]]] = []
+    for point in points:
+        x, y = _predicted(point).value, _measured(point).value
+        names = next((names for a, b, names in found if abs(a - x) < near and abs(b - y) < near), None)
+        if names is None:
+            found.append((x, y, [point.name]))
+        else:
+            names.append(point.name)
+    return found
+
+
 @canvas.styled
 def static(view: View) -> Figure:
     """The scatter by matplotlib."""
@@ -66,7 +84,17 @@ def static(view: View) -> Figure:
         axes.errorbar(
             x.value, y.value, xerr=canvas.whisker(x), yerr=canvas.whisker(y), fmt="o", ms=5, color=colour, lw=1
         )
-        axes.annotate(point.name, (x.value, y.value), (6, 4), textcoords="offset points", fontsize=canvas.SMALL)
+    for x_label, y_label, names in _labels(points, ends):
+        is_right = x_label > ends[0] + RIGHT * (ends[1] - ends[0])
+        axes.annotate(
+            "\n".join(names),
+            (x_label, y_label),
+            (-6 if is_right else 6, -4 if is_right else 4),
+            textcoords="offset points",
+            ha="right" if is_right else "left",
+            va="top" if is_right else "bottom",
+            fontsize=canvas.SMALL,
+        )
     axes.set_xlim(*ends)
     axes.set_ylim(*ends)
     axes.set_xlabel(X_LABEL)

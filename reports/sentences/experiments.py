@@ -69,7 +69,14 @@ def describe_judgement(outcome: Outcome) -> str:
         return "not judged: the prediction was changed after it was sealed"
     if judgement is None:
         return "not judged" if outcome.effect is not None else ""
-    return "; ".join([str(judgement.verdict), *_details(judgement), *_losses(outcome)])
+    return "; ".join([str(judgement.verdict), *_direction(outcome), *_details(judgement), *_losses(outcome)])
+
+
+def _direction(outcome: Outcome) -> Iterator[str]:
+    """What is known although the size is undecided."""
+    is_open = outcome.judgement is not None and outcome.judgement.verdict is Verdict.UNDECIDED
+    if is_open and outcome.claim is not None and outcome.claim.moved_as_claimed:
+        yield "the phases moved as claimed, but whether by as much as predicted is open"
 
 
 def _details(judgement: Judgement) -> Iterator[str]:
