@@ -141,6 +141,18 @@ def test_an_interrupted_cross_continues_and_trains_nothing_twice(runs: Path, mon
     assert len(third.calls) == 13  # a finished one is repeated as a new session, from the same runs of both sides
 
 
+def test_a_damaged_session_is_skipped_with_a_warning(
+    runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train(runs, monkeypatch, Trainings(accuracies(schedule=0.3), fails_at=6)) == 130
+    (file,) = (runs / CURVES).glob(f"*/{FILE}")
+    file.write_text(file.read_text()[:100])
+    again = Trainings(accuracies(schedule=0.3))
+    assert train(runs, monkeypatch, again) == 0
+    assert len(again.calls) == 13
+    assert f"{file} is not JSON" in capsys.readouterr().err
+
+
 def test_a_run_that_was_finished_before_it_was_noted_is_not_trained_again(
     runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

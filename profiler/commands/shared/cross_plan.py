@@ -23,6 +23,7 @@ from epoch_gap.profiler.storage.manifest import DataKind, Manifest, RunStatus
 from epoch_gap.profiler.storage.reader import find_runs, read_header
 from epoch_gap.profiler.storage.run import Run
 from epoch_gap.workloads.presets import PRESETS, Preset
+from epoch_gap.workloads.registry import MAX_SEED
 
 RunProcess = Callable[[Sequence[str]], tuple[int, Path | None]]
 """executes the verb `run` with these words: its exit status, and the directory of the run"""
@@ -104,11 +105,11 @@ class CrossTraining:
     def _session(self, sides: Sequence[Run]) -> tuple[Path, CrossSession]:
         """The newest session of these runs that is not finished, or a new one."""
         slow, fast = sorted(sides, key=lambda run: measure_outcome(run, Outcome.ACCURACY) or 0.0)
-        seeds = tuple(self.args.seed + 1 + i for i in range(self.args.seeds))
+        seeds = tuple((self.args.seed + 1 + i) % (MAX_SEED + 1) for i in range(self.args.seeds))
         baseline = (slow.id, fast.id)
         for folder in find_crosses(self.args.runs_dir):
-            stored = load_cross(folder)
-            if stored.remaining and (stored.baseline, stored.seeds) == (baseline, seeds):
+            stored = if_readable(load_cross, folder)
+            if stored is not None and stored.remaining and (stored.baseline, stored.seeds) == (baseline, seeds):
                 self.show(
                     f"continued: {folder.name}, {len(stored.trainings)} of {len(stored.plan)} trainings are done"
                 )
