@@ -109,6 +109,10 @@ class Framework(Protocol):
         """The framework's version."""
 
     @property
+    def distribution(self) -> str | None:
+        """The name by which pip knows the framework; None: it is no installed package."""
+
+    @property
     def device(self) -> str:
         """The device that was chosen; never `auto`."""
 

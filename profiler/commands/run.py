@@ -21,7 +21,7 @@ from epoch_gap.profiler.commands.shared.turns import Turns
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.machine.allocator import check_allocator
 from epoch_gap.profiler.machine.canary import read_machine, rss_bytes
-from epoch_gap.profiler.machine.environment import read_environment
+from epoch_gap.profiler.machine.environment import read_commit, read_environment
 from epoch_gap.profiler.machine.run_lock import RunLock, hold_run_lock
 from epoch_gap.profiler.machine.usage import read_usage, usage_cost_ns
 from epoch_gap.profiler.phases import Phase
@@ -284,6 +284,7 @@ def _build_manifest(
             name=framework.name,
             title=framework.title,
             version=framework.version,
+            installed_commit=read_commit(framework.distribution),
             device=framework.device,
             phases=tuple(sorted(framework.phases)),
             clocks={str(phase): text for phase, text in clocks.items()},

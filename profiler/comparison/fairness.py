@@ -150,6 +150,7 @@ CONDITIONS: tuple[Condition, ...] = (
     _machine("power", lambda machine: machine.power),
     _environment("Python", lambda environment: environment.python),
     _environment("NumPy", lambda environment: environment.packages.get("numpy")),
+    _manifest("framework commit", lambda manifest: manifest.framework.installed_commit, Affects.BOTH),
     _manifest("project commit", _describe_git, Affects.BOTH),
 )
 

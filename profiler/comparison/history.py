@@ -23,7 +23,7 @@ class Entry:
     created: str
     """UTC, ISO 8601"""
     version: str
-    """version of the framework"""
+    """version of the framework, with the commit of an install that is no release"""
     epoch: EpochEstimate
     flags: tuple[str, ...]
     """titles"""
@@ -87,7 +87,7 @@ def _entry(subject: Subject) -> Entry:
     return Entry(
         run=subject.first.id,
         created=manifest.created,
-        version=manifest.framework.version,
+        version=manifest.framework.exact_version,
         epoch=subject.epoch,
         flags=tuple(subject.flag_titles),
         commit=manifest.environment.git.short,

@@ -44,7 +44,7 @@ def active_switches(manifest: Manifest) -> tuple[str, ...]:
 
 def subject_id(manifest: Manifest) -> str:
     """Framework, label, version, device and active settings."""
-    return _join(manifest, manifest.framework.version)
+    return _join(manifest, manifest.framework.exact_version)
 
 
 def lineage_id(manifest: Manifest) -> str:
@@ -93,7 +93,7 @@ def drilldown_key(manifest: Manifest) -> str:
 def watched_key(manifest: Manifest) -> tuple[str, str, str, bool, tuple[str, ...]]:
     """Framework, version, device, allocator and interventions: drill-downs have no labels or other settings."""
     framework = manifest.framework
-    return framework.name, framework.version, framework.device, manifest.keeps_memory, active_switches(manifest)
+    return framework.name, framework.exact_version, framework.device, manifest.keeps_memory, active_switches(manifest)
 
 
 def series_key(manifest: Manifest) -> tuple[object, ...]:

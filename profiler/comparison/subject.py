@@ -121,7 +121,7 @@ class Subject:
     def title(self) -> str:
         """The display name: name, version, device, settings, side."""
         side = f" [{self.side}]" if self.side else ""
-        return f"{self._display(f' {self.shown_version or self.framework.version}')}{side}"
+        return f"{self._display(f' {self.shown_version or self.framework.exact_version}')}{side}"
 
     @property
     def lineage_title(self) -> str:
@@ -146,9 +146,9 @@ def shorten_titles(subjects: Sequence[Subject]) -> list[Subject]:
     """The subjects with titles without build tags such as `+cu130`, except where only the tag distinguishes two."""
     versions: dict[str, set[str]] = {}
     for s in subjects:
-        versions.setdefault(s.lineage_title, set()).add(s.framework.version)
+        versions.setdefault(s.lineage_title, set()).add(s.framework.exact_version)
     short = {title: shorten_versions(of_title) for title, of_title in versions.items()}
-    return [replace(s, shown_version=short[s.lineage_title][s.framework.version]) for s in subjects]
+    return [replace(s, shown_version=short[s.lineage_title][s.framework.exact_version]) for s in subjects]
 
 
 def shorten_versions(versions: Set[str]) -> dict[str, str]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-from epoch_gap.profiler.storage.manifest import DataKind, Manifest
+from epoch_gap.profiler.storage.manifest import DataKind, Manifest, exact_version
 from epoch_gap.profiler.storage.typed_json import convert_json
 
 
@@ -17,7 +17,14 @@ class DrilldownFramework:
     title: str | None = None
     """the display name; None in sampled stacks, which take it from their run"""
     version: str
+    installed_commit: str | None = None
+    """as in a manifest"""
     device: str
+
+    @property
+    def exact_version(self) -> str:
+        """As that of a run."""
+        return exact_version(self.version, self.installed_commit)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +54,12 @@ class DrilldownConditions:
         """The conditions that a run and its drill-down must share."""
         framework = manifest.framework
         return cls(
-            framework=DrilldownFramework(name=framework.name, version=framework.version, device=framework.device),
+            framework=DrilldownFramework(
+                name=framework.name,
+                version=framework.version,
+                installed_commit=framework.installed_commit,
+                device=framework.device,
+            ),
             batch_size=manifest.config.batch_size,
             data=DrilldownData(kind=manifest.data.kind),
             keeps_memory=manifest.keeps_memory,

@@ -35,7 +35,7 @@ def explains(conditions: DrilldownConditions | None, manifest: Manifest) -> bool
     if conditions is None:
         return True
     framework = conditions.framework
-    watched = framework.name, framework.version, framework.device, conditions.keeps_memory, conditions.switches
+    watched = framework.name, framework.exact_version, framework.device, conditions.keeps_memory, conditions.switches
     return (
         watched == watched_key(manifest)
         and conditions.batch_size == manifest.config.batch_size

@@ -51,6 +51,8 @@ THREAD_COUNTS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "
 """those of them that set the number of threads"""
 
 PACKAGES = ("numpy", "torch", "torchvision", "lucid-dl", "mlx", "scipy", "tqdm")
+COMMIT_DIGITS = 10
+"""of a commit, as `git describe` abbreviates it"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,6 +220,33 @@ def _version(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return "not installed"
+
+
+def read_commit(distribution: str | None) -> str | None:
+    """The commit of a distribution that was not installed from a release; None if it was, or if that is unknown.
+
+    Of an editable install, `git describe` of its checkout, with `-dirty` if it has changes; otherwise the commit that
+    pip fetched (PEP 610).
+    """
+    import json
+    from importlib import metadata
+    from urllib.parse import unquote, urlsplit
+
+    if distribution is None:
+        return None
+    try:
+        text = metadata.distribution(distribution).read_text("direct_url.json")
+        origin = json.loads(text or "{}")
+        if commit := origin.get("vcs_info", {}).get("commit_id"):
+            return str(commit)[:COMMIT_DIGITS]
+        if not origin.get("dir_info", {}).get("editable"):
+            return None
+        folder = unquote(urlsplit(origin["url"]).path)
+    except (metadata.PackageNotFoundError, ValueError, KeyError, AttributeError, TypeError):
+        return None
+    describe = ["describe", "--always", "--tags", "--dirty", f"--abbrev={COMMIT_DIGITS}"]
+    described = _output(["git", "-C", folder, *describe])
+    return None if described in ("", UNKNOWN) else described
 
 
 def _read_git(directory: Path) -> Git:

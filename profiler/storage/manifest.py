@@ -77,6 +77,13 @@ class Config:
     """the interventions that alternated; None: none, in all runs but those of experiments"""
 
 
+def exact_version(version: str, commit: str | None) -> str:
+    """A version, with the commit as its local segment if there is one: `2.16.0+v2.16.0-3-g0123456789`."""
+    if commit is None:
+        return version
+    return f"{version}{'.' if '+' in version else '+'}{commit}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class FrameworkInfo:
     """The framework and device that were measured."""
@@ -91,8 +98,15 @@ class FrameworkInfo:
     """the phases that the framework has; any other phase reads n/a"""
     clocks: Mapping[str, str] = field(default_factory=dict)
     """what each phase's clock timed, in the framework's own calls; empty in older runs"""
+    installed_commit: str | None = None
+    """the commit of an install that is no release, see `environment.read_commit`; None: a release, or unknown"""
     conditions: Mapping[str, Any] = field(default_factory=dict)
     """conditions that only the framework knows: dtype, layout, threads, schedule, ..."""
+
+    @property
+    def exact_version(self) -> str:
+        """The version, with the commit of an install that is no release as its local segment (PEP 440)."""
+        return exact_version(self.version, self.installed_commit)
 
     @property
     def own_phases(self) -> list[Phase]:

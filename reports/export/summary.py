@@ -45,6 +45,7 @@ def _subject(subject: Subject) -> dict[str, Any]:
         "framework": manifest.framework.name,
         "framework_version": manifest.framework.version,
         "device": manifest.framework.device,
+        "framework_commit": manifest.framework.installed_commit,
         "data": manifest.data.kind,
         "batch_size": manifest.config.batch_size,
         "runs": [run.id for run in subject.runs],

@@ -72,3 +72,20 @@ def test_the_build_tag_stays_if_only_it_distinguishes_two_sides(make_run: MakeRu
 
     assert titles("2.14.1+cu128", "2.14.1+cu130") == ["Fake 2.14.1+cu128 (cpu) [A]", "Fake 2.14.1+cu130 (cpu) [B]"]
     assert titles("2.14.1+cpu", "2.14.1+cpu") == ["Fake 2.14.1 (cpu) [A]", "Fake 2.14.1 (cpu) [B]"]
+
+
+def test_two_commits_of_one_version_are_two_subjects_that_their_titles_distinguish(make_run: MakeRun) -> None:
+    """As base and head of a pull request are installed: both call themselves by the last release."""
+    commits = ("v1-3-g0123456789", "v1-4-gabcdef0123")
+    runs = [make_run([1.0] * 5, framework={"installed_commit": commit}) for commit in commits]
+    base, head = shorten_titles(group_runs(runs))
+    assert base.id != head.id
+    assert (base.title, head.title) == ("Fake 1+v1-3-g0123456789 (cpu)", "Fake 1+v1-4-gabcdef0123 (cpu)")
+    (alone,) = shorten_titles(group_runs(runs[:1]))
+    assert alone.title == "Fake 1 (cpu)"
+
+
+def test_a_commit_follows_the_build_tag_of_a_version(make_run: MakeRun) -> None:
+    run = make_run([1.0] * 5, framework={"version": "2.14.1+cu130", "installed_commit": "0123456789"})
+    assert run.framework.exact_version == "2.14.1+cu130.0123456789"
+    assert run.framework.version == "2.14.1+cu130"

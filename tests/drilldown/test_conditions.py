@@ -1,15 +1,18 @@
 """Stored conditions of drill-downs: read as written, and damaged ones are refused in one line."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from epoch_gap.profiler.drilldown.conditions import conditions_from_json, conditions_to_json
+from epoch_gap.profiler.drilldown.conditions import DrilldownConditions, conditions_from_json, conditions_to_json
 from epoch_gap.profiler.drilldown.layers import layers_from_json, layers_to_json
 from epoch_gap.profiler.drilldown.lines import LineTimes, lines_from_json, lines_to_json
+from epoch_gap.profiler.drilldown.matching import explains
 from epoch_gap.profiler.drilldown.stacks import stacks_from_text
 from epoch_gap.profiler.errors import UserError
 from tests.helpers.drilldowns import CONDITIONS, drilldown
+from tests.helpers.runs import MakeRun
 
 STORED = conditions_to_json(CONDITIONS)
 
@@ -52,3 +55,15 @@ def test_a_file_without_a_batch_size_is_refused_whatever_it_holds() -> None:
 
 def test_older_lines_without_conditions_are_read() -> None:
     assert lines_from_json({"steps": 2, "slowdown": 1.0, "functions": []}).conditions is None
+
+
+def test_a_drilldown_of_another_commit_does_not_explain_a_run(make_run: MakeRun) -> None:
+    """Two commits of a checkout have the version of its last release."""
+    run = make_run([1.0] * 5, framework={"installed_commit": "v1-3-g0123456789"}, config={"batch_size": 10})
+    own = DrilldownConditions.from_manifest(run.manifest)
+    assert conditions_from_json(conditions_to_json(own)) == own
+    assert explains(own, run.manifest)
+    other = replace(own, framework=replace(own.framework, installed_commit="v1-4-gabcdef0123"))
+    release = replace(own, framework=replace(own.framework, installed_commit=None))
+    assert not explains(other, run.manifest)
+    assert not explains(release, run.manifest)

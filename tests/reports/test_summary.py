@@ -20,6 +20,7 @@ SUBJECT = {
     "per",
     "framework",
     "framework_version",
+    "framework_commit",
     "device",
     "data",
     "batch_size",

@@ -59,6 +59,7 @@ class Fake:
     name = "fake"
     title = "scripted fake"
     version = "1"
+    distribution = None
     checkpoint_name = "model.txt"
     charged_to: Mapping[Phase, Phase] = MappingProxyType({})
     device = "cpu"

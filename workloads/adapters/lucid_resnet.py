@@ -43,6 +43,7 @@ class LucidResNet:
     name = "lucid"
     title = "Lucid"
     version = version(DISTRIBUTION)
+    distribution = DISTRIBUTION
     checkpoint_name = "model.lcd"
     scripted_usage = None
     charged_to: Mapping[Phase, Phase] = MappingProxyType({})

@@ -86,6 +86,7 @@ class MlxResNet:
     name = "mlx"
     title = "MLX"
     version = version("mlx")
+    distribution = "mlx"
     checkpoint_name = "model.safetensors"
     scripted_usage = None
 

@@ -25,6 +25,7 @@ class TorchResNet:
     name = "torch"
     title = "PyTorch"
     version = torch.__version__
+    distribution = "torch"
     checkpoint_name = "model.pt"
     scripted_usage = None
     charged_to: Mapping[Phase, Phase] = MappingProxyType({})

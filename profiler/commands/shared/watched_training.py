@@ -15,7 +15,7 @@ from epoch_gap.profiler.drilldown.conditions import (
 )
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.machine.allocator import Allocator, check_allocator, read_allocator
-from epoch_gap.profiler.machine.environment import read_environment
+from epoch_gap.profiler.machine.environment import read_commit, read_environment
 from epoch_gap.profiler.machine.run_lock import hold_run_lock
 from epoch_gap.profiler.storage.artifacts import store_json_artifact
 from epoch_gap.profiler.storage.manifest import DataKind, environment_to_json
@@ -81,7 +81,11 @@ def _load(args: argparse.Namespace, size: int, steps: int) -> Cifar10:
 def _conditions(framework: Framework, data: Cifar10, size: int, switches: Sequence[str]) -> DrilldownConditions:
     return DrilldownConditions(
         framework=DrilldownFramework(
-            name=framework.name, title=framework.title, version=framework.version, device=framework.device
+            name=framework.name,
+            title=framework.title,
+            version=framework.version,
+            installed_commit=read_commit(framework.distribution),
+            device=framework.device,
         ),
         batch_size=size,
         data=DrilldownData(kind=DataKind(data.kind), sha256=data.sha256),
