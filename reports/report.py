@@ -11,14 +11,15 @@ from epoch_gap.profiler.learning.assessment import CrossAssessment
 from epoch_gap.profiler.storage.run import Run
 from epoch_gap.reports.charts import canvas
 from epoch_gap.reports.charts.registry import CHARTS
+from epoch_gap.reports.export.explanation import explanation
 from epoch_gap.reports.export.json_text import strict_json
 from epoch_gap.reports.export.report_csv import phases_csv
 from epoch_gap.reports.page.page import render_page
 from epoch_gap.reports.view import View, view_subjects
 
 SUMMARY = "summary.json"
-PAGE, PHASES_CSV = "index.html", "phases.csv"
-FILES = (*(f"{name}.{kind}" for name in CHARTS for kind in ("png", "svg")), SUMMARY, PHASES_CSV, PAGE)
+PAGE, PHASES_CSV, EXPLANATION = "index.html", "phases.csv", "explanation.md"
+FILES = (*(f"{name}.{kind}" for name in CHARTS for kind in ("png", "svg")), SUMMARY, PHASES_CSV, EXPLANATION, PAGE)
 """Every file that a report may have: a gap needs two subjects, layers need their drill-down, SVG is on request."""
 
 
@@ -63,6 +64,7 @@ def render_subjects(
         **({f"{name}.svg": canvas.svg(figure).encode() for name, figure in figures.items()} if svg else {}),
         SUMMARY: (strict_json(view.summary) + "\n").encode(),
         PHASES_CSV: phases_csv(view.summary).encode(),
+        EXPLANATION: explanation(view).encode(),
         PAGE: render_page(view, figures).encode(),
     }
     return Report(view, files)

@@ -9,6 +9,8 @@ from epoch_gap.profiler.commands.shared.run_selection import add_latest_candidat
 from epoch_gap.profiler.drilldown.loading import load_drilldowns
 from epoch_gap.profiler.parity.result import FILE, parity_from_json, parity_to_text
 from epoch_gap.profiler.storage.manifest import DataKind
+from epoch_gap.reports.export.explanation import explanation
+from epoch_gap.reports.report import EXPLANATION
 from epoch_gap.reports.sentences.parity import describe_first, describe_verdict
 from tests.helpers.numbers import differences, leaves
 from tests.helpers.paths import ROOT
@@ -27,6 +29,7 @@ def test_the_sample_equals_the_report_of_its_stored_runs(name: str) -> None:
     stored = json.loads((SAMPLE / name / "summary.json").read_text())
     assert differences(leaves(stored), leaves(json.loads(json.dumps(view.summary)))) == {}
     assert view.verdict in html.unescape((SAMPLE / name / "index.html").read_text())
+    assert (SAMPLE / name / EXPLANATION).read_text() == explanation(view)
     assert all(run.manifest.data.kind is DataKind.CIFAR10 for run in runs)
     assert warnings == []
 

@@ -77,7 +77,7 @@ def test_two_labels_make_a_report_of_two_subjects(runs: Path, capsys: pytest.Cap
     assert [gap["slow"].split("-")[1] for gap in summary["gaps"]] == ["slow one"]
     names = {path.name for path in out.iterdir()}
     pictures = {f"{name}.png" for name in ("breakdown", "gap", "accuracy", "timeline")}
-    assert names == {"index.html", *pictures, "summary.json", "phases.csv"}
+    assert names == {"index.html", *pictures, "summary.json", "phases.csv", "explanation.md"}
 
     first = find_runs(runs)[0].name
     assert main(["report", first, "--runs-dir", str(runs), "--out", str(out)]) == 0
