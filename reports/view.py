@@ -217,8 +217,8 @@ def _distinct_frameworks(subjects: Sequence[Subject]) -> list[Subject]:
 
 def _match_drilldowns(subjects: Sequence[Subject], stored: Drilldowns) -> SubjectDrilldowns:
     return SubjectDrilldowns(
-        layers=_first_matches(subjects, stored.layers),
-        operators=_first_matches(subjects, stored.operators),
+        layers={**_first_matches(subjects, stored.layers), **stored.layers_of},
+        operators={**_first_matches(subjects, stored.operators), **stored.operators_of},
         lines=_matches_by_key(subjects, stored.lines),
         stacks=_matches_by_key(subjects, stored.stacks),
     )

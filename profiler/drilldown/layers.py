@@ -37,6 +37,8 @@ class Entry:
     key: Key
     category: OperatorCategory
     seconds: Interval
+    steps: tuple[float, ...] = ()
+    """seconds in each watched step; empty if only their sum is known, and in older files"""
 
 
 @dataclass(frozen=True)
@@ -71,9 +73,11 @@ class Drilldown:
             Entry(
                 key,
                 category_of(key.operator),
-                mean(np.array([step.get(key, 0) for step in spans.steps]) * NS).interval(least=0.0),
+                mean(values).interval(least=0.0),
+                tuple(values.tolist()),
             )
             for key in keys
+            for values in (np.array([step.get(key, 0) for step in spans.steps]) * NS,)
         ]
         entries += [
             Entry(key, category_of(key.operator), Interval(ns * NS / len(watched), None, None))
@@ -164,6 +168,7 @@ def _stored_entry(entry: Entry) -> dict[str, Any]:
         "seconds_per_step": entry.seconds.value,
         "low_s": entry.seconds.low,
         "high_s": entry.seconds.high,
+        "step_s": list(entry.steps),
     }
 
 
@@ -191,7 +196,7 @@ def _layer(row: Mapping[str, Any]) -> Layer:
 def _entry(row: Mapping[str, Any]) -> Entry:
     key = Key(Direction(row["direction"]), row["layer"], row["operator"])
     seconds = Interval(row["seconds_per_step"], row["low_s"], row["high_s"])
-    return Entry(key, OperatorCategory(row["family"]), seconds)
+    return Entry(key, OperatorCategory(row["family"]), seconds, tuple(map(float, row.get("step_s", ()))))
 
 
 @dataclass(frozen=True)

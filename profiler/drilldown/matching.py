@@ -23,6 +23,9 @@ class Drilldowns:
     """the newest line times, by `identity.drilldown_key`"""
     stacks: Mapping[str, Stacks] = field(default_factory=dict)
     """the newest sampled stacks, by `identity.drilldown_key`"""
+    layers_of: Mapping[str, Drilldown] = field(default_factory=dict)
+    """by subject id: those that were timed for these very subjects, and need no match"""
+    operators_of: Mapping[str, Drilldown] = field(default_factory=dict)
 
 
 def explains(conditions: DrilldownConditions | None, manifest: Manifest) -> bool:
