@@ -1,12 +1,13 @@
 """Epoch times over all stored runs; runs that differ only in the framework's version form a series."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from epoch_gap.profiler.analysis.epoch import EpochEstimate
+from epoch_gap.profiler.comparison.change_points import ChangePoint, detectable_change, find_changes
 from epoch_gap.profiler.comparison.gap import Gap, measure_gap
 from epoch_gap.profiler.comparison.identity import series_key
-from epoch_gap.profiler.comparison.spread_history import KnownSpread
+from epoch_gap.profiler.comparison.spread_history import KnownSpread, applicable_floor
 from epoch_gap.profiler.comparison.subject import Subject
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.phases import Phase, in_order
@@ -48,6 +49,12 @@ class Series:
     entries: tuple[Entry, ...]
     change: Gap | None
     """the last run minus the first; None for a single run"""
+    excluded: tuple[Phase, ...] = ()
+    """phases that some of its runs did not measure; left out of the levels"""
+    changes: tuple[ChangePoint, ...] = ()
+    """of the level of the epoch's time, beyond the machine's noise floor; their indices are those of `entries`"""
+    detectable: float | None = None
+    """the smallest change of level in the middle of the runs that would be found, as a share; None: too few runs"""
 
     @property
     def phases(self) -> tuple[Phase, ...]:
@@ -97,6 +104,10 @@ def _entry(subject: Subject) -> Entry:
 def _close(series: _OpenSeries, floors: NoiseFloors) -> Series:
     run = series.first.first
     has_change = len(series.entries) > 1
+    excluded = _partly_measured(series.entries)
+    seconds = [entry.epoch.without(excluded).total.value for entry in series.entries]
+    floor = applicable_floor(floors, [run])
+    least, detectable = 0.0 if floor is None else floor.share, detectable_change(seconds)
     return Series(
         title=series.first.lineage_title,
         batch_size=run.batch_size,
@@ -106,4 +117,16 @@ def _close(series: _OpenSeries, floors: NoiseFloors) -> Series:
         span=series.first.size.span,
         entries=tuple(series.entries),
         change=measure_gap(series.last, series.first, spread=KnownSpread(floors=floors)) if has_change else None,
+        excluded=excluded,
+        changes=tuple(find_changes(seconds, least)),
+        detectable=None if detectable is None else max(least, detectable),
     )
+
+
+def _partly_measured(entries: Sequence[Entry]) -> tuple[Phase, ...]:
+    """The phases that some entries have and others lack; a custom loop's own took no time where it is missing."""
+    known: list[set[Phase]] = [
+        {phase for phase, part in entry.epoch.phases.items() if part is not None} for entry in entries
+    ]
+    partly = set[Phase]().union(*known).difference(known[0].intersection(*known))
+    return tuple(in_order(phase for phase in partly if not phase.is_own))

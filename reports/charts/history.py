@@ -7,13 +7,14 @@ from itertools import batched
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from epoch_gap.profiler.comparison.change_points import ChangePoint
 from epoch_gap.profiler.comparison.history import Entry, Series
 from epoch_gap.profiler.comparison.subject import shorten_versions
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.reports import formats, theme
 from epoch_gap.reports.charts import canvas
 from epoch_gap.reports.charts.breakdown_bars import REACH
-from epoch_gap.reports.sentences.history import describe_change, describe_series, has_evaluate
+from epoch_gap.reports.sentences.history import describe_change, describe_series, describe_size, has_evaluate
 
 PANEL, FEW_PANEL = 3.3, 2.6
 """inches of a series, and of one with few runs"""
@@ -63,11 +64,26 @@ def _panel(axes: Axes, series: Series, letters: int) -> None:
     if len(entries) < FEW:
         axes.set_box_aspect(FEW_ASPECT / len(entries))
         axes.set_anchor("W")
+    for point in series.changes:
+        _mark_change(axes, point, 1.12 * highest)
     _label_runs(axes, series)
     change = textwrap.fill(describe_change(series), letters, break_on_hyphens=False)
     title = f"{describe_series(series).partition(' | ')[0]}\n{change}"
     axes.set_title(title, loc="left", fontsize=10, weight="bold")
     canvas.phase_legend(axes, visible_phases(series)[::-1], loc="upper left", bbox_to_anchor=(1, 1))
+
+
+def _mark_change(axes: Axes, point: ChangePoint, top: float) -> None:
+    """A line before the first run after a change of level, with its size."""
+    axes.axvline(point.index - 0.5, color=theme.INK, linestyle="--", linewidth=1)
+    axes.annotate(
+        describe_size(point),
+        (point.index - 0.5, top),
+        (3, -2),
+        textcoords="offset points",
+        va="top",
+        fontsize=canvas.SMALL,
+    )
 
 
 def visible_phases(series: Series) -> list[Phase]:

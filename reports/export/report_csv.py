@@ -15,7 +15,7 @@ PHASES_CSV_COLUMNS = (
 )
 """`gap_*`: of the headline pair, on the slower subject's rows"""
 HISTORY_CSV_COLUMNS = (
-    *("series", "batch_size", "data", "machine", "created", "run", "version", "commit", "flags", "kind"),
+    *("series", "batch_size", "data", "machine", "created", "run", "version", "commit", "flags", "kind", "segment"),
     *("epoch_s", "low_s", "high_s"),
     *(f"{phase}_s" for phase in Phase),
 )
@@ -40,13 +40,14 @@ def history_csv(histories: Sequence[Series]) -> str:
     rows = []
     own = [phase for phase in in_order(phase for series in histories for phase in series.phases) if phase.is_own]
     for series in histories:
-        for entry in series.entries:
+        for i, entry in enumerate(series.entries):
+            segment = 1 + sum(change.index <= i for change in series.changes)
             epoch, kind = entry.epoch.seconds, "measured" if entry.epoch.measured else "estimated"
             parts = [entry.epoch.phases.get(phase) for phase in (*Phase, *own)]
             rows.append(
                 [
                     *(series.title, series.batch_size, series.data, series.machine),
-                    *(entry.created, entry.run, entry.version, entry.commit, ", ".join(entry.flags), kind),
+                    *(entry.created, entry.run, entry.version, entry.commit, ", ".join(entry.flags), kind, segment),
                     *(epoch.value, epoch.low, epoch.high),
                     *(part.value if part else None for part in parts),
                 ]

@@ -14,7 +14,7 @@ HEAD = ("date", "run", "version", "seconds per {}", "", "largest phases", "flags
 
 
 def history_tables(histories: Sequence[Series]) -> str:
-    """Every series with its runs, oldest first, and the change from the first to the last."""
+    """Every series with its runs, oldest first, and the changes of its level."""
     return "\n\n".join(_series_table(series) for series in histories)
 
 

@@ -1,5 +1,7 @@
 import csv
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -193,3 +195,67 @@ def test_a_framework_without_runs_gives_one_line_and_no_file(
     assert (printed.out, printed.err.count("\n")) == ("", 1)
     assert not out.exists()
     assert main(words(run, out, "--framework", "fake")) == 0
+
+
+def levels(make_run: MakeRun, *factors: float, **changes: Any) -> list[Run]:
+    """Runs whose epochs have these levels, one after the other, with a spread of 0.1 %."""
+    return [make_run([f * (1 + 0.001 * (-1) ** i) * s for s in STEADY], **changes) for i, f in enumerate(factors)]
+
+
+def test_a_change_of_level_is_found_with_the_version_that_made_it(make_run: MakeRun) -> None:
+    before = levels(make_run, *[1.0] * 6, framework={"version": "1"})
+    after = levels(make_run, *[1.2] * 4, framework={"version": "2"})
+    runs = [*before, *after]
+    (series,) = build_histories(runs, {})
+    (change,) = series.changes
+    assert (change.index, change.earliest, change.latest) == (6, 6, 6)
+    words = describe_change(series)
+    assert words.startswith(f"1 change in 10 runs: from {runs[6].id[-6:]} (")
+    assert "on (1 to 2) 19." in words
+    assert "% slower, ratio 1.19, 95 % 1.1" in words
+    (back,) = build_histories(runs[::-1], {})
+    assert "% faster, ratio 0.8" in describe_change(back)
+
+
+def test_a_level_that_came_and_went_is_not_seen_from_first_to_last(make_run: MakeRun) -> None:
+    (series,) = build_histories(levels(make_run, *[1.0] * 5, *[1.2] * 4, *[1.0] * 5), {})
+    assert [change.index for change in series.changes] == [5, 9]
+    assert series.change is not None
+    assert series.change.ratio.value == pytest.approx(1, abs=0.01)
+    assert describe_change(series).startswith("2 changes in 14 runs: ")
+
+
+def test_without_a_change_the_size_that_would_have_been_found_is_given(make_run: MakeRun) -> None:
+    (series,) = build_histories(levels(make_run, *[1.0] * 8), {})
+    assert series.changes == ()
+    assert series.detectable is not None
+    assert 0 < series.detectable < 0.01
+    assert re.fullmatch(
+        r"no change in 8 runs: one of 0\.\d % in their middle would have been found", describe_change(series)
+    )
+
+
+def test_a_change_within_the_noise_floor_is_none(make_run: MakeRun) -> None:
+    runs = levels(make_run, *[1.0] * 5, *[1.2] * 5)
+    floor = NoiseFloor("fake", "cpu", 10, "cifar10", 0.3, 1.0, "equal", 4, "2026-11-24")
+    (series,) = build_histories(runs, {}, {machine_key(runs[0].manifest): {"fake-cpu-batch-10-cifar10": floor}})
+    assert series.changes == ()
+    assert "one of 30.0 %" in describe_change(series)
+
+
+def test_a_missing_evaluation_is_no_change(make_run: MakeRun) -> None:
+    whole = levels(make_run, *[1.0] * 5, evaluation=[5.0, 5.0])
+    (series,) = build_histories([*whole, *levels(make_run, *[1.0] * 5)], {})
+    assert series.excluded == (Phase.EVALUATE,)
+    assert series.changes == ()
+    assert describe_change(series).endswith("; without evaluate")
+
+
+def test_the_csv_numbers_the_levels_and_the_picture_marks_the_changes(make_run: MakeRun) -> None:
+    found = build_histories(levels(make_run, *[1.0] * 4, *[1.2] * 4), {})
+    rows = list(csv.DictReader(history_csv(found).splitlines()))
+    assert [row["segment"] for row in rows] == list("11112222")
+    (panel,) = history.history(found).get_axes()
+    (line,) = [line for line in panel.get_lines() if line.get_linestyle() == "--"]
+    assert list(line.get_xdata()) == [3.5, 3.5]
+    assert any("% slower" in text.get_text() for text in panel.texts)
