@@ -35,6 +35,11 @@ def within(low: float | None, high: float | None, form: str = "s") -> str:
     return f"{times(low)} to {times(high)}"
 
 
+def within_percent(low: float | None, high: float | None) -> str:
+    """An interval of shares in whole percent: `70 to 97 %`; `interval unknown` without one."""
+    return "interval unknown" if low is None or high is None else f"{100 * low:.0f} to {100 * high:.0f} %"
+
+
 def times(value: float) -> str:
     """A ratio: `6.23`, `0.998`, `12.4`."""
     if value >= 100:

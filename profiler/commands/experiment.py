@@ -9,18 +9,16 @@ from epoch_gap.profiler.commands.shared.exit_status import INTERRUPTED, TERMINAT
 from epoch_gap.profiler.commands.shared.experiment_plan import ALL
 from epoch_gap.profiler.commands.shared.experiment_processes import FreshProcesses
 from epoch_gap.profiler.commands.shared.experiment_session import ExperimentSession
-from epoch_gap.profiler.commands.shared.options import add_workload, parse_positive
+from epoch_gap.profiler.commands.shared.options import add_workload, parse_delayable, parse_positive
 from epoch_gap.profiler.commands.shared.output_folder import REPORTS, prepare_report_folder
 from epoch_gap.profiler.commands.shared.printing import warn
 from epoch_gap.profiler.commands.shared.reporting import report_runs
 from epoch_gap.profiler.commands.shared.run_selection import add_latest_candidates
 from epoch_gap.profiler.experiments.assessment import load_assessment
-from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.storage.reader import locate_run, read_run
 from epoch_gap.reports.terminal.experiments import experiment_table
 from epoch_gap.workloads.cifar10.load import resolve_source
 from epoch_gap.workloads.experiments import find_experiments
-from epoch_gap.workloads.intervention import DELAYABLE
 from epoch_gap.workloads.registry import FRAMEWORKS
 
 MINUTES = 30
@@ -38,19 +36,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--together", action="store_true", help="also test the experiments in combination, for their interactions"
     )
-    parser.add_argument("--phase", type=_phase, metavar="PHASE", help="where delay waits (default: forward)")
+    parser.add_argument("--phase", type=parse_delayable, metavar="PHASE", help="where delay waits (default: forward)")
     parser.add_argument("--out", type=Path, default=REPORTS, metavar="DIR")
     add_workload(parser)
     for option in ("--fake-costs", "--fake-overlap"):
         parser.add_argument(option, help=argparse.SUPPRESS)
     parser.add_argument("--fake-lazy", action="store_true", help=argparse.SUPPRESS)
-
-
-def _phase(text: str) -> Phase:
-    """A phase in which every step can wait, for argparse."""
-    if text not in DELAYABLE:
-        raise argparse.ArgumentTypeError(f"choose one of {', '.join(DELAYABLE)}, not {text!r}")
-    return Phase(text)
 
 
 def execute(args: argparse.Namespace) -> int:

@@ -30,6 +30,7 @@ VERBS = {
     "experiment": "test explanations: predict from stored runs, change one thing, measure, and score the prediction",
     "curve": "train both sides for 20 epochs, and test what makes their accuracies differ",
     "compare": "compare two stored runs, or fail if the second is too slow",
+    "baseline": "name the runs that later ones are compared with",
     "noise": "compare a framework with itself: the smallest difference that can be claimed on this machine",
     "parity": "compare what two frameworks compute, layer by layer, from the same weights on the same batches",
     "layers": "time forward and backward layer by layer, in a separate run",

@@ -2,7 +2,7 @@
 
 import argparse
 
-from epoch_gap.profiler.commands.shared.options import add_workload, parse_positive, workload_arguments
+from epoch_gap.profiler.commands.shared.options import add_workload, parse_pairs, workload_arguments
 from epoch_gap.profiler.commands.shared.printing import warn
 from epoch_gap.profiler.commands.shared.sessions import alternating_order, run_session
 from epoch_gap.profiler.comparison.gap import measure_gaps
@@ -25,18 +25,8 @@ SECONDS = 60
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("--framework", choices=FRAMEWORKS, default="torch", help="default: torch")
-    parser.add_argument("--repeats", type=_pairs, default=3, metavar="N", help="pairs of processes (default: 3)")
+    parser.add_argument("--repeats", type=parse_pairs, default=3, metavar="N", help="pairs of processes (default: 3)")
     add_workload(parser)
-
-
-def _pairs(value: str) -> int:
-    number = parse_positive(value)
-    if number < 2:
-        raise argparse.ArgumentTypeError("one pair gives no interval; use at least 2")
-    return number
-
-
-_pairs.__name__ = "whole number"
 
 
 def execute(args: argparse.Namespace) -> int:

@@ -93,6 +93,11 @@ class Gap:
         """Whether the epochs differ, in either direction: by both intervals and beyond the noise floor."""
         return self._intervals_exclude_equality and abs(self.judged.value - 1) > (self.floor or 0.0)
 
+    @property
+    def is_faster(self) -> bool:
+        """Whether `slow`, the second of two sides that were named beforehand, is clearly faster."""
+        return self.is_clear and self.ratio.value < 1 and self.verdict is not Verdict.EQUAL
+
     def share(self, seconds: float) -> float | None:
         """`seconds` over the gap; None unless the verdict is `SLOWER`, because otherwise there is no gap to split."""
         return seconds / self.seconds.value if self.verdict is Verdict.SLOWER else None

@@ -2,6 +2,7 @@
 
 from enum import Enum, auto
 
+from epoch_gap.profiler.analysis.stats import Interval
 from epoch_gap.profiler.comparison.gap import Gap
 
 
@@ -20,16 +21,21 @@ class GateDecision(Enum):
 
 
 def decide_gate(gap: Gap, allowed: float) -> GateDecision:
-    """Decide on B, the gap's `slow`, against A.
+    """Decide on B, the gap's `slow`, against A; `allowed` is a share, >= 0."""
+    return decide(gap.judged, gap.seconds.interval().excludes(0), gap.floor, allowed)
+
+
+def decide(ratio: Interval, is_difference_clear: bool, floor: float | None, allowed: float) -> GateDecision:
+    """Decide by the `ratio` of B over A.
 
     B fails only if the whole interval of the ratio is above 1 + `allowed` (a share, >= 0), the interval of the
-    difference excludes 0, and the ratio exceeds the machine's noise floor. With an unknown interval, B never fails.
+    difference excludes 0 (`is_difference_clear`), and the ratio exceeds the machine's noise `floor`, a share. With an
+    unknown interval, B never fails.
     """
-    ratio = gap.judged
     if ratio.low is None or ratio.high is None:
         return GateDecision.UNKNOWN
     if ratio.low <= 1 + allowed:
         return GateDecision.NOT_SHOWN
-    if not gap.seconds.interval().excludes(0):
+    if not is_difference_clear:
         return GateDecision.MAY_BE_ZERO
-    return GateDecision.FAILED if gap.is_clear else GateDecision.WITHIN_NOISE_FLOOR
+    return GateDecision.FAILED if ratio.value - 1 > (floor or 0.0) else GateDecision.WITHIN_NOISE_FLOOR

@@ -28,8 +28,8 @@ def summarise(subjects: Sequence[Subject], gaps: Sequence[Gap], fairness: Sequen
     """The contract's object as JSON values; None: unknown."""
     return {
         "schema_version": SCHEMA_VERSION,
-        "subjects": [_subject(subject) for subject in subjects],
-        "gaps": [_gap(gap) for gap in gaps],
+        "subjects": [summarise_subject(subject) for subject in subjects],
+        "gaps": [summarise_gap(gap) for gap in gaps],
         "fairness": [
             {"item": item.name, "values": item.values, "differs": item.differs, "matters": item.affects}
             for item in fairness
@@ -37,29 +37,30 @@ def summarise(subjects: Sequence[Subject], gaps: Sequence[Gap], fairness: Sequen
     }
 
 
-def _subject(subject: Subject) -> dict[str, Any]:
+def summarise_subject(subject: Subject) -> dict[str, Any]:
+    """One of the `subjects`."""
     analyses, manifest = subject.analyses, subject.manifest
     effect = subject.fence_effect
     return {
         "id": subject.id,
         "framework": manifest.framework.name,
         "framework_version": manifest.framework.version,
-        "device": manifest.framework.device,
         "framework_commit": manifest.framework.installed_commit,
+        "device": manifest.framework.device,
         "data": manifest.data.kind,
         "batch_size": manifest.config.batch_size,
         "runs": [run.id for run in subject.runs],
         "status": [run.status for run in subject.runs],
         "steps": _steps(subject),
         "epoch_seconds": {
-            **_interval(subject.epoch.seconds),
+            **interval_to_json(subject.epoch.seconds),
             "kind": "measured" if subject.epoch.measured else "estimated",
         },
         "phases": {
             "asrun": _phases(subject.epoch),
             "fenced": _phases(subject.fenced.epoch) if subject.fenced else None,
         },
-        "perturbation": _interval(effect.perturbation) if effect else None,
+        "perturbation": interval_to_json(effect.perturbation) if effect else None,
         "marks_share": max(a.marks_share for a in analyses),
         "peak_rss_bytes": max(run.manifest.peak_rss_bytes or 0 for run in subject.runs) or None,
         "drifted": _has_drifted(subject),
@@ -79,7 +80,7 @@ def _operating_system(subject: Subject) -> dict[str, Any] | None:
     if seconds is None or steps is None:
         return None
     return {
-        "epoch_seconds": _interval(seconds.interval(least=0.0)),
+        "epoch_seconds": interval_to_json(seconds.interval(least=0.0)),
         "phases": mean_kernel_seconds(subject) or None,
         "share_of_cpu_time": steps.cpu_share,
         "page_faults_per_second": steps.faults,
@@ -91,7 +92,7 @@ def _warm_up(warm_up: WarmUp) -> dict[str, Any]:
     return {
         "steps": warm_up.steps,
         "excess_seconds": warm_up.excess,
-        "first_epoch_extra_seconds": _interval(warm_up.first_epoch_extra.interval()),
+        "first_epoch_extra_seconds": interval_to_json(warm_up.first_epoch_extra.interval()),
         "cause": str(warm_up.cause.cause) if warm_up.cause else None,
         "is_long": warm_up.is_long,
     }
@@ -150,7 +151,7 @@ def _evaluation(evaluation: Evaluation) -> dict[str, Any]:
         "steps": evaluation.steps,
         "images": evaluation.images,
         "correct": evaluation.correct,
-        "accuracy": _interval(evaluation.accuracy),
+        "accuracy": interval_to_json(evaluation.accuracy),
     }
 
 
@@ -158,7 +159,7 @@ def _learning(comparison: AccuracyComparison) -> dict[str, Any]:
     slow, fast = comparison.evaluations
     return {
         "verdict": comparison.verdict,
-        "difference": _interval(comparison.difference) if comparison.difference else None,
+        "difference": interval_to_json(comparison.difference) if comparison.difference else None,
         "slow": _evaluation(slow) if slow else None,
         "fast": _evaluation(fast) if fast else None,
         "data_order": comparison.data_order,
@@ -174,17 +175,18 @@ def _losses(losses: LossComparison) -> dict[str, Any]:
         "last": losses.last,
         "first_batch": dict(zip(sides, losses.first, strict=True)),
         "mean": dict(zip(sides, losses.means, strict=True)),
-        "difference": _interval(losses.difference),
+        "difference": interval_to_json(losses.difference),
     }
 
 
-def _gap(gap: Gap) -> dict[str, Any]:
+def summarise_gap(gap: Gap) -> dict[str, Any]:
+    """One of the `gaps`."""
     return {
         "slow": gap.slow.id,
         "fast": gap.fast.id,
-        "seconds": _interval(gap.seconds.interval()),
-        "ratio": _interval(gap.ratio),
-        "ratio_within": _interval(gap.ratio_within),
+        "seconds": interval_to_json(gap.seconds.interval()),
+        "ratio": interval_to_json(gap.ratio),
+        "ratio_within": interval_to_json(gap.ratio_within),
         "verdict": gap.verdict,
         "noise_floor": gap.floor,
         "interval": gap.scope,
@@ -200,13 +202,14 @@ def _kernel_gap(gap: Gap) -> dict[str, Any] | None:
     kernel = measure_kernel_gap(gap)
     if kernel is None:
         return None
-    by_phase = {phase: _interval(part.interval()) for phase, part in (kernel.by_phase or {}).items()}
-    return {"seconds": _interval(kernel.seconds.interval()), "by_phase": by_phase or None}
+    by_phase = {phase: interval_to_json(part.interval()) for phase, part in (kernel.by_phase or {}).items()}
+    return {"seconds": interval_to_json(kernel.seconds.interval()), "by_phase": by_phase or None}
 
 
 def _by_phase(gap: Gap) -> dict[str, dict[str, float | None]]:
-    return {phase: _interval(part.interval()) for phase, part in gap.by_phase.items()}
+    return {phase: interval_to_json(part.interval()) for phase, part in gap.by_phase.items()}
 
 
-def _interval(interval: Interval) -> dict[str, float | None]:
+def interval_to_json(interval: Interval) -> dict[str, float | None]:
+    """A value with its 95 % interval; None: unknown."""
     return {"value": interval.value, "low": interval.low, "high": interval.high}

@@ -31,20 +31,27 @@ def comparison_table(a: Subject, b: Subject, gap: Gap, floor: NoiseFloor | None)
     """The table of `gap`, B over A, with the runs above it and every caveat below."""
     return "\n".join(
         [
-            *_warn_of_machines(a, b),
-            *(_describe_side(name, subject) for name, subject in _sides(a, b)),
+            *warn_of_machines(a, b),
+            *(describe_side(name, subject) for name, subject in _sides(a, b)),
             "",
-            align(_rows(a, b, gap), left=1),
+            align(comparison_rows(a, b, gap), left=1),
             "",
             LEGEND,
-            _describe_verdict(gap),
-            *_operating_system(a, b, gap),
-            describe_noise_floor(floor),
-            *_outliers(a, b),
-            *_flags(a, b),
-            *_differences(a, b),
+            describe_verdict_on_b(gap),
+            *list_notes(a, b, gap, floor),
         ]
     )
+
+
+def list_notes(a: Subject, b: Subject, gap: Gap, floor: NoiseFloor | None) -> list[str]:
+    """Every caveat of a comparison, a line each."""
+    return [
+        *_operating_system(a, b, gap),
+        describe_noise_floor(floor),
+        *_outliers(a, b),
+        *_flags(a, b),
+        *_differences(a, b),
+    ]
 
 
 def _operating_system(a: Subject, b: Subject, gap: Gap) -> Iterator[str]:
@@ -52,7 +59,8 @@ def _operating_system(a: Subject, b: Subject, gap: Gap) -> Iterator[str]:
     yield from (line for line in [*lines, describe_kernel_gap(gap, measure_kernel_gap(gap))] if line is not None)
 
 
-def _warn_of_machines(a: Subject, b: Subject) -> Iterator[str]:
+def warn_of_machines(a: Subject, b: Subject) -> Iterator[str]:
+    """A warning if A and B ran on different machines."""
     if text := describe_machines({"A": a, "B": b}):
         yield f"WARNING: {text}"
 
@@ -83,7 +91,8 @@ def _differences(a: Subject, b: Subject) -> Iterator[str]:
             yield printable(f"differs, can affect {AFFECTED[item.affects]}: {item.name}: {sides}")
 
 
-def _rows(a: Subject, b: Subject, gap: Gap) -> list[Sequence[str]]:
+def comparison_rows(a: Subject, b: Subject, gap: Gap) -> list[Sequence[str]]:
+    """The head, a row per phase, and the whole: A, B, B - A, each with its interval, and the change."""
     rows: list[Sequence[str]] = [(f"seconds per {a.size.span}", *HEAD)]
     for phase, part in gap.by_phase.items():
         sides = [s.epoch.interval(phase) for s in (a, b)]
@@ -126,7 +135,8 @@ def _change(share: float | None, is_clear: bool) -> str:
     return formats.signed(formats.percent(share)) if is_clear else UNDECIDED
 
 
-def _describe_side(name: str, subject: Subject) -> str:
+def describe_side(name: str, subject: Subject) -> str:
+    """The configuration of a side, its runs, and how many processes and steps there are."""
     count = len(subject.runs)
     runs = f"run{'s' * (count > 1)} {', '.join(run.short_id for run in subject.runs)}"
     n = f"n = {count} process{'es' * (count > 1)}, {subject.steady_steps} steps"
@@ -137,9 +147,9 @@ def _sides(a: Subject, b: Subject) -> list[tuple[str, Subject]]:
     return [("A", a), ("B", b)]
 
 
-def _describe_verdict(gap: Gap) -> str:
-    is_faster = gap.is_clear and gap.ratio.value < 1 and gap.verdict is not Verdict.EQUAL
+def describe_verdict_on_b(gap: Gap) -> str:
+    """Whether B is slower or faster, with the ratio and what its interval rests on."""
     verdict = f"equal within {100 * EQUAL_WITHIN:.0f} %" if gap.verdict is Verdict.EQUAL else str(gap.verdict)
     without = f"; without {', '.join(gap.excluded)}, not measured on both sides" if gap.excluded else ""
     times = f"{describe_ratio(gap, f"times A's {gap.slow.size.whole}")}, {describe_basis(gap)}{without}"
-    return f"B: {'faster' if is_faster else verdict}: {times}"
+    return f"B: {'faster' if gap.is_faster else verdict}: {times}"

@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 
 from epoch_gap.profiler.commands.main import main
+from epoch_gap.profiler.commands.shared import side_drilldowns
+from epoch_gap.profiler.storage.qualification_store import QUALIFICATION_JSON
 from epoch_gap.profiler.storage.reader import find_runs
 from epoch_gap.profiler.storage.run import Run
 from tests.helpers.command_line import fake_run
 from tests.helpers.edits import edit
+from tests.helpers.in_process import on_one_clock, run_layers
 from tests.helpers.runs import MakeRun
 
 pytestmark = pytest.mark.usefixtures("blank_pictures")
@@ -153,3 +156,84 @@ def test_the_gates_status_is_the_same_if_its_output_is_cut_off(
     )
     os.close(writer)
     assert (result.returncode, result.stderr) == (status, "")
+
+
+def test_markdown_has_the_verdict_first_and_a_row_per_phase(
+    make_run: MakeRun, capsys: pytest.CaptureFixture[str]
+) -> None:
+    a, b = make_run(STEADY), make_run([1.5 * s for s in STEADY], config={"label": "new | *one*"})
+    assert compare(a, b, "--format", "md") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("**B: slower: 1.48 times A's epoch")
+    rows = [line for line in lines if line.startswith("| ")]
+    assert [row.split(" | ")[0].removeprefix("| ") for row in rows] == [
+        *("seconds per epoch", "---", "epoch_start", "forward", "backward", "epoch")
+    ]
+    assert next(row for row in rows if row.startswith("| forward")).endswith("+50.0 % |")
+    assert any(line.startswith("- B  new | \\*one\\* 1 (cpu), run ") for line in lines)
+    assert compare(a, b, "--format", "md", "--fail-above", "2") == 1
+    assert capsys.readouterr().out.startswith("**Gate failed:** B is at least ")
+    assert compare(b, a, "--format", "md", "--fail-above", "2") == 0
+    assert capsys.readouterr().out.startswith("**Gate passed:** not shown to be more than 2 % slower")
+
+
+def test_json_has_both_sides_the_gap_and_the_gate(make_run: MakeRun, capsys: pytest.CaptureFixture[str]) -> None:
+    a, b = make_run(STEADY), make_run([1.5 * s for s in STEADY], config={"label": "new"})
+    assert compare(a, b, "--format", "json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert set(found) == {
+        *("schema_version", "verdict", "a", "b", "gap", "gate", "layers", "operators", "not_timed", "differs")
+    }
+    assert (found["verdict"], found["gate"], found["layers"]) == ("slower", None, [])
+    assert (found["a"]["runs"], found["b"]["runs"]) == ([a.id], [b.id])
+    parts = found["gap"]["by_phase"]["asrun"]
+    assert sum(part["value"] for part in parts.values()) == pytest.approx(found["gap"]["seconds"]["value"])
+    assert not {"slow", "fast", "verdict"} & set(found["gap"])
+    assert compare(b, a, "--format", "json", "--fail-above", "2") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["verdict"], found["gate"]["decision"]) == ("faster", "passed")
+
+
+def test_other_formats_print_nothing_else_on_standard_output(
+    make_run: MakeRun, capsys: pytest.CaptureFixture[str]
+) -> None:
+    a, b = make_run([1.0, 1.0]), make_run([9.0, 9.0])
+    out = a.path.parent.parent / "out"
+    assert compare(a, b, "--format", "json", "--fail-above", "1", "--out", str(out)) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["gate"]["decision"] == "no decision"
+    assert f"report: {out / 'index.html'}" in printed.err
+    assert "WARNING: gate: the interval of B / A is unknown" in printed.err
+
+
+def test_a_damaged_qualification_is_a_warning(make_run: MakeRun, capsys: pytest.CaptureFixture[str]) -> None:
+    a, b = make_run(STEADY), make_run(STEADY)
+    (a.path.parent / QUALIFICATION_JSON).write_text("{")
+    assert compare(a, b, "--fail-above", "2") == 0
+    printed = capsys.readouterr()
+    assert QUALIFICATION_JSON in printed.err
+    assert "How often the gate is right for this workload on this machine is not known" in printed.out
+
+
+def test_the_drill_down_of_a_version_that_is_not_installed_is_not_attached(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The stored runs are of the fake's version 1, and these of an older one."""
+    on_one_clock(monkeypatch)
+    monkeypatch.setattr(side_drilldowns, "run_layers", run_layers)
+    script = {"script": "forward=1", "version": "0.9"}
+    synthetic = {"kind": "synthetic"}
+    a, b = (make_run([f * s for s in STEADY], framework=script, data=synthetic) for f in (1.0, 1.5))
+    assert compare(a, b, "--fail-above", "2", "--drill-down") == 1
+    printed = capsys.readouterr().out
+    assert "Not timed:" in printed
+    assert "has fake 1 (cpu), the run fake 0.9 (cpu)" in printed
+
+
+def test_a_custom_training_loop_is_not_drilled_down(make_run: MakeRun, capsys: pytest.CaptureFixture[str]) -> None:
+    own = {"kind": "own", "source": "digits", "sha256": None}
+    a, b = (make_run([f * s for s in STEADY], data=own, config={"framework": "mine"}) for f in (1.0, 1.5))
+    assert compare(a, b, "--fail-above", "2", "--drill-down") == 1
+    printed = capsys.readouterr().out
+    assert "A: a custom training loop has no drill-downs" in printed
+    assert "qualify" not in printed

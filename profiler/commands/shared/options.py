@@ -1,14 +1,18 @@
 """Options shared by several verbs, with their checks."""
 
 import argparse
+import math
 from pathlib import Path
 from typing import Any
 
+from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.experiments.arms import BLOCK
 from epoch_gap.profiler.machine.allocator import Allocator
+from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.recording.fencing import POLICIES
 from epoch_gap.profiler.storage.manifest import Alternation
 from epoch_gap.workloads.data_order import DataOrder
+from epoch_gap.workloads.intervention import DELAYABLE
 from epoch_gap.workloads.presets import PRESETS
 from epoch_gap.workloads.registry import FRAMEWORKS, MAX_SEED
 
@@ -29,7 +33,30 @@ def parse_positive(text: str) -> int:
     return value
 
 
-parse_positive.__name__ = parse_seed.__name__ = "whole number"
+def parse_pairs(text: str) -> int:
+    """A number of pairs of processes, at least 2, for argparse."""
+    value = parse_positive(text)
+    if value < 2:
+        raise argparse.ArgumentTypeError("one pair gives no interval; use at least 2")
+    return value
+
+
+parse_positive.__name__ = parse_seed.__name__ = parse_pairs.__name__ = "whole number"
+
+
+def parse_percentage(text: str) -> float:
+    """A finite number of at least 0, for argparse."""
+    value = float(text)
+    if not (math.isfinite(value) and value >= 0):
+        raise argparse.ArgumentTypeError(f"{text} is not a percentage of at least 0")
+    return value
+
+
+def parse_delayable(text: str) -> Phase:
+    """A phase in which every step can wait, for argparse."""
+    if text not in DELAYABLE:
+        raise argparse.ArgumentTypeError(f"choose one of {', '.join(DELAYABLE)}, not {text!r}")
+    return Phase(text)
 
 
 def add_runs_dir(parser: argparse.ArgumentParser) -> None:
@@ -141,6 +168,13 @@ def workload_arguments(args: argparse.Namespace, **changes: Any) -> list[str]:
     for switch in values.get("switch", ()):
         words += ["--switch", switch]
     return words + [f"--{name.replace('_', '-')}" for name in _SWITCHES if values[name]]
+
+
+def check_no_fixed_length(args: argparse.Namespace) -> None:
+    """Raise UserError for an option that rounds, which end by a rule of their own, would not follow."""
+    for name in ("steps", "seconds", "epochs"):
+        if getattr(args, name) is not None:
+            raise UserError(f"--{name}: rounds end by a rule of their own; use --minutes and --repeats")
 
 
 def framework_names(text: str) -> list[str]:

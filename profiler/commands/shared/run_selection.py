@@ -10,6 +10,7 @@ from epoch_gap.profiler.comparison.identity import alternates, candidate_key, su
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.storage.manifest import Manifest, RunStatus
 from epoch_gap.profiler.storage.noise_floor_store import NoiseFloors, load_noise_floors
+from epoch_gap.profiler.storage.qualification_store import Qualifications, load_qualifications
 from epoch_gap.profiler.storage.reader import find_runs, read_header, read_run
 from epoch_gap.profiler.storage.run import Run
 
@@ -18,6 +19,15 @@ def readable_noise_floors(runs_dir: Path) -> NoiseFloors:
     """The noise floors beside the runs; a damaged file only gives a warning, since reports work without them."""
     try:
         return load_noise_floors(runs_dir)
+    except UserError as error:
+        warn(str(error))
+        return {}
+
+
+def readable_qualifications(runs_dir: Path) -> Qualifications:
+    """The gate's qualifications beside the runs; a damaged file only gives a warning, as above."""
+    try:
+        return load_qualifications(runs_dir)
     except UserError as error:
         warn(str(error))
         return {}
