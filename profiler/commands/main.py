@@ -31,6 +31,7 @@ VERBS = {
     "curve": "train both sides for 20 epochs, and test what makes their accuracies differ",
     "compare": "compare two stored runs, or fail if the second is too slow",
     "baseline": "name the runs that later ones are compared with",
+    "gate": "run two versions in turns, compare them, and fail if the second is too slow; for CI",
     "noise": "compare a framework with itself: the smallest difference that can be claimed on this machine",
     "parity": "compare what two frameworks compute, layer by layer, from the same weights on the same batches",
     "layers": "time forward and backward layer by layer, in a separate run",

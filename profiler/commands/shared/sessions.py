@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 from epoch_gap.profiler.commands.shared.exit_status import INTERRUPTED, TERMINATED, USAGE_ERROR
 from epoch_gap.profiler.commands.shared.rounds import Budget, Round
@@ -61,10 +62,12 @@ def run_rounds(
     allow_busy: bool,
     show: Callable[[str], None],
     session: str = "",
+    pythons: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[int, list[Path]]:
     """Execute the verb `run` for each name, in rounds of fresh processes that take turns, within `budget`.
 
-    `session` is the id that the runs share; by default a new one.
+    `session` is the id that the runs share; by default a new one. `pythons` has the interpreters of names that have
+    another one than this process.
 
     A fence does nothing in an eager side; it only gives the resource usage of a step its phases. Where all sides are
     eager, rounds after the first are therefore as-run throughout, unless `arguments` say otherwise.
@@ -79,7 +82,7 @@ def run_rounds(
         for number in budget.rounds():
             processes: list[TurnProcess] = []
             with _all_ended(processes):
-                processes += _start(arguments, session, number)
+                processes += _start(arguments, session, number, pythons)
                 batches = _play(processes, budget, batches, partial(_show_round, show, budget, number))
             if failed := [(process.name, process.status) for process in processes if process.status]:
                 # A side that failed is the cause; the others have been interrupted.
@@ -102,12 +105,19 @@ def _show_round(show: Callable[[str], None], budget: Budget, number: int, text: 
     show(budget.describe(number, text))
 
 
-def _start(arguments: Mapping[str, Sequence[str]], session: str, number: int) -> list[TurnProcess]:
+def _start(
+    arguments: Mapping[str, Sequence[str]], session: str, number: int, pythons: Mapping[str, str]
+) -> list[TurnProcess]:
     """The processes of a round, in its order."""
     names = alternating_order(list(arguments), number)[-len(arguments) :]
     place = ["--session", session, "--round", str(number), "--order", ",".join(names)]
     return [
-        TurnProcess(name, [*arguments[name], *place, "--turn", str(turn)]) for turn, name in enumerate(names, start=1)
+        TurnProcess(
+            name,
+            [*arguments[name], *place, "--turn", str(turn)],
+            python=pythons.get(name, sys.executable),
+        )
+        for turn, name in enumerate(names, start=1)
     ]
 
 

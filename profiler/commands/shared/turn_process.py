@@ -12,16 +12,25 @@ from epoch_gap.profiler.commands.shared.turns import Command, Report, to_line
 
 
 class TurnProcess:
-    """One process, started at once; a `Side` of a round. Its standard output is kept, for the run's directory."""
+    """One process of the interpreter `python`, started at once; a `Side` of a round.
 
-    def __init__(self, name: str, arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
+    Its standard output is kept, for the run's directory.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        arguments: Sequence[str],
+        environment: Mapping[str, str] | None = None,
+        python: str = sys.executable,
+    ) -> None:
         self.name = name
         self.setup_seconds = 0.0
         self._started = time.monotonic()
         read_commands, write_commands = os.pipe()
         read_reports, write_reports = os.pipe()
         theirs = (read_commands, write_reports)
-        command = [sys.executable, "-m", "epoch_gap.profiler", "run", *arguments, "--turns", "{},{}".format(*theirs)]
+        command = [python, "-m", "epoch_gap.profiler", "run", *arguments, "--turns", "{},{}".format(*theirs)]
         try:
             self._process = subprocess.Popen(
                 command, stdout=subprocess.PIPE, text=True, pass_fds=theirs, env=environment
