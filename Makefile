@@ -1,7 +1,7 @@
 # `make help` lists the targets. Each target creates .venv first if it is missing.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo profile profile-lucid profile-torch profile-mlx noise parity experiments curve layers lines-lucid lines-torch lines-mlx flame-lucid flame-torch flame-mlx report history sample test lint format bench clean lock
+.PHONY: help setup demo profile profile-lucid profile-torch profile-mlx noise qualify parity experiments curve layers lines-lucid lines-torch lines-mlx flame-lucid flame-torch flame-mlx report history sample test lint format bench clean lock
 
 PRESET ?= quick
 DEVICE ?= auto
@@ -38,6 +38,9 @@ profile-torch: $(READY) ## PyTorch alone, then the report with the newest run of
 
 noise: $(READY) ## compare PyTorch with itself, about 10 minutes: the smallest difference that can be claimed on this machine
 	@$(PROFILER) noise --framework torch $(WORKLOAD)
+
+qualify: $(READY) ## measure how often the gate of compare and gate is right for PyTorch on this machine, about two hours
+	@$(PROFILER) qualify --framework torch $(WORKLOAD) $(if $(MINUTES),--minutes $(MINUTES))
 
 profile-mlx: $(READY) ## native MLX alone, then the report with the newest run of the others
 	@$(PROFILER) profile --frameworks mlx $(WORK)

@@ -32,6 +32,7 @@ VERBS = {
     "compare": "compare two stored runs, or fail if the second is too slow",
     "baseline": "name the runs that later ones are compared with",
     "gate": "run two versions in turns, compare them, and fail if the second is too slow; for CI",
+    "qualify": "measure how often the gate is right on this machine",
     "noise": "compare a framework with itself: the smallest difference that can be claimed on this machine",
     "parity": "compare what two frameworks compute, layer by layer, from the same weights on the same batches",
     "layers": "time forward and backward layer by layer, in a separate run",
