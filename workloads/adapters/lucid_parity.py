@@ -12,7 +12,7 @@ from lucid import nn
 
 from epoch_gap.profiler.parity.definitions import BatchNormResult
 from epoch_gap.profiler.parity.tensors import Array, Tensors
-from epoch_gap.workloads.adapters.lucid_spans import NETWORK, canonical_name, walk_modules
+from epoch_gap.workloads.adapters.lucid_spans import NETWORK, before_forward, canonical_name, walk_modules
 from epoch_gap.workloads.framework import Labels
 
 
@@ -35,7 +35,7 @@ class LucidParity:
             for name, module in self._layers():
                 hooks.callback(module.register_forward_hook(_after(name, collected)))
                 if name.endswith(".relu2"):
-                    hooks.callback(module.register_forward_pre_hook(_before(name, collected)))
+                    hooks.callback(before_forward(module, _before(name, collected)))
             yield collected
 
     def batch_norm(self, layer: str, inputs: Array) -> BatchNormResult:

@@ -26,6 +26,7 @@ from epoch_gap.workloads.framework import (
 prepare()  # before the first import of Lucid: hence E402 below
 
 import lucid  # noqa: E402
+import lucid.data  # noqa: E402
 import lucid.models  # noqa: E402
 import lucid.nn.functional as F  # noqa: E402
 import lucid.optim.lr_scheduler  # noqa: E402

@@ -43,7 +43,7 @@ class LucidLayerTimings:
             for path, module in walk_modules(self._model, ""):
                 name = canonical_name(path, bool(module._modules), hasattr(module, "conv2"))
                 if name is not None:
-                    restore.callback(module.register_forward_pre_hook(_opening(spans, name)))
+                    restore.callback(before_forward(module, _opening(spans, name)))
                     restore.callback(module.register_forward_hook(lambda module, args, output: _close(spans, output)))
             for owner, timed in ((Operation, _timed_forward), (BackwardOperation, _timed_backward)):
                 restore.callback(setattr, owner, "__call__", owner.__call__)
@@ -93,6 +93,24 @@ def walk_modules(module: Any, path: str) -> Iterator[tuple[str, Any]]:
     yield path, module
     for name, child in module._modules.items():
         yield from walk_modules(child, f"{path}.{name}".lstrip("."))
+
+
+def before_forward(module: Any, hook: Callable[[Any, Any], None]) -> Callable[[], object]:
+    """Call `hook(module, args)` before each forward pass of a module. Returns the undo.
+
+    A module of Lucid 2.11 has no such hook; its `forward` is replaced.
+    """
+    if hasattr(module, "register_forward_pre_hook"):
+        undo: Callable[[], object] = module.register_forward_pre_hook(hook)
+        return undo
+    forward = module.forward
+
+    def hooked(*args: Any, **kwargs: Any) -> Any:
+        hook(module, args)
+        return forward(*args, **kwargs)
+
+    module.forward = hooked
+    return lambda: module.__dict__.pop("forward")
 
 
 def _opening(spans: Spans, name: str) -> Callable[[Any, Any], None]:
