@@ -7,6 +7,8 @@ from epoch_gap.profiler.errors import UserError
 from epoch_gap.workloads import resnet18
 from epoch_gap.workloads.framework import Framework
 
+MLX = ("mlx[cpu] ; sys_platform == 'linux'", "mlx ; sys_platform == 'darwin'")
+"""MLX with the backend that computes without Metal"""
 MAX_SEED = 2**32 - 1
 """the largest seed that NumPy accepts"""
 
@@ -33,6 +35,8 @@ class Options:
     """defer scripted work to the next wait (`--fake-lazy`)"""
     overlap: float = 0.0
     """the part of deferred work that is done before the next wait (`--fake-overlap`)"""
+    version: str | None = None
+    """the version that the scripted framework states (`--fake-version`); None: the adapter's default"""
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed <= MAX_SEED:
@@ -49,7 +53,11 @@ class Entry:
     can_compile: bool = False
     """supports `Options.compiled`"""
     is_scripted: bool = False
-    """supports `Options.costs`, `system`, `faults`, `lazy` and `overlap`"""
+    """supports `Options.costs`, `system`, `faults`, `lazy`, `overlap` and `version`"""
+    packages: tuple[str, ...] = ()
+    """requirements of an environment: the first takes a version, and the others any that fits; empty: none needed"""
+    beside: tuple[str, ...] = ()
+    """further requirements, which keep their pinned versions"""
 
 
 def _torch(options: Options) -> Framework:
@@ -71,7 +79,7 @@ def _mlx(options: Options) -> Framework:
 
 
 def _fake(options: Options) -> Framework:
-    from epoch_gap.workloads.adapters.fake import DEFAULT_COSTS, Fake
+    from epoch_gap.workloads.adapters.fake import DEFAULT_COSTS, DEFAULT_VERSION, Fake
 
     if options.device not in ("auto", "cpu"):
         raise UserError(f"fake has no device {options.device!r}; choose auto or cpu")
@@ -84,13 +92,14 @@ def _fake(options: Options) -> Framework:
         system=options.system or "",
         faults=options.faults or "",
         overlap=options.overlap,
+        version=options.version or DEFAULT_VERSION,
     )
 
 
 FRAMEWORKS: dict[str, Entry] = {
-    "lucid": Entry(_lucid),
-    "torch": Entry(_torch),
-    "mlx": Entry(_mlx, can_compile=True),
+    "lucid": Entry(_lucid, packages=("lucid-dl",), beside=MLX),
+    "torch": Entry(_torch, packages=("torch", "torchvision")),
+    "mlx": Entry(_mlx, can_compile=True, packages=("mlx", MLX[0])),
     "fake": Entry(_fake, is_scripted=True),
 }
 
@@ -122,6 +131,7 @@ def _refuse_unsupported(name: str, options: Options) -> None:
         "--fake-faults": options.faults is not None,
         "--fake-lazy": options.lazy,
         "--fake-overlap": options.overlap > 0,
+        "--fake-version": options.version is not None,
     }
     if any(script.values()) and not entry.is_scripted:
         scripted = ", ".join(other for other, e in FRAMEWORKS.items() if e.is_scripted)

@@ -61,12 +61,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--turn", type=int, default=1, help=argparse.SUPPRESS)
     parser.add_argument("--order", default="", help=argparse.SUPPRESS)
     parser.add_argument("--round", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--cell", help=argparse.SUPPRESS)
     parser.add_argument("--turns", type=_descriptors, metavar="READ,WRITE", help=argparse.SUPPRESS)
     parser.add_argument("--data-warning", default="", help=argparse.SUPPRESS)
     script = parser.add_argument_group("the scripted framework, --framework fake")
     script.add_argument("--fake-costs", metavar="PHASE=MS,...", help=f"default: {DEFAULT_COSTS}")
     script.add_argument("--fake-system", metavar="PHASE=MS,...", help="the part of the costs that is system time")
     script.add_argument("--fake-faults", metavar="PHASE=N,...", help="page faults per full batch")
+    script.add_argument("--fake-version", metavar="VERSION", help="the version that it states (default: 1)")
     script.add_argument("--fake-lazy", action="store_true", help="defer forward and backward to the next wait")
     script.add_argument(
         "--fake-overlap",
@@ -102,7 +104,7 @@ def execute(args: argparse.Namespace) -> int:
 
 def _execute(args: argparse.Namespace) -> int:
     check_allocator(args.allocator)
-    session = args.session or secrets.token_hex(4)
+    session = args.cell or args.session or secrets.token_hex(4)  # cells exclude each other, in one session too
     with hold_run_lock(session, allow_others=args.allow_busy) as lock:  # before anything slow
         preset = _preset(args)
         try:
@@ -118,6 +120,7 @@ def _execute(args: argparse.Namespace) -> int:
                     faults=args.fake_faults,
                     lazy=args.fake_lazy,
                     overlap=args.fake_overlap,
+                    version=args.fake_version,
                 ),
             )
             check_switches(args.switch, framework)
@@ -280,6 +283,7 @@ def _build_manifest(
         order=tuple(args.order.split(",")) if args.order else (),
         turn=args.turn,
         round=args.round,
+        cell=args.cell,
         framework=FrameworkInfo(
             name=framework.name,
             title=framework.title,

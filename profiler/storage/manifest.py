@@ -191,6 +191,8 @@ class Manifest:
     """the session's frameworks in run order, fixed before its first run; with rounds, of this round"""
     turn: int = 1
     """this run's position in `order`, from 1"""
+    cell: str | None = None
+    """the id of the cell of a matrix to which the run belongs; None: none"""
     round: int | None = None
     """the round of the session to which the run belongs, from 1; None without rounds"""
     progress: str | None = None

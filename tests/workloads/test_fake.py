@@ -10,6 +10,7 @@ from epoch_gap.profiler.storage.reader import read_run
 from epoch_gap.profiler.storage.writer import create_run
 from epoch_gap.reports.export.summary import summarise
 from epoch_gap.workloads.adapters.fake import Fake, parse_costs
+from epoch_gap.workloads.registry import Options, build
 from tests.helpers.clocks import TickingClock
 from tests.helpers.fake_training import COSTS, scripted_run, train_into
 from tests.helpers.recorded import RecordingSink
@@ -139,3 +140,10 @@ def test_deferred_work_takes_its_faults_with_it(tmp_path: Path) -> None:
 def test_an_invalid_script_of_usage_is_refused_in_one_line(script: dict[str, str], message: str) -> None:
     with pytest.raises(UserError, match=message):
         Fake(42, 10, **script)
+
+
+def test_it_states_a_version() -> None:
+    assert build("fake", Options()).version == "1"
+    assert build("fake", Options(version="2.0")).version == "2.0"
+    with pytest.raises(UserError, match="--fake-version: torch has no scripted costs"):
+        build("torch", Options(version="2.0"))

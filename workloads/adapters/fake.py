@@ -28,6 +28,7 @@ from epoch_gap.workloads.framework import (
 )
 
 DEFAULT_COSTS = "fetch=1,collate=2,to_device=1,forward=10,backward=20,step=5,metrics=1,evaluate=8"
+DEFAULT_VERSION = "1"
 CONSTANT = resnet18.StepLR(step_size=1, gamma=1.0)
 _LAZY = frozenset({Phase.MATERIALIZE, Phase.FLUSH})
 _SCRIPTABLE = BUILT_IN - {Phase.LOGGING, Phase.OTHER, Phase.COMPILED}
@@ -58,7 +59,6 @@ class Fake:
 
     name = "fake"
     title = "scripted fake"
-    version = "1"
     distribution = None
     checkpoint_name = "model.txt"
     charged_to: Mapping[Phase, Phase] = MappingProxyType({})
@@ -75,8 +75,10 @@ class Fake:
         system: str = "",
         faults: str = "",
         overlap: float = 0.0,
+        version: str = DEFAULT_VERSION,
     ) -> None:
         seed_python(seed)
+        self.version = version
         self.costs = parse_costs(costs)
         self._system_ms, self._faults = parse_costs(system, "--fake-system"), parse_faults(faults)
         self._done = _Work()

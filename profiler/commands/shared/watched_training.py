@@ -48,7 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--framework", choices=registry.FRAMEWORKS, required=True)
     add_workload(parser)
     add_switches(parser)
-    parser.add_argument("--fake-costs", help=argparse.SUPPRESS)
+    for option in ("--fake-costs", "--fake-version"):
+        parser.add_argument(option, help=argparse.SUPPRESS)
 
 
 def train_watched(args: argparse.Namespace, choose_watch: Callable[[Framework], Watch]) -> WatchedTraining:
@@ -60,7 +61,12 @@ def train_watched(args: argparse.Namespace, choose_watch: Callable[[Framework], 
     size, steps = args.batch_size or BATCH_SIZE, args.steps or STEPS
     with hold_run_lock(secrets.token_hex(4), allow_others=args.allow_busy):
         options = registry.Options(
-            device=args.device, seed=args.seed, batch_size=size, compiled=args.compile, costs=args.fake_costs
+            device=args.device,
+            seed=args.seed,
+            batch_size=size,
+            compiled=args.compile,
+            costs=args.fake_costs,
+            version=args.fake_version,
         )
         framework = registry.build(args.framework, options)
         check_switches(args.switch, framework)
