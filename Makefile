@@ -1,17 +1,19 @@
 # `make help` lists the targets. Each target creates .venv first if it is missing.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo profile profile-lucid profile-torch profile-mlx noise qualify parity experiments curve layers lines-lucid lines-torch lines-mlx flame-lucid flame-torch flame-mlx report history sample test lint format bench clean lock
+.PHONY: help setup demo profile profile-lucid profile-torch profile-mlx noise qualify parity experiments curve layers lines-lucid lines-torch lines-mlx flame-lucid flame-torch flame-mlx report history matrix sample test lint format bench clean lock
 
 PRESET ?= quick
 DEVICE ?= auto
 DATA ?= auto
 RUNS ?= runs
 OUT ?= reports/out
+MATRIX ?= docs/sample/versions.toml
 
 PYTHON := .venv/bin/python
 INSTALLED := .venv/.ready
 READY := .venv/.linked
+TOOLS := .venv/tools
 PROFILER := $(PYTHON) -m profiler
 STORES := --runs-dir "$(RUNS)" --out "$(OUT)"
 WORKLOAD := --preset $(PRESET) --device $(DEVICE) --data "$(DATA)" \
@@ -104,6 +106,9 @@ sample: $(READY) ## regenerate docs/sample from the runs stored in it
 history: $(READY) ## seconds per epoch of all stored runs, oldest first: a table, a picture and a CSV
 	@$(PROFILER) history --runs-dir "$(RUNS)" --out "$(OUT)/history"
 
+matrix: $(READY) $(TOOLS)/.ready ## run every version of MATRIX=docs/sample/versions.toml in an environment of its own, and show what changed; goes on where it was interrupted
+	@$(PROFILER) matrix "$(MATRIX)" --runs-dir "$(RUNS)" --out "$(OUT)/matrix"
+
 DEMO := $(PROFILER) run --framework fake --data synthetic --train-limit 12800 --test-limit 1280 --steps 80 \
   --runs-dir "$(RUNS)/demo" --quiet
 demo: $(READY) ## two scripted frameworks with known costs, about 20 s, no deep-learning library
@@ -135,6 +140,9 @@ lock: $(READY) ## pin all packages again from pyproject.toml
 	@$(PYTHON) -m pip install --quiet uv
 	@$(PYTHON) -m uv pip compile pyproject.toml --extra all --extra dev --universal --python-version 3.12 --quiet \
 	  --custom-compile-command "make lock" -o requirements.txt
+	@$(PYTHON) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["matrix"], sep="\n")' | \
+	  $(PYTHON) -m uv pip compile - --universal --python-version 3.12 --quiet \
+	  --custom-compile-command "make lock" -o requirements-matrix.txt
 
 # Use the newest Python that runs and meets the packages' needs. Lucid compiles a small extension, so Python.h is
 # required; on a Mac, only arm64 interpreters have wheels.
@@ -164,6 +172,12 @@ $(INSTALLED): requirements.txt
 	@echo "installing the pinned packages (about 6 GB on Linux, a few minutes)"
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $(INSTALLED)
+
+# Snakemake and uv, in an environment of their own within .venv, where `matrix` finds them.
+$(TOOLS)/.ready: requirements-matrix.txt $(INSTALLED)
+	@$(PYTHON) -m venv --clear $(TOOLS)
+	@$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-matrix.txt
+	@touch $@
 
 # The import name is `epoch_gap`: symbolic links make this checkout's three folders its packages (docs/decisions/0010).
 PACKAGES = $$($(PYTHON) -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/epoch_gap

@@ -13,19 +13,8 @@ import pytest
 from tests.helpers.paths import ROOT
 
 ORDER = (
-    *(
-        "recording",
-        "machine",
-        "storage",
-        "analysis",
-        "comparison",
-        "drilldown",
-        "experiments",
-        "learning",
-        "parity",
-        "callbacks",
-    ),
-    "commands",
+    *("recording", "machine", "storage", "analysis", "comparison", "drilldown", "matrix", "experiments", "learning"),
+    *("parity", "callbacks", "commands"),
 )
 """Each package of profiler/ may import those before it."""
 FRAMEWORKS = {
@@ -214,8 +203,9 @@ def test_the_makefiles_help_lists_every_target() -> None:
     assert set(phony[1].split()) == set(re.findall(r"^([a-z-]+):.*## ", text, re.M))
 
 
-def test_pins_carry_no_addresses() -> None:
-    lines = (ROOT / "requirements.txt").read_text().splitlines()
+@pytest.mark.parametrize("file", ["requirements.txt", "requirements-matrix.txt"])
+def test_pins_carry_no_addresses(file: str) -> None:
+    lines = (ROOT / file).read_text().splitlines()
     pins = [line for line in lines if line and not line.lstrip().startswith("#")]
     assert all(re.match(r"^[a-z0-9._-]+==\S+( ; .*)?$", line) for line in pins)
     assert "://" not in "".join(lines)

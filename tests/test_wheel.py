@@ -66,6 +66,7 @@ def test_the_wheel_has_one_import_name_and_ranges(wheel: Path) -> None:
         assert "epoch-gap = epoch_gap.profiler.commands.main:main" in archive.read(scripts).decode()
     assert {name.partition("/")[0].partition("-")[0] for name in names} == {"epoch_gap"}
     assert "epoch_gap/reports/page/templates/page.html" in names
+    assert "epoch_gap/profiler/commands/shared/Snakefile" in names
     core = [need for need in needs if "extra ==" not in need]
     assert core
     assert all(">=" in need and "==" not in need for need in core)
@@ -105,13 +106,20 @@ def advice(command: list[str], cwd: Path, environment: dict[str, str], runs: Pat
     return advice
 
 
+def pins(file: str) -> dict[str, str]:
+    """The pinned version of every package in a file of requirements."""
+    lines = [line.partition(" ;")[0].split("==") for line in (ROOT / file).read_text().splitlines()]
+    return {line[0]: line[1] for line in lines if len(line) == 2}
+
+
 def test_every_pinned_package_of_the_wheel_is_within_its_range() -> None:
-    """The Makefile installs requirements.txt; `make lock` resolves it from the ranges."""
+    """The Makefile installs both files; `make lock` resolves them from the ranges."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    lines = [line.partition(" ;")[0].split("==") for line in (ROOT / "requirements.txt").read_text().splitlines()]
-    pinned = {line[0]: line[1] for line in lines if len(line) == 2}
     extras = project["optional-dependencies"]
     checked = ("dev", "lucid", "torch", "lightning", "transformers", "drilldown")
     needs = [*project["dependencies"], *(need for extra in checked for need in extras[extra])]
+    pinned = pins("requirements.txt")
     for need in map(Requirement, needs):
         assert need.specifier.contains(pinned[canonicalize_name(need.name)]), need
+    for need in map(Requirement, extras["matrix"]):
+        assert need.specifier.contains(pins("requirements-matrix.txt")[need.name]), need

@@ -18,7 +18,7 @@ def describe_basis(gap: Gap) -> str:
     basis = gap.basis
     if basis is None:
         return UNKNOWN if gap.scope is IntervalScope.WITHIN_PROCESSES else f"only one side repeated, {UNKNOWN}"
-    earlier = f"{basis.earlier_rounds} rounds of {_plural(basis.earlier_sessions, 'earlier session')}"
+    earlier = f"{basis.earlier_rounds} rounds of {_name_earlier(gap, basis.earlier_sessions)}"
     if gap.scope is IntervalScope.WIDENED:
         spread = "the machine's noise floor" if basis.from_noise_floor else f"the spread between {earlier}"
         return f"one process of each, widened by {spread}"
@@ -30,3 +30,11 @@ def describe_basis(gap: Gap) -> str:
 
 def _plural(count: int, noun: str) -> str:
     return f"{count} {noun}{'s' * (count != 1)}"
+
+
+def _name_earlier(gap: Gap, count: int) -> str:
+    """Earlier sessions; in a matrix, pairs of other versions that alternated in the same session."""
+    sessions = {run.manifest.session for pair in gap.earlier for side in pair for run in side.runs}
+    if sessions == {gap.slow.manifest.session}:
+        return f"{_plural(count, 'other pair')} of versions"
+    return _plural(count, "earlier session")

@@ -15,6 +15,8 @@ REPORTS = Path("reports/out")
 """the default folder of reports"""
 HISTORIES = REPORTS / "history"
 """the default folder of histories"""
+MATRICES = REPORTS / "matrix"
+"""the default folder of matrices"""
 
 
 def write_report(report: Report, out: Path) -> Path:
