@@ -55,6 +55,8 @@ class Drilldown:
     """the machine's peak rates: see `profiler.drilldown.roofline`"""
     architecture: Sequence[Layer]
     """the work of each layer, in the order of computation"""
+    name: str = ""
+    """of its directory; empty before it is stored"""
 
     @classmethod
     def from_steps(

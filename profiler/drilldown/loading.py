@@ -1,6 +1,7 @@
 """Load the drill-downs that are stored beside runs."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from epoch_gap.profiler.comparison.identity import drilldown_key
@@ -44,7 +45,7 @@ def _read_all[T](paths: Iterable[Path], read: Callable[[Path], T], warn: Warn) -
 
 
 def _read_layers(path: Path) -> Drilldown:
-    return layers.layers_from_json(read_json_artifact(path))
+    return replace(layers.layers_from_json(read_json_artifact(path)), name=path.parent.name)
 
 
 def _read_lines(path: Path) -> LineTimes:

@@ -65,5 +65,5 @@ class Evidence:
         """
         found = self.operators.get(framework)
         if found is None:
-            raise MissingEvidenceError(f"the operators of {framework} were not timed; run `make layers`")
+            raise MissingEvidenceError(f"the operators of {framework} were not timed")
         return found.get((phase, category), Estimate(0.0))

@@ -17,13 +17,13 @@ Operators = Mapping[tuple[Phase, OperatorCategory], Estimate]
 def gather_evidence(
     sides: Mapping[str, Sequence[RunAnalysis]],
     framework: str,
-    drilldowns: Sequence[Drilldown],
+    drilldowns: Mapping[str, Drilldown],
     isolated: Mapping[str, Estimate] | None = None,
 ) -> Evidence:
     """The evidence about the side `framework`.
 
     `sides` are the analysed repeats of each framework, of which the others serve to substitute their operators;
-    `drilldowns` are operator times, the preferred ones first.
+    `drilldowns` are the operator times of those frameworks for which they were measured.
     """
     own = sides[framework]
     size = own[0].run.manifest.full_epoch
@@ -39,7 +39,7 @@ def gather_evidence(
         is_lazy=Phase.FLUSH in own[0].run.framework.phases,
         system=None if step is None else _system(own, step, per_step),
         cores_busy=sum(busy) / len(busy) if busy else None,
-        operators=dict(_all_operators(sides, drilldowns)),
+        operators={name: _operators(drilldown, sides[name]) for name, drilldown in drilldowns.items()},
         isolated=isolated or {},
     )
 
@@ -50,14 +50,6 @@ def find_operators(analyses: Sequence[RunAnalysis], drilldowns: Iterable[Drilldo
     return next(
         (d for d in drilldowns if explains(d.conditions, manifest) and all(map(d.categories, Direction))), None
     )
-
-
-def _all_operators(
-    sides: Mapping[str, Sequence[RunAnalysis]], drilldowns: Sequence[Drilldown]
-) -> Iterable[tuple[str, Operators]]:
-    for name, analyses in sides.items():
-        if (drilldown := find_operators(analyses, drilldowns)) is not None:
-            yield name, _operators(drilldown, analyses)
 
 
 def _operators(drilldown: Drilldown, analyses: Sequence[RunAnalysis]) -> Operators:

@@ -8,6 +8,7 @@ from epoch_gap.profiler.experiments.assessment import Assessment, Outcome
 from epoch_gap.profiler.experiments.diagnosis import CLOSE, Cause, Diagnosis
 from epoch_gap.profiler.experiments.interactions import Interaction
 from epoch_gap.profiler.experiments.score import Score
+from epoch_gap.profiler.experiments.session import Session
 from epoch_gap.profiler.experiments.verdict import Judgement, Verdict
 from epoch_gap.reports import formats
 
@@ -93,6 +94,16 @@ def _losses(outcome: Outcome) -> Iterator[str]:
     losses = outcome.losses
     if losses is not None and not losses.is_kept:
         yield f"losses differ by {losses.difference:.1e}, of {losses.allowed:g} allowed"
+
+
+def describe_evidence(session: Session) -> str:
+    """The stored runs and the drill-downs that the predictions were computed from."""
+    drilldowns = f" and {_list_names('drill-down', session.drilldowns)}" if session.drilldowns else ""
+    return f"predicted from {_list_names('run', session.baseline)}{drilldowns}"
+
+
+def _list_names(noun: str, names: Sequence[str]) -> str:
+    return f"{noun}{'s' * (len(names) != 1)} {', '.join(names)}"
 
 
 def describe_withheld(assessment: Assessment) -> str:

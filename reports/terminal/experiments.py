@@ -4,7 +4,12 @@ from collections.abc import Iterator
 
 from epoch_gap.profiler.experiments.assessment import Assessment
 from epoch_gap.reports.experiments import ExperimentRow, describe_row
-from epoch_gap.reports.sentences.experiments import describe_interaction, describe_score, describe_withheld
+from epoch_gap.reports.sentences.experiments import (
+    describe_evidence,
+    describe_interaction,
+    describe_score,
+    describe_withheld,
+)
 from epoch_gap.reports.terminal.tables import align
 
 HEAD = ("experiment", "predicted, s per epoch", "measured", "verdict")
@@ -18,7 +23,7 @@ def experiment_table(assessment: Assessment) -> str:
 def _lines(assessment: Assessment) -> Iterator[str]:
     session = assessment.session
     yield f"experiments on {session.title}, session {session.id}"
-    yield f"predicted from {', '.join(session.baseline)}"
+    yield describe_evidence(session)
     outcomes = [*assessment.controls, *assessment.outcomes]
     rows = [describe_row(assessment, outcome) for outcome in outcomes]
     yield align([HEAD, *(_cells(row) for row in rows)])

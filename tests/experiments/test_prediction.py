@@ -96,7 +96,7 @@ def test_changes_add_up() -> None:
 
 def test_evidence_is_gathered_from_stored_runs(tmp_path: Path) -> None:
     run = scripted_run(tmp_path, lazy=False, system="forward=5,backward=5", faults="forward=10")
-    evidence = gather_evidence({"fake": [analyse_run(run)]}, "fake", [])
+    evidence = gather_evidence({"fake": [analyse_run(run)]}, "fake", {})
     assert evidence.phase(FORWARD).value == pytest.approx(0.010, rel=0.02)
     assert evidence.phase(MATERIALIZE).value == 0
     assert not evidence.is_lazy
@@ -108,7 +108,7 @@ def test_evidence_is_gathered_from_stored_runs(tmp_path: Path) -> None:
 
 
 def test_a_lazy_run_is_evidence_of_where_work_is_done(tmp_path: Path) -> None:
-    evidence = gather_evidence({"fake": [analyse_run(scripted_run(tmp_path, lazy=True))]}, "fake", [])
+    evidence = gather_evidence({"fake": [analyse_run(scripted_run(tmp_path, lazy=True))]}, "fake", {})
     assert evidence.is_lazy
     assert evidence.phase(FORWARD).value == pytest.approx(0, abs=0.001)
     assert evidence.work[FORWARD].value == pytest.approx(0.010, rel=0.02)

@@ -8,6 +8,7 @@ import pytest
 
 from epoch_gap.profiler.commands import experiment as experiment_command
 from epoch_gap.profiler.commands.main import main
+from epoch_gap.profiler.drilldown.layers import OPERATORS
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.experiments.assessment import NO_OP, load_assessments
 from epoch_gap.profiler.experiments.interactions import measure_interaction
@@ -15,6 +16,7 @@ from epoch_gap.profiler.experiments.session import FILE
 from epoch_gap.profiler.experiments.session_store import EXPERIMENTS, load_session
 from epoch_gap.profiler.experiments.verdict import Verdict
 from epoch_gap.profiler.phases import Phase
+from epoch_gap.profiler.storage.artifacts import find_artifacts
 from epoch_gap.profiler.storage.reader import find_runs
 from epoch_gap.reports.sentences.experiments import describe_judgement, describe_phases, describe_prediction
 from epoch_gap.reports.terminal.experiments import experiment_table
@@ -242,6 +244,33 @@ def test_operators_are_substituted_from_the_drilldowns(runs: Path, monkeypatch: 
     assert change is not None
     assert change.whole.value == pytest.approx(0)
     assert set(change.phases) == {Phase.FORWARD, Phase.BACKWARD}
+    (path,) = find_artifacts(runs, OPERATORS)
+    session = newest(runs).session
+    assert session.drilldowns == (path.parent.name,)
+    table = experiment_table(newest(runs))
+    assert f"predicted from run {session.baseline[0]} and drill-down {path.parent.name}\n" in table
+
+
+def test_a_prediction_without_operators_names_no_drilldown(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with scripted(monkeypatch):
+        experiment(runs, "own_operators", steps=16)
+        experiment(runs, "half_forward", steps=16)
+    session = newest(runs).session
+    assert session.drilldowns == ()
+    assert f"predicted from run {session.baseline[0]}\n" in experiment_table(newest(runs))
+
+
+def test_the_scripted_fake_is_never_compared_with_a_real_framework(
+    runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    processes = InProcess()
+    with scripted(monkeypatch) as patch:
+        patch.setattr(experiment_command, "FreshProcesses", lambda allow_busy, show: processes)
+        assert experiment(runs, "all", steps=16) == 0
+    assert processes.frameworks == {"fake"}
+    by_torch, by_itself = (outcome(newest(runs), name).forecast for name in ("torch_convolution", "own_operators"))
+    assert (by_torch.whole, by_torch.missing) == (None, "the operators of torch were not timed")
+    assert by_itself.change is not None
 
 
 @pytest.mark.parametrize(

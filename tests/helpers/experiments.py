@@ -52,8 +52,11 @@ class InProcess:
 
     def __init__(self, kill_at: str = "") -> None:
         self._kill_at = kill_at
+        self.frameworks: set[str] = set()
+        """that were trained or watched"""
 
     def run(self, words: Sequence[str]) -> tuple[int, Path | None]:
+        self._note(words)
         if self._kill_at and self._kill_at in words:
             raise RuntimeError("killed")
         output = io.StringIO()
@@ -75,11 +78,16 @@ class InProcess:
         return 0, paths
 
     def drill_down(self, words: Sequence[str]) -> int:
+        self._note(words)
         with contextlib.redirect_stdout(io.StringIO()):
             return main(list(words))
 
     def ratios(self, words: Sequence[str]) -> list[float]:
+        self._note(words)
         return isolated_process.measure_ratios(isolated_process.parse(words))
+
+    def _note(self, words: Sequence[str]) -> None:
+        self.frameworks.add(words[words.index("--framework") + 1])
 
 
 @contextmanager

@@ -1,10 +1,11 @@
 """Plan a session: choose the experiments, and predict each from the evidence before anything is measured."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import ModuleType
 
 from epoch_gap.profiler.analysis.stats import Estimate
+from epoch_gap.profiler.drilldown.layers import Drilldown
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.experiments.controls import PLANTED_SHARE
 from epoch_gap.profiler.experiments.dose_response import DOSE_SHARE, MULTIPLES
@@ -14,6 +15,7 @@ from epoch_gap.profiler.experiments.interactions import sets_to_measure
 from epoch_gap.profiler.experiments.prediction import Change, Delay, Ratio, Substitute, sum_of_changes
 from epoch_gap.profiler.experiments.session import Forecast, store_estimate
 from epoch_gap.profiler.phases import Phase
+from epoch_gap.workloads.registry import FRAMEWORKS
 
 Names = tuple[str, ...]
 ALL, DOSES = "all", "delay"
@@ -68,10 +70,32 @@ def _why_untestable(experiment: Experiment, framework: str, device: str) -> str 
     return None
 
 
-def frameworks_needed(experiments: Iterable[Experiment]) -> list[str]:
-    """The frameworks whose operators substitute others', each once."""
-    rules = (experiment.prediction for experiment in experiments)
-    return list(dict.fromkeys(rule.by for rule in rules if isinstance(rule, Substitute)))
+def frameworks_needed(experiments: Iterable[Experiment], framework: str) -> list[str]:
+    """The frameworks whose operators substitute those of `framework`, each once.
+
+    No framework is needed for the scripted one, whose times are not of the same work.
+    """
+    is_scripted = FRAMEWORKS[framework].is_scripted
+    names = dict.fromkeys(rule.by for rule in _substitutions(experiments))
+    return [name for name in names if FRAMEWORKS[name].is_scripted is is_scripted]
+
+
+def drilldowns_used(
+    experiments: Iterable[Experiment], framework: str, operators: Mapping[str, Drilldown]
+) -> tuple[str, ...]:
+    """The names of the drill-downs that the substitutions of `framework`'s operators are predicted from, each once.
+
+    `operators` are the operator times that are known, by framework; a substitution needs those of both.
+    """
+    pairs = [(framework, rule.by) for rule in _substitutions(experiments)]
+    used = [operators[name].name for pair in pairs if operators.keys() >= {*pair} for name in pair]
+    return tuple(dict.fromkeys(used))
+
+
+def _substitutions(experiments: Iterable[Experiment]) -> Iterator[Substitute]:
+    for experiment in experiments:
+        if isinstance(experiment.prediction, Substitute):
+            yield experiment.prediction
 
 
 def variants_needed(experiments: Iterable[Experiment]) -> list[str]:

@@ -2,7 +2,7 @@
 
 import argparse
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
@@ -17,6 +17,7 @@ from epoch_gap.profiler.commands.shared.experiment_plan import (
     Planner,
     choose_combinations,
     choose_experiments,
+    drilldowns_used,
     frameworks_needed,
     variants_needed,
 )
@@ -26,6 +27,7 @@ from epoch_gap.profiler.commands.shared.printing import warn
 from epoch_gap.profiler.commands.shared.run_selection import newest_repeats, readable_noise_floors
 from epoch_gap.profiler.comparison.identity import comparison_key, machine_key
 from epoch_gap.profiler.comparison.subject import Subject
+from epoch_gap.profiler.drilldown.layers import Drilldown
 from epoch_gap.profiler.drilldown.loading import load_drilldowns
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.experiments.arms import BLOCK
@@ -128,17 +130,14 @@ class ExperimentSession:
 
     def _predict(self, experiments: Sequence[Experiment]) -> Session:
         sets = choose_combinations(self.args.names, experiments, all_of_them=self.args.together)
-        needed = frameworks_needed(experiments)
+        needed = frameworks_needed(experiments, self.args.framework)
         sides = {name: self._side(name) for name in dict.fromkeys((self.args.framework, *needed))}
-        if needed:
-            self._time_operators(sides.values())
         own = sides[self.args.framework]
         runs = [analysis.run for side in sides.values() for analysis in side.analyses]
-        found = load_drilldowns(runs, self.args.runs_dir, warn)
-        drilldowns = [*found.operators, *found.layers]
+        operators = self._operators([*sides.values()]) if needed else {}
         isolated = {name: self._ratio(name) for name in variants_needed(experiments)}
         analyses = {name: side.analyses for name, side in sides.items()}
-        evidence = gather_evidence(analyses, own.framework, drilldowns)
+        evidence = gather_evidence(analyses, own.framework, operators)
         epoch_steps = own.first.manifest.full_epoch.train_images / own.first.batch_size
         planner = Planner(evidence, isolated, epoch_steps, self.args.phase)
         subject = Subject.from_analyses(own.analyses)
@@ -153,6 +152,7 @@ class ExperimentSession:
             epoch=store_estimate(subject.epoch.total),
             floor=None if floor is None else floor.share,
             baseline=tuple(run.id for run in runs),
+            drilldowns=drilldowns_used(experiments, own.framework, operators),
             isolated={name: store_estimate(ratio) for name, ratio in isolated.items()},
             forecasts=(*planner.controls(self.modules), *planner.tests(experiments, sets)),
         )
@@ -184,15 +184,21 @@ class ExperimentSession:
             and manifest.data.kind in kinds.get(args.data, [DataKind.CIFAR10])
         )
 
-    def _time_operators(self, sides: Iterable[Side]) -> None:
-        """Time the operators of the sides for which that was not done."""
+    def _operators(self, sides: Sequence[Side]) -> dict[str, Drilldown]:
+        """The operator times of the sides, by framework; they are measured where none are stored."""
         for side in sides:
-            found = load_drilldowns([side.first], self.args.runs_dir, warn)
-            if find_operators(side.analyses, [*found.operators, *found.layers]) is None:
+            if not self._stored_operators([side]):
                 self.show(f"{side.framework}: timing the operators")
                 words = ["layers", "--operators", *self._words(side.framework, steps=None, seconds=None)]
                 if self.processes.drill_down(words):
                     warn(f"the operators of {side.framework} could not be timed")
+        return self._stored_operators(sides)
+
+    def _stored_operators(self, sides: Sequence[Side]) -> dict[str, Drilldown]:
+        found = load_drilldowns([side.first for side in sides], self.args.runs_dir, warn)
+        stored = [*found.operators, *found.layers]
+        chosen = {side.framework: find_operators(side.analyses, stored) for side in sides}
+        return {name: drilldown for name, drilldown in chosen.items() if drilldown is not None}
 
     def _ratio(self, name: str) -> Estimate:
         self.show(f"{name}: timing its two variants in isolation")
