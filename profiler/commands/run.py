@@ -194,7 +194,8 @@ def _train(
         seed=args.seed,
     )
     undo = apply_switches(args.switch, workload)
-    alternating = Alternating(alternation_of(args), workload, turns or stopping)
+    plan = turns or stopping
+    alternating = Alternating(alternation_of(args), workload, plan)
     try:
         if turns:
             turns.wait_for_first_turn()
@@ -206,14 +207,13 @@ def _train(
             bar,
             epochs=preset.epochs,
             should_stop=alternating,
-            evaluation=turns or stopping,
+            evaluation=alternating,
             checkpoint_folder=writer.path if args.checkpoint else None,
         )
-        reason = (turns or stopping).reason
-        writer.update({"stopped": reason})
+        writer.update({"stopped": plan.reason})
         if not args.quiet and turns is None:
             batches = -(-len(data.y_test) // size)
-            print(f"{framework.name}: training ended because {reason}", file=sys.stderr)
+            print(f"{framework.name}: training ended because {plan.reason}", file=sys.stderr)
             if recorder.count("evaluate") < batches:
                 of = f"{recorder.count('evaluate')} of {batches} test batches"
                 print(f"{framework.name}: evaluated on {of}, because its time was spent", file=sys.stderr)

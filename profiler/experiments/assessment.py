@@ -12,12 +12,18 @@ from epoch_gap.profiler.experiments.controls import judge_controls, why_withheld
 from epoch_gap.profiler.experiments.dose_response import measure_slope
 from epoch_gap.profiler.experiments.effect import Effect, effect_of_levels, effect_of_rounds
 from epoch_gap.profiler.experiments.interactions import Interaction, measure_interaction
-from epoch_gap.profiler.experiments.level_times import LevelTimes, join_levels, measure_levels
+from epoch_gap.profiler.experiments.level_times import (
+    LevelTimes,
+    join_levels,
+    measure_evaluation_levels,
+    measure_levels,
+)
 from epoch_gap.profiler.experiments.losses import LossCheck, check_losses
 from epoch_gap.profiler.experiments.score import Score, score
 from epoch_gap.profiler.experiments.session import Forecast, Result, Session, edited_forecasts, read_estimate
 from epoch_gap.profiler.experiments.session_store import load_session, load_sessions
 from epoch_gap.profiler.experiments.verdict import TOLERANCE, Claim, Judgement, Verdict, judge
+from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.storage.reader import read_run
 from epoch_gap.profiler.storage.run import Run
 
@@ -36,7 +42,7 @@ class Outcome:
     effect: Effect | None = None
     """None: not measured, or a dose-response"""
     claim: Claim | None = None
-    """the effect beside its prediction; None without one of them"""
+    """the effect beside its prediction, both without an evaluation that was not measured; None without one of them"""
     judgement: Judgement | None = None
     slope: Estimate | None = None
     """of a dose-response: seconds of a step per second of delay"""
@@ -50,6 +56,12 @@ class Outcome:
     """whether the prediction is not the one that was sealed before the measurement"""
     problem: str = ""
     """why there is no effect"""
+
+    @property
+    def is_evaluated(self) -> bool:
+        """Whether the effect includes the evaluation, if that may change."""
+        may_change = Phase.EVALUATE in self.forecast.changing_phases
+        return self.effect is None or not may_change or Phase.EVALUATE in self.effect.phases
 
     @property
     def counts(self) -> bool:
@@ -163,13 +175,17 @@ def _measure(session: Session, forecast: Forecast, read: ReadRun, runs: dict[str
     claim = None
     if (change := forecast.change) is not None:
         tolerance = max(TOLERANCE, session.floor or 0.0) * read_estimate(session.epoch).value
-        claim = Claim(predicted=change, measured=effect, tolerance=tolerance)
+        measured = change if Phase.EVALUATE in effect.phases else change.without(Phase.EVALUATE)
+        claim = Claim(predicted=measured, measured=effect, tolerance=tolerance)
     return Outcome(forecast=forecast, runs=result.runs, effect=effect, claim=claim, off_step=off_step)
 
 
 def _effect(session: Session, forecast: Forecast, result: Result, runs: Mapping[str, Run]) -> Effect:
     if forecast.alternates:
-        return effect_of_levels(_levels(result, runs), forecast.changing_phases, session.epoch_steps)
+        run = runs[result.runs[0]]
+        levels = _levels(result, runs), _evaluation_levels(result, runs)
+        test_batches = run.manifest.full_epoch.test_images / run.batch_size
+        return effect_of_levels(*levels, forecast.changing_phases, session.epoch_steps, test_batches)
     analyses = [analyse_run(runs[id]) for id in result.runs]
     epochs = [analysis.asrun.any_epoch for analysis in analyses]
     steps = sum(len(analysis.run.train) for analysis in analyses) // max(1, len(analyses) // 2)
@@ -178,6 +194,13 @@ def _effect(session: Session, forecast: Forecast, result: Result, runs: Mapping[
 
 def _levels(result: Result, runs: Mapping[str, Run]) -> LevelTimes:
     return join_levels([measure_levels(runs[id]) for id in result.runs])
+
+
+def _evaluation_levels(result: Result, runs: Mapping[str, Run]) -> LevelTimes | None:
+    """None unless the evaluation alternated in every run."""
+    found = [measure_evaluation_levels(runs[id]) for id in result.runs]
+    known = [levels for levels in found if levels is not None]
+    return join_levels(known) if len(known) == len(found) else None
 
 
 def _off_step(result: Result, runs: Mapping[str, Run]) -> float:

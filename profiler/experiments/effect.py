@@ -5,14 +5,14 @@ minus off: by pairs of neighbouring blocks in one process, or by rounds of fresh
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from epoch_gap.profiler.analysis.epoch import EpochEstimate
-from epoch_gap.profiler.analysis.stats import Estimate, mean, mean_of_processes
+from epoch_gap.profiler.analysis.stats import Estimate, mean, mean_of_processes, total
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.experiments.level_times import LevelTimes
 from epoch_gap.profiler.phases import Phase
@@ -31,11 +31,18 @@ class Effect:
     """whether a pair is a round of fresh processes, which are independent; else it is two blocks of one process"""
     steps_per_pair: int
     """training steps that one more pair takes"""
+    evaluation: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    """of the phase `evaluate`, if it has pairs of its own: shape (evaluation pairs,); empty otherwise"""
 
     @property
     def pairs(self) -> int:
         """The number of differences."""
         return len(next(iter(self.differences.values())))
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        """The phases that were measured."""
+        return (*self.differences, *([Phase.EVALUATE] if len(self.evaluation) else []))
 
     @property
     def unit(self) -> str:
@@ -48,7 +55,11 @@ class Effect:
         Like every difference, it has Student's interval, without skewness.
         """
         values = sum((self.differences[p] for p in phases if p in self.differences), np.zeros(self.pairs))
-        return mean_of_processes(values) if self.are_processes else replace(mean(values), third_moment=0.0)
+        if self.are_processes:
+            return mean_of_processes(values)
+        steps = _mean_of_pairs(values)
+        is_evaluated = Phase.EVALUATE in phases and len(self.evaluation) > 0
+        return total([steps, _mean_of_pairs(self.evaluation)]) if is_evaluated else steps
 
     @cached_property
     def changed(self) -> Estimate:
@@ -58,18 +69,34 @@ class Effect:
     @cached_property
     def unchanged(self) -> Estimate:
         """All other phases."""
-        return self.together(self.differences.keys() - self.may_change)
+        return self.together({*self.phases} - self.may_change)
 
     @cached_property
     def epoch(self) -> Estimate:
         """The whole epoch."""
-        return self.together(self.differences.keys())
+        return self.together(self.phases)
 
 
-def effect_of_levels(times: LevelTimes, may_change: Collection[Phase], epoch_steps: float) -> Effect:
-    """The effect in a run that alternated between off and on, on the `epoch_steps` training steps of an epoch."""
-    differences = {phase: epoch_steps * values for phase, values in times.differences().items()}
-    return Effect(differences, frozenset(may_change), False, times.steps_per_group)
+def _mean_of_pairs(differences: NDArray[np.float64]) -> Estimate:
+    return replace(mean(differences), third_moment=0.0)
+
+
+def effect_of_levels(
+    training: LevelTimes,
+    evaluation: LevelTimes | None,
+    may_change: Collection[Phase],
+    epoch_steps: float,
+    test_batches: float,
+) -> Effect:
+    """The effect in a run that alternated between off and on, on an epoch of `epoch_steps` training steps.
+
+    Its evaluation of `test_batches` counts if it alternated, too.
+    """
+    differences = {phase: epoch_steps * values for phase, values in training.differences().items()}
+    effect = Effect(differences, frozenset(may_change), False, training.steps_per_group)
+    if evaluation is None:
+        return effect
+    return replace(effect, evaluation=test_batches * evaluation.differences()[Phase.EVALUATE])
 
 
 def effect_of_rounds(

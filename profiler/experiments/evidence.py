@@ -6,7 +6,7 @@ All times are wall seconds per training step of a full batch, in one timing mode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from epoch_gap.profiler.analysis.stats import Estimate
+from epoch_gap.profiler.analysis.stats import Estimate, total
 from epoch_gap.profiler.drilldown.spans import OperatorCategory
 from epoch_gap.profiler.phases import Phase
 
@@ -53,6 +53,19 @@ class Evidence:
     def step(self) -> float:
         """Seconds of an as-run step."""
         return sum(part.value for part in self.phases.values())
+
+    @property
+    def forward(self) -> Estimate:
+        """Seconds of the work of forward."""
+        return total(self.work[phase] for phase in PHASES_OF_WORK[Phase.FORWARD] if phase in self.work)
+
+    @property
+    def evaluation(self) -> Estimate:
+        """Seconds of the evaluation over the number of steps. Raises MissingEvidenceError if it was not timed."""
+        found = self.per_epoch.get(Phase.EVALUATE)
+        if found is None:
+            raise MissingEvidenceError("the evaluation was not timed in every stored run; run `make profile`")
+        return found
 
     def phase(self, phase: Phase) -> Estimate:
         """Seconds in a phase, as charged; 0 for a phase that the framework does not have."""

@@ -10,6 +10,7 @@ from epoch_gap.profiler.analysis.epoch import NS
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.experiments.arms import follows_a_switch, groups_of, levels_of, steps_per_group
 from epoch_gap.profiler.phases import Phase
+from epoch_gap.profiler.storage.manifest import Alternation
 from epoch_gap.profiler.storage.run import Run, StepTable
 
 LEAST_GROUPS = 3
@@ -18,12 +19,12 @@ LEAST_GROUPS = 3
 
 @dataclass(frozen=True, eq=False)
 class LevelTimes:
-    """Mean seconds of a training step by group and level, of shape (groups, levels). Compared by identity."""
+    """Mean seconds of a training step or test batch, of shape (groups, levels). Compared by identity."""
 
     phases: Mapping[Phase, NDArray[np.float64]]
     """they sum to `step`"""
     steps_per_group: int
-    """training steps that one more group would take"""
+    """steps or batches that one more group would take"""
 
     @property
     def step(self) -> NDArray[np.float64]:
@@ -53,19 +54,34 @@ def measure_levels(run: Run) -> LevelTimes:
         raise UserError(f"{run.id}: no intervention alternated in this run")
     train = run.train
     size = steps_per_group(alternation)
-    groups = len(train) // size
-    if groups < LEAST_GROUPS:
+    if len(train) // size < LEAST_GROUPS:
         raise UserError(f"{run.id}: {len(train)} steps; an alternating run needs {LEAST_GROUPS * size} at least")
-    group = groups_of(alternation, train.index)
-    level = levels_of(alternation, train.index)
-    usable = ~follows_a_switch(alternation, train.index) & (train.images == run.batch_size)
-    cells = [[usable & (group == g) & (level == n) for n in range(len(alternation.levels))] for g in range(1, groups)]
-    complete = [row for row in cells if all(cell.any() for cell in row)]
+    complete = _complete_groups(alternation, train, run.batch_size)
     if len(complete) < LEAST_GROUPS - 1:
         raise UserError(f"{run.id}: blocks of {alternation.block} steps leave no step; use longer blocks")
-    return LevelTimes({phase: _means(train, phase, complete) for phase in train.phase_ns}, size)
+    return LevelTimes({phase: _means(train.phase_ns[phase], complete) for phase in train.phase_ns}, size)
 
 
-def _means(train: StepTable, phase: Phase, cells: list[list[NDArray[np.bool_]]]) -> NDArray[np.float64]:
-    seconds = train.phase_ns[phase] * NS
+def measure_evaluation_levels(run: Run) -> LevelTimes | None:
+    """The same of the test batches, whose whole time is the phase `evaluate`; None if too few of them alternated."""
+    alternation = run.config.alternate
+    if alternation is None or not alternation.evaluation:
+        return None
+    complete = _complete_groups(alternation, run.evaluate, run.batch_size)
+    if len(complete) < LEAST_GROUPS - 1:
+        return None
+    return LevelTimes({Phase.EVALUATE: _means(run.evaluate.wall_ns, complete)}, steps_per_group(alternation))
+
+
+def _complete_groups(alternation: Alternation, steps: StepTable, batch_size: int) -> list[list[NDArray[np.bool_]]]:
+    """The steps that count, by level, of every group that has some of each level; not of the first group."""
+    group, level = groups_of(alternation, steps.index), levels_of(alternation, steps.index)
+    usable = ~follows_a_switch(alternation, steps.index) & (steps.images == batch_size)
+    groups, levels = len(steps) // steps_per_group(alternation), range(len(alternation.levels))
+    cells = [[usable & (group == g) & (level == n) for n in levels] for g in range(1, groups)]
+    return [row for row in cells if all(cell.any() for cell in row)]
+
+
+def _means(ns: NDArray[np.int64], cells: list[list[NDArray[np.bool_]]]) -> NDArray[np.float64]:
+    seconds = ns * NS
     return np.array([[seconds[cell].mean() for cell in row] for row in cells])

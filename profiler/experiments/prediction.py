@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from epoch_gap.profiler.analysis.stats import Estimate, difference, total
 from epoch_gap.profiler.drilldown.spans import OperatorCategory
@@ -30,6 +30,13 @@ class Change:
         """`factor` times the change."""
         phases = {phase: part.scaled(factor) for phase, part in self.phases.items()}
         return Change(phases=phases, whole=self.whole.scaled(factor), is_bound=self.is_bound)
+
+    def without(self, phase: Phase) -> "Change":
+        """The change of all other phases, which are taken as independent if this one changes."""
+        if phase not in self.phases:
+            return self
+        others = {other: part for other, part in self.phases.items() if other is not phase}
+        return Change.from_phases(others, is_bound=self.is_bound)
 
 
 def sum_of_changes(changes: Iterable[Change]) -> Change:
@@ -62,19 +69,33 @@ class Substitute:
 
     category: OperatorCategory
     phases: tuple[Phase, ...]
+    """forward and backward; and the evaluation, if it computes them in the same way"""
     by: str
     """the registry's name"""
 
     def predict(self, evidence: Evidence) -> Change:
-        """b - a in each phase, from the shares of the drill-downs and the seconds of timed steps.
+        """b - a in forward and backward, from the shares of the drill-downs and the seconds of timed steps.
 
-        Raises MissingEvidenceError unless the operators of both frameworks were timed.
+        The evaluation is taken as forward without gradients: it changes by the same share as forward. Raises
+        MissingEvidenceError unless the operators of both frameworks, and the evaluation, were timed.
         """
-        by, own = (
-            {phase: evidence.operator(name, phase, self.category) for phase in self.phases}
-            for name in (self.by, evidence.framework)
+        parts = {phase: self._difference(evidence, phase) for phase in self.phases if phase is not Phase.EVALUATE}
+        if Phase.EVALUATE not in self.phases:
+            return Change.from_phases(parts)
+        if evidence.forward.value <= 0:
+            raise MissingEvidenceError("forward took no time in the stored runs, so its share is not known")
+        weight = _quotient(evidence.evaluation, evidence.forward)
+        forward = parts.pop(Phase.FORWARD)
+        # Forward's error is also one of the evaluation, so the two add up as they are, not as squares.
+        of_weight = Estimate(0.0, weight.variance * forward.value**2, weight.dof)
+        return Change(
+            phases={Phase.FORWARD: forward, **parts, Phase.EVALUATE: _product(forward, weight)},
+            whole=total([forward.scaled(1 + weight.value), of_weight, *parts.values()]),
         )
-        return Change.from_phases({phase: difference(by[phase], own[phase]) for phase in self.phases})
+
+    def _difference(self, evidence: Evidence, phase: Phase) -> Estimate:
+        by, own = (evidence.operator(name, phase, self.category) for name in (self.by, evidence.framework))
+        return difference(by, own)
 
 
 @dataclass(frozen=True)
@@ -90,14 +111,8 @@ class Ratio:
         ratio = evidence.isolated.get(self.isolated)
         if ratio is None:
             raise MissingEvidenceError("the two variants were not timed in isolation")
-        seconds = evidence.phase(self.phase)
-        # The variance of a product of independent factors (Goodman 1960), without its smallest term.
-        change = Estimate(
-            seconds.value * (ratio.value - 1),
-            seconds.variance * (ratio.value - 1) ** 2 + ratio.variance * seconds.value**2,
-            min(seconds.dof, ratio.dof),
-        )
-        return Change.from_phases({self.phase: change})
+        shrinkage = replace(ratio, value=ratio.value - 1)
+        return Change.from_phases({self.phase: _product(evidence.phase(self.phase), shrinkage)})
 
 
 @dataclass(frozen=True)
@@ -165,6 +180,18 @@ class SystemTime:
         value, error = (math.fsum(values) for values in ((p.value for p in parts.values()), _errors(parts.values())))
         dof = min((part.dof for part in parts.values()), default=math.inf)
         return Change(phases=parts, whole=Estimate(value, error**2, dof))
+
+
+def _product(a: Estimate, b: Estimate) -> Estimate:
+    """The product of independent estimates, with the variance of Goodman 1960 without its smallest term."""
+    variance = a.variance * b.value**2 + b.variance * a.value**2
+    return Estimate(a.value * b.value, variance, min(a.dof, b.dof))
+
+
+def _quotient(a: Estimate, b: Estimate) -> Estimate:
+    """a / b for independent estimates, b > 0, with its first-order variance."""
+    value = a.value / b.value
+    return Estimate(value, (a.variance + value**2 * b.variance) / b.value**2, min(a.dof, b.dof))
 
 
 def _errors(parts: Iterable[Estimate]) -> Iterable[float]:

@@ -41,6 +41,9 @@ class Alternation:
     """steps of one level before the next one's turn"""
     seed: int = 0
     """of the order of more than two levels"""
+    evaluation: bool = False
+    """whether the interventions that change an evaluation alternated in it, too: a test batch has the level of the
+    training step with its index"""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -44,7 +44,8 @@ def describe_measurement(outcome: Outcome) -> str:
         return f"{interval.value:.2f} s per second of delay ({low} to {high})"
     if outcome.effect is None:
         return outcome.problem
-    return describe_change(outcome.effect.epoch)
+    without = "" if outcome.is_evaluated else ", without the evaluation"
+    return f"{describe_change(outcome.effect.epoch)}{without}"
 
 
 def describe_phases(outcome: Outcome) -> str:
@@ -52,7 +53,7 @@ def describe_phases(outcome: Outcome) -> str:
     effect = outcome.effect
     if effect is None:
         return ""
-    names = ", ".join(phase for phase in effect.differences if phase in effect.may_change)
+    names = ", ".join(phase for phase in effect.phases if phase in effect.may_change)
     if len(effect.may_change) > 3:
         names = f"{len(effect.may_change)} phases"
     others = f"others {describe_change(effect.unchanged)}"

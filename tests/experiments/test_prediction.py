@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from epoch_gap.profiler.experiments.stored_evidence import gather_evidence
 from epoch_gap.profiler.phases import Phase
 from tests.helpers.fake_training import scripted_run
 
-FORWARD, BACKWARD, MATERIALIZE = Phase.FORWARD, Phase.BACKWARD, Phase.MATERIALIZE
+FORWARD, BACKWARD, MATERIALIZE, EVALUATE = Phase.FORWARD, Phase.BACKWARD, Phase.MATERIALIZE, Phase.EVALUATE
 CONVOLUTION = OperatorCategory.CONVOLUTION
 EVIDENCE = Evidence(
     framework="lucid",
@@ -66,6 +67,20 @@ def test_predictions_have_the_uncertainty_of_their_evidence() -> None:
     assert Delay(FORWARD, 1.0).predict(EVIDENCE).whole.variance == 0
 
 
+def test_the_evaluation_is_predicted_to_change_by_the_share_of_forward() -> None:
+    """b - a in forward is -2.5 of 4 s: 2 s of evaluation become 1.25 s shorter. The errors of both are one."""
+    evidence = replace(EVIDENCE, per_epoch={EVALUATE: Estimate(2.0, 0.01, 9)})
+    change = Substitute(CONVOLUTION, (FORWARD, BACKWARD, EVALUATE), by="torch").predict(evidence)
+    seconds = {phase: part.value for phase, part in change.phases.items()}
+    assert seconds == pytest.approx({FORWARD: -2.5, BACKWARD: -5.0, EVALUATE: -1.25})
+    assert change.whole.value == pytest.approx(-8.75)
+    of_weight = (0.01 + 0.5**2 * 0.04) / 4.0**2 * 2.5**2
+    assert change.phases[EVALUATE].variance == pytest.approx(0.5**2 * 0.10 + of_weight)
+    assert change.whole.variance == pytest.approx(1.5**2 * 0.10 + of_weight + 0.17)
+    assert change.without(EVALUATE).whole.value == pytest.approx(-7.5)
+    assert change.without(Phase.STEP) is change
+
+
 def test_a_phase_of_a_lazy_device_is_the_work_that_a_fence_finds_or_a_bound() -> None:
     as_charged = Evidence(framework="lucid", phases={MATERIALIZE: Estimate(3.0)}, is_lazy=True)
     assert Remove(MATERIALIZE).predict(as_charged).is_bound
@@ -86,6 +101,14 @@ def test_a_phase_of_a_lazy_device_is_the_work_that_a_fence_finds_or_a_bound() ->
 def test_a_rule_without_its_evidence_says_what_is_missing(rule: Substitute, missing: str) -> None:
     with pytest.raises(MissingEvidenceError, match=missing):
         rule.predict(Evidence(framework="lucid", phases=EVIDENCE.phases))
+
+
+def test_a_substitution_in_the_evaluation_needs_its_time_and_that_of_forward() -> None:
+    rule = Substitute(CONVOLUTION, (FORWARD, EVALUATE), by="torch")
+    with pytest.raises(MissingEvidenceError, match="evaluation was not timed"):
+        rule.predict(EVIDENCE)
+    with pytest.raises(MissingEvidenceError, match="forward took no time"):
+        rule.predict(replace(EVIDENCE, phases={BACKWARD: Estimate(8.0)}, per_epoch={EVALUATE: Estimate(2.0)}))
 
 
 def test_changes_add_up() -> None:

@@ -4,6 +4,7 @@ import contextlib
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,11 @@ from epoch_gap.profiler.commands import experiment as experiment_command
 from epoch_gap.profiler.commands import run as run_command
 from epoch_gap.profiler.commands.main import main
 from epoch_gap.profiler.commands.shared import isolated_process
+from epoch_gap.profiler.drilldown.spans import Spans
 from epoch_gap.profiler.experiments.assessment import Assessment, Outcome, load_assessment
 from epoch_gap.profiler.experiments.session_store import EXPERIMENTS
 from epoch_gap.profiler.recording.recorder import Recorder
-from epoch_gap.workloads import experiments
+from epoch_gap.workloads import experiments, registry, watched_steps
 from epoch_gap.workloads.adapters import fake
 from epoch_gap.workloads.adapters.fake import Fake
 from tests.helpers.clocks import TickingClock
@@ -30,6 +32,16 @@ STEP = 0.027
 """seconds, and a little for each look at the clock"""
 ROUNDS = 3
 SIZE = ["--data", "synthetic", "--batch-size", "10", "--train-limit", "1200", "--test-limit", "20"]
+
+
+class Faster(Fake):
+    """A second scripted framework, whose forward takes 0.4 of the time of `COSTS`, and backward half of it."""
+
+    name = "faster"
+    title = "faster fake"
+
+
+FASTER_COSTS = "fetch=1,collate=1,forward=4,backward=5,step=4,metrics=1"
 
 
 class NoisyFake(Fake):
@@ -94,13 +106,16 @@ class InProcess:
 def scripted(
     monkeypatch: pytest.MonkeyPatch, seed: int | None = None, spread: float = 0.02
 ) -> Iterator[pytest.MonkeyPatch]:
-    """The fake on a scripted clock with the experiments of the tests, and with noise if there is a `seed`."""
+    """The fakes on a scripted clock with the experiments of the tests; `fake` is noisy if there is a `seed`."""
     clock = TickingClock()
     with monkeypatch.context() as patch:
         made: Callable[..., Fake] = partial(Fake, clock=clock)
         if seed is not None:
             made = partial(NoisyFake, clock=clock, random=np.random.default_rng(seed), spread=spread)
-        for module in (run_command, isolated_process):
+        faster = registry.Entry(lambda options: Faster(options.seed, options.batch_size, FASTER_COSTS, clock=clock))
+        patch.setitem(registry.FRAMEWORKS, Faster.name, replace(faster, is_scripted=True))
+        patch.setattr(watched_steps, "Spans", partial(Spans, clock))
+        for module in (run_command, isolated_process, watched_steps):
             patch.setattr(module, "Recorder", partial(Recorder, clock=clock))
         patch.setattr(fake, "Fake", made)
         patch.setattr(run_command, "read_machine", lambda count: QUIET_READING)

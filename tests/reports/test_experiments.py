@@ -1,5 +1,6 @@
 """Experiments in reports: the rows of the page, the article's guesses, the picture and the headline."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -39,7 +40,13 @@ def forecast(name: str, change: float | None, **more: object) -> Forecast:
     return replace(plain, **more)  # type: ignore[arg-type]
 
 
-def assessed(make_run: MakeRun, changes: dict[str, float], session_of: Run, noise: float = 0.0) -> Assessment:
+def assessed(
+    make_run: MakeRun,
+    changes: dict[str, float],
+    session_of: Run,
+    noise: float = 0.0,
+    more: Sequence[Forecast] = (),
+) -> Assessment:
     """A session in which a step takes these seconds longer with each experiment on; 2 s without."""
     forecasts = [
         forecast("noop", 0.0, is_control=True),
@@ -47,6 +54,7 @@ def assessed(make_run: MakeRun, changes: dict[str, float], session_of: Run, nois
         forecast("torch_convolution", -1.0 * EPOCH_STEPS, guess=1),
         forecast("no_progress_bar", -0.2 * EPOCH_STEPS, guess=3),
         forecast("unpredicted", None),
+        *more,
     ]
     session = seal_forecasts(
         Session(
@@ -149,6 +157,22 @@ def test_only_the_reason_is_shown_if_a_control_was_not_found_right(make_run: Mak
     assert "nothing is reported, because the control" in line
     assert line.split(",")[0] in html_of(view)
     assert "torch_convolution" not in experiment_table(noisy)
+
+
+def test_an_evaluation_that_was_not_measured_is_on_neither_side(make_run: MakeRun) -> None:
+    """A quarter of the predicted change is in the evaluation, which this run's test batches are too few for."""
+    run = make_run([2.0] * 6)
+    parts = {"forward": -1.0 * EPOCH_STEPS, "evaluate": -0.25 * EPOCH_STEPS}
+    stored = {phase: store_estimate(Estimate(seconds)) for phase, seconds in parts.items()}
+    changing = ("forward", "backward", "evaluate")
+    partial = forecast("partial", sum(parts.values()), phases=stored, may_change=changing)
+    assessment = assessed(make_run, {"partial": -1.0}, run, more=[partial])
+    (row,) = view_subjects(group_runs([run]), assessments=[assessment]).experiments.rows
+    assert row.verdict == "confirmed"
+    assert row.measured.startswith("\N{MINUS SIGN}10.4 s")
+    assert row.measured.endswith(", without the evaluation")
+    claim = next(o.claim for o in assessment.outcomes if o.claim is not None)
+    assert claim.predicted.whole.value == pytest.approx(-10.4)
 
 
 def test_a_repeated_test_says_how_often_it_was_tested(make_run: MakeRun) -> None:

@@ -35,6 +35,7 @@ __all__ = [
     "describe_switches",
     "environment_of_switches",
     "find_experiments",
+    "switches_of_evaluation",
 ]
 
 
@@ -132,6 +133,11 @@ def _check(name: str, switch: _Switch, framework: Framework) -> None:
         switch.optional("check", lambda framework: None)(framework)
     except UserError as error:
         raise UserError(f"--switch {name}: {error}") from None
+
+
+def switches_of_evaluation(names: Sequence[str]) -> tuple[str, ...]:
+    """Those of the switches that change an evaluation, too; the others act on training steps only."""
+    return tuple(name for name in names if Phase.EVALUATE in _parse(name).experiment.may_change)
 
 
 def describe_switches(names: Sequence[str], framework: Framework) -> dict[str, Any]:

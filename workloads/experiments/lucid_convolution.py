@@ -17,7 +17,7 @@ EXPERIMENT = Experiment(
     frameworks=("torch", "fake"),
     devices=("cpu",),
     may_change=(Phase.FORWARD, Phase.BACKWARD, Phase.EVALUATE),
-    prediction=Substitute(OperatorCategory.CONVOLUTION, (Phase.FORWARD, Phase.BACKWARD), by="lucid"),
+    prediction=Substitute(OperatorCategory.CONVOLUTION, (Phase.FORWARD, Phase.BACKWARD, Phase.EVALUATE), by="lucid"),
     keeps=1e-5,
 )
 

@@ -15,14 +15,14 @@ EXPERIMENT = Experiment(
     guess=1,
     frameworks=("lucid", "fake"),
     devices=("cpu",),
-    may_change=(Phase.FORWARD, Phase.BACKWARD, Phase.EVALUATE),
+    may_change=(Phase.FORWARD, Phase.BACKWARD),
     prediction=Substitute(OperatorCategory.NORMALISATION, (Phase.FORWARD, Phase.BACKWARD), by="torch"),
     keeps=1e-5,
 )
 
 
 def apply(workload: Workload, dose: float) -> Undo:
-    """Compute each batch normalisation of a training by PyTorch, without copies."""
+    """Compute each batch normalisation of a training by PyTorch, without copies; that of an evaluation stays."""
     return _APPLY[workload.framework.name](workload)
 
 
@@ -34,7 +34,7 @@ def _of_lucid(workload: Workload) -> Undo:
 
 
 def _of_fake(workload: Workload) -> Undo:
-    return scale_script(workload.framework, {Phase.FORWARD: 0.8, Phase.BACKWARD: 0.8, Phase.EVALUATE: 0.8})
+    return scale_script(workload.framework, {Phase.FORWARD: 0.8, Phase.BACKWARD: 0.8})
 
 
 _APPLY: dict[str, Callable[[Workload], Undo]] = {"lucid": _of_lucid, "fake": _of_fake}

@@ -16,7 +16,7 @@ EXPERIMENT = Experiment(
     frameworks=("lucid", "fake"),
     devices=("cpu",),
     may_change=(Phase.FORWARD, Phase.BACKWARD, Phase.EVALUATE),
-    prediction=Substitute(OperatorCategory.CONVOLUTION, (Phase.FORWARD, Phase.BACKWARD), by="torch"),
+    prediction=Substitute(OperatorCategory.CONVOLUTION, (Phase.FORWARD, Phase.BACKWARD, Phase.EVALUATE), by="torch"),
     keeps=1e-5,
 )
 

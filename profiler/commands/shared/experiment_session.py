@@ -38,6 +38,7 @@ from epoch_gap.profiler.experiments.session import Forecast, Result, Session, st
 from epoch_gap.profiler.experiments.session_store import add_result, create_session
 from epoch_gap.profiler.experiments.stored_evidence import find_operators, gather_evidence
 from epoch_gap.profiler.machine.allocator import Allocator
+from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.storage.manifest import DataKind, Manifest
 from epoch_gap.profiler.storage.run import Run
 from epoch_gap.workloads.presets import PRESETS
@@ -52,8 +53,8 @@ MOST_FURTHER = 4
 """times the steps of a test: a control that needs more is left undecided"""
 MARGIN = 1.25
 """on the forecast of further steps, which is uncertain itself"""
-EVALUATED = 1
-"""test batches after a run whose interventions alternate: its evaluation is not used"""
+TEST_BATCHES = 0.2
+"""per training step, where the evaluation may change: as in an epoch. Elsewhere there is one, which is not used"""
 
 
 @dataclass(frozen=True)
@@ -246,8 +247,12 @@ class ExperimentSession:
         size = BLOCK * (len(levels) + 1)
         groups = max(LEAST_GROUPS, steps // size)
         changes = {"runs_dir": folder, "steps": groups * size, "seconds": None, "fence": "none", "epochs": 1}
-        words = self._run_words(session.framework, **changes, test_limit=EVALUATED * session.batch_size)
         alternate = [word for level in levels for word in ("--alternate", ",".join(level))]
+        batches = 1
+        if Phase.EVALUATE in forecast.changing_phases:
+            batches = size * max(LEAST_GROUPS, round(TEST_BATCHES * groups))
+            alternate.append("--alternate-evaluation")
+        words = self._run_words(session.framework, **changes, test_limit=batches * session.batch_size)
         return [*words, *alternate, "--session", session.seal]
 
 

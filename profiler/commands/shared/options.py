@@ -123,7 +123,7 @@ def add_switches(parser: argparse.ArgumentParser) -> None:
 
 
 def add_alternation(parser: argparse.ArgumentParser) -> None:
-    """`--alternate` and `--alternate-block`; `alternation_of` turns them into what a run stores."""
+    """`--alternate` and its options; `alternation_of` turns them into what a run stores."""
     parser.add_argument(
         "--alternate",
         action="append",
@@ -138,6 +138,11 @@ def add_alternation(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help=f"steps of a block (default: {BLOCK})",
     )
+    parser.add_argument(
+        "--alternate-evaluation",
+        action="store_true",
+        help="also in the evaluation, batch by batch, for interventions that change it",
+    )
 
 
 def _switches(text: str) -> tuple[str, ...]:
@@ -145,10 +150,20 @@ def _switches(text: str) -> tuple[str, ...]:
 
 
 def alternation_of(args: argparse.Namespace) -> Alternation | None:
-    """What alternates, the level without interventions first; None without `--alternate`."""
+    """What alternates, the level without interventions first; None without `--alternate`.
+
+    Raises UserError for `--alternate-evaluation` alone.
+    """
     if not args.alternate:
+        if args.alternate_evaluation:
+            raise UserError("--alternate-evaluation needs --alternate NAME")
         return None
-    return Alternation(levels=((), *args.alternate), block=args.alternate_block, seed=args.seed)
+    return Alternation(
+        levels=((), *args.alternate),
+        block=args.alternate_block,
+        seed=args.seed,
+        evaluation=args.alternate_evaluation,
+    )
 
 
 _PASSED_ON = (
