@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from epoch_gap.profiler.comparison.gap import Gap, Verdict
 from epoch_gap.profiler.comparison.subject import Subject
 from epoch_gap.profiler.experiments.assessment import Assessment, Outcome
-from epoch_gap.profiler.experiments.diagnosis import Cause, Diagnosis, diagnose
+from epoch_gap.profiler.experiments.diagnosis import Cause, Diagnosis, diagnose, list_causes
 from epoch_gap.profiler.experiments.score import Score, score
 from epoch_gap.reports.article import GUESSES
 from epoch_gap.reports.sentences.experiments import (
@@ -166,36 +166,57 @@ def _diagnosis(
     if not gaps or gaps[0].verdict is not Verdict.SLOWER:
         return ()
     gap = gaps[0]
-    of_slow = [(a, o) for a, o in newest if _is_of(a, gap.slow)]
-    if not of_slow:
-        return ()
-    found = measure_diagnosis(gap, of_slow, [a for a in shown if _is_of(a, gap.slow)])
-    return describe_diagnosis(found, gap.slow.title, gap.fast.title)
+    found = measure_diagnosis(gap, newest, shown)
+    return () if found is None else describe_diagnosis(found, gap.slow.title, gap.fast.title)
 
 
 def measure_diagnosis(
     gap: Gap, outcomes: Sequence[tuple[Assessment, Outcome]], assessments: Sequence[Assessment]
-) -> Diagnosis:
-    """The diagnosis of a gap from tests of its slow side. Gains are scaled to the gap's epoch."""
-    fast = gap.fast_seconds
-    slow = fast + gap.seconds.value
-    causes = [cause for a, o in outcomes if (cause := _cause(o, slow / a.epoch)) is not None]
-    names = frozenset(cause.name for cause in causes)
-    together = [
-        -a.effects[names].value * slow / a.epoch for a in assessments if len(names) > 1 and names in a.effects
-    ]
-    return diagnose(slow, fast, causes, together[0] if together else None)
+) -> Diagnosis | None:
+    """The diagnosis of a gap from tests of its sides, whose gains are scaled to the gap's epochs.
+
+    A test of two sides of one framework counts for the slow one. None without a test of the slow side.
+    """
+    fast_seconds = gap.fast_seconds
+    slow_seconds = fast_seconds + gap.seconds.value
+    of_slow = [(a, o) for a, o in outcomes if _is_of(a, gap.slow)]
+    of_fast = [(a, o) for a, o in outcomes if _is_of(a, gap.fast) and not _is_of(a, gap.slow)]
+    if not of_slow:
+        return None
+    gains, fast_gains = _gains(of_slow, slow_seconds), _gains(of_fast, fast_seconds)
+    changes = [Cause(name, *gain, *fast_gains.get(name, (0.0, None))) for name, gain in gains.items()]
+    causes = list_causes(slow_seconds, fast_seconds, changes)
+    names = [cause.name for cause in causes]
+    fast_names = [cause.name for cause in causes if cause.is_tested_on_fast is not None]
+    slow_ones = [a for a in assessments if _is_of(a, gap.slow)]
+    fast_ones = [a for a in assessments if _is_of(a, gap.fast) and not _is_of(a, gap.slow)]
+    return diagnose(
+        slow_seconds,
+        fast_seconds,
+        causes,
+        _gain_together(slow_ones, names, slow_seconds),
+        _gain_together(fast_ones, fast_names, fast_seconds),
+    )
 
 
-def _cause(outcome: Outcome, scale: float) -> Cause | None:
-    """A single change that makes the side faster: measured clearly, or else predicted and not measured."""
+def _gains(outcomes: Sequence[tuple[Assessment, Outcome]], epoch: float) -> dict[str, tuple[float, bool]]:
+    """The seconds that each single change saves of an epoch of `epoch` seconds, and whether that was measured."""
+    found = {o.forecast.name: (_gain(o), epoch / a.epoch) for a, o in outcomes}
+    return {name: (gain[0] * scale, gain[1]) for name, (gain, scale) in found.items() if gain is not None}
+
+
+def _gain(outcome: Outcome) -> tuple[float, bool] | None:
+    """What was measured, 0 if that is not clear; or else what was predicted and not measured."""
     if len(outcome.forecast.experiments) > 1 or outcome.is_edited:
         return None
     change = outcome.forecast.change
     if outcome.effect is not None:
         interval = outcome.effect.epoch.interval()
-        is_clear = interval.excludes(0) and interval.value < 0
-        return Cause(outcome.forecast.name, -interval.value * scale, True) if is_clear else None
-    if change is not None and change.whole.value < 0 and not change.is_bound:
-        return Cause(outcome.forecast.name, -change.whole.value * scale, False)
-    return None
+        return (-interval.value if interval.excludes(0) else 0.0), True
+    return None if change is None or change.is_bound else (-change.whole.value, False)
+
+
+def _gain_together(assessments: Sequence[Assessment], names: Sequence[str], epoch: float) -> float | None:
+    """What was measured of several changes at once; None if they were not."""
+    measured = [(a, a.effects.get(frozenset(names))) for a in assessments if len(names) > 1]
+    return next((-effect.value * epoch / a.epoch for a, effect in measured if effect is not None), None)

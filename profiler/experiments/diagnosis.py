@@ -1,7 +1,7 @@
 """How a diagnosis ends: what each cause of a gap is worth when it is removed, and what would close the gap.
 
 The slow side's epoch over the fast side's is a product: one factor for each cause, removed one after the other, one
-for what the causes do together, and the rest.
+for what the causes do together, and the rest. A cause is removed on every side that has it.
 """
 
 from collections.abc import Sequence
@@ -13,18 +13,26 @@ CLOSE = 1.5
 
 @dataclass(frozen=True)
 class Cause:
-    """A change of the slow side."""
+    """A change of the slow side, or of both."""
 
     name: str
     gain: float
-    """seconds per epoch that it saves, alone"""
+    """seconds per epoch that it saves on the slow side, alone"""
     is_tested: bool
-    """whether the gain was measured; else it is predicted"""
+    """whether that was measured; else it is predicted"""
+    fast_gain: float = 0.0
+    """seconds per epoch that it saves on the fast side, alone"""
+    is_tested_on_fast: bool | None = None
+    """None: it is no change of the fast side, or nothing is known of it there"""
+
+    def worth(self, ratio: float) -> float:
+        """The seconds that it saves on the slow side beyond those that keep the epochs at this ratio."""
+        return self.gain - ratio * self.fast_gain
 
 
 @dataclass(frozen=True)
 class Factor:
-    """A cause, and by how much its removal divides what is left of the slow side's epoch."""
+    """A cause, and the ratio of the epochs before its removal over that after it."""
 
     cause: Cause
     factor: float
@@ -37,7 +45,7 @@ class Diagnosis:
     ratio: float
     """the slow side's epoch over the fast side's"""
     factors: tuple[Factor, ...]
-    """the largest gain first"""
+    """the cause that lowers the ratio most first"""
     together: float
     """what the causes do together beyond the sum of their gains; 1 if that was not measured"""
     rest: float
@@ -46,29 +54,63 @@ class Diagnosis:
     """the fewest changes that bring the ratio to `CLOSE`, the largest gain first; None: all of them do not"""
 
 
-def diagnose(slow: float, fast: float, causes: Sequence[Cause], gain_together: float | None = None) -> Diagnosis:
+@dataclass(frozen=True)
+class _Epochs:
+    """The seconds of an epoch of both sides."""
+
+    slow: float
+    fast: float
+
+    @property
+    def ratio(self) -> float:
+        return self.slow / self.fast
+
+    def without(self, cause: Cause) -> "_Epochs":
+        return _Epochs(self.slow - cause.gain, self.fast - cause.fast_gain)
+
+
+def diagnose(
+    slow: float,
+    fast: float,
+    causes: Sequence[Cause],
+    gain_together: float | None = None,
+    fast_gain_together: float | None = None,
+) -> Diagnosis:
     """The diagnosis of an epoch of `slow` seconds beside one of `fast`, both > 0.
 
-    `gain_together` is the measured gain of all causes at once. Causes without a gain are left out, and so are those
-    whose gains would add up to more than the epoch.
+    The last two are the measured gains of all causes of a side at once. A change that saves nothing on the slow side
+    or does not lower the ratio is no cause, and neither is one whose gains would add up to more than an epoch.
     """
-    ordered = sorted((cause for cause in causes if cause.gain > 0), key=lambda cause: -cause.gain)
+    before = left = _Epochs(slow, fast)
     factors: list[Factor] = []
-    left = slow
-    for cause in ordered:
-        if cause.gain < left:
-            factors.append(Factor(cause, left / (left - cause.gain)))
-            left -= cause.gain
-    after = slow - gain_together if gain_together is not None and gain_together < slow else left
-    kept = [factor.cause for factor in factors]
-    return Diagnosis(slow / fast, tuple(factors), left / after, after / fast, _shortest(slow, fast, kept, after))
+    for cause in list_causes(slow, fast, causes):
+        after = left.without(cause)
+        if after.slow > 0 and after.fast > 0:
+            factors.append(Factor(cause, left.ratio / after.ratio))
+            left = after
+    end = _Epochs(
+        slow - gain_together if gain_together is not None and gain_together < slow else left.slow,
+        fast - fast_gain_together if fast_gain_together is not None and fast_gain_together < fast else left.fast,
+    )
+    shortest = _shortest(before, [factor.cause for factor in factors], end)
+    return Diagnosis(before.ratio, tuple(factors), left.ratio / end.ratio, end.ratio, shortest)
 
 
-def _shortest(slow: float, fast: float, causes: Sequence[Cause], after: float) -> tuple[Cause, ...] | None:
-    """The first causes, by gain, that suffice; with all of them, the measured epoch `after` counts."""
-    left = slow
-    for number, cause in enumerate(causes, start=1):
-        left -= cause.gain
-        if (after if number == len(causes) else left) <= CLOSE * fast:
-            return tuple(causes[:number])
+def list_causes(slow: float, fast: float, causes: Sequence[Cause]) -> list[Cause]:
+    """The changes that save time on the slow side and lower the ratio of the epochs; that which does so most first."""
+    ratio = slow / fast
+    able = [cause for cause in causes if cause.gain > 0 and cause.worth(ratio) > 0]
+    return sorted(able, key=lambda cause: -cause.worth(ratio))
+
+
+def _shortest(before: _Epochs, causes: Sequence[Cause], end: _Epochs) -> tuple[Cause, ...] | None:
+    """The first causes, by what they are worth at the ratio `CLOSE`, that suffice; with all of them, `end` counts."""
+    if before.ratio <= CLOSE:
+        return ()
+    ordered = sorted(causes, key=lambda cause: -cause.worth(CLOSE))
+    left = before
+    for number, cause in enumerate(ordered, start=1):
+        left = left.without(cause)
+        if (end if number == len(ordered) else left).ratio <= CLOSE:
+            return tuple(ordered[:number])
     return None

@@ -139,7 +139,7 @@ def describe_diagnosis(diagnosis: Diagnosis, slow: str, fast: str) -> tuple[str,
     factors.append(f"the rest {formats.times(diagnosis.rest)}x")
     product = f"{slow} over {fast}, {formats.times(diagnosis.ratio)}x, by cause: {', '.join(factors)}."
     if not diagnosis.factors:
-        return (f"{slow} over {fast}, {formats.times(diagnosis.ratio)}x: no tested change makes {slow} faster.",)
+        return (f"{slow} over {fast}, {formats.times(diagnosis.ratio)}x: no tested change lowers this ratio.",)
     return product, _describe_shortest(diagnosis)
 
 
@@ -157,5 +157,10 @@ def _join(causes: Sequence[Cause]) -> str:
 
 
 def name_cause(cause: Cause) -> str:
-    """Its name, and whether its gain was measured."""
-    return f"{cause.name.replace('_', ' ')} ({'tested' if cause.is_tested else 'predicted'})"
+    """Its name, and whether its gains were measured."""
+    words = {True: "tested", False: "predicted"}
+    how = words[cause.is_tested]
+    if cause.is_tested_on_fast is not None:
+        is_same = cause.is_tested_on_fast == cause.is_tested
+        how += " on both sides" if is_same else f", on the faster side {words[cause.is_tested_on_fast]}"
+    return f"{cause.name.replace('_', ' ')} ({how})"

@@ -14,6 +14,7 @@ from epoch_gap.profiler.storage.run import Run
 from epoch_gap.reports.article import GUESSES
 from epoch_gap.reports.charts import experiments as chart
 from epoch_gap.reports.charts.registry import CHARTS
+from epoch_gap.reports.experiments import measure_diagnosis
 from epoch_gap.reports.page.page import render_page
 from epoch_gap.reports.terminal.experiments import experiment_table
 from epoch_gap.reports.view import View, view_subjects
@@ -119,6 +120,32 @@ def test_the_headline_ends_the_diagnosis(view: View) -> None:
     assert "by cause: torch convolution (tested)" in product
     assert shortest == "The shortest way to within 1.5x: torch convolution (tested)."
     assert product in html_of(view)
+
+
+@pytest.mark.parametrize(
+    ("changes", "how", "factor"),
+    [({"kept": -0.1}, "tested on both sides", 0.95 / 0.8), ({}, "tested, on the faster side predicted", 0.9 / 0.8)],
+)
+def test_a_change_of_both_sides_is_worth_what_it_changes_of_their_ratio(
+    make_run: MakeRun, changes: dict[str, float], how: str, factor: float
+) -> None:
+    """A fifth of the slow epoch; of the fast one, a twentieth was measured, or a tenth is predicted."""
+    slow = make_run([2.0] * 6)
+    fast = make_run([1.0] * 6, config={"framework": "torch"}, framework={"name": "torch", "title": "Torch"})
+    kept = [forecast("kept", -0.2 * EPOCH_STEPS)]
+    on_slow, on_fast = (
+        assessed(make_run, {"kept": -0.4}, slow, more=kept),
+        assessed(make_run, changes, fast, more=kept),
+    )
+    on_fast = replace(on_fast, session=replace(on_fast.session, framework="torch", title="Torch 1 (cpu)"))
+    view = view_subjects(group_runs([slow, fast]), assessments=[on_slow, on_fast])
+    (gap,) = view.gaps
+    outcomes = [(a, o) for a in (on_slow, on_fast) for o in a.outcomes if o.forecast.name == "kept"]
+    found = measure_diagnosis(gap, outcomes, [on_slow, on_fast])
+    assert found is not None
+    assert [part.factor for part in found.factors] == pytest.approx([factor], rel=1e-3)
+    assert found.ratio == pytest.approx(factor * found.rest)
+    assert f"kept ({how})" in view.experiments.diagnosis[0]
 
 
 def test_the_picture_has_a_point_per_judged_prediction(view: View) -> None:
