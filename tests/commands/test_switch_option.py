@@ -95,7 +95,7 @@ def test_a_switch_that_needs_a_variable_restarts_the_process_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    words = ["run", "--framework", "fake", *SMALL, "--runs-dir", str(tmp_path), "--switch", "one_thread"]
+    words = ["run", "--framework", "fake", *SMALL, "--runs-dir", str(tmp_path), "--switch", "threads=1"]
     process = start_profiler(*words)
     _, errors = process.communicate()
     assert process.returncode == 0, errors

@@ -167,6 +167,13 @@ def test_fresh_processes_are_paired_by_round(runs: Path, monkeypatch: pytest.Mon
     assert found.judgement.verdict is Verdict.REFUTED
 
 
+def test_each_number_of_threads_is_a_test_of_its_own(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with scripted(monkeypatch):
+        experiment(runs, "threads", "threads=2", "threads=1", steps=16)
+    forecasts = [forecast for forecast in newest(runs).session.forecasts if not forecast.is_control]
+    assert [(f.name, f.switches) for f in forecasts] == [("threads", ("threads",)), ("threads=2", ("threads=2",))]
+
+
 def test_an_edited_prediction_is_told(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with scripted(monkeypatch):
         experiment(runs, "half_forward", "longer_step")
@@ -319,6 +326,9 @@ def test_the_scripted_fake_is_never_compared_with_a_real_framework(
     [
         (["nonsense"], "no experiment 'nonsense'; choose all, or from: checkpoint_per_epoch, "),
         (["half_forward", "--framework", "torch"], "half_forward cannot be tested on torch; it is for fake"),
+        (["threads=1.5"], "threads=1.5: a dose must be a whole number from 1 to 1024"),
+        (["planted=1"], "planted=1: planted chooses its dose by itself"),
+        (["threads", "threads=2", "--together"], "--together: threads is named with 2 doses; choose one"),
     ],
 )
 def test_a_bad_name_is_one_line_and_no_file(

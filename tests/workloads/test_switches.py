@@ -10,11 +10,18 @@ import numpy as np
 import pytest
 
 from epoch_gap.profiler.errors import UserError
+from epoch_gap.profiler.experiments.prediction import Scale
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.recording.records import Step
 from epoch_gap.workloads import experiments, registry, resnet18
 from epoch_gap.workloads.adapters.fake import Fake
-from epoch_gap.workloads.experiments import apply_switches, check_switches, environment_of_switches, find_experiments
+from epoch_gap.workloads.experiments import (
+    apply_switches,
+    check_switches,
+    environment_of_switches,
+    experiment_with_dose,
+    find_experiments,
+)
 from epoch_gap.workloads.framework import Framework
 from epoch_gap.workloads.initial_weights import draw_weights
 from tests.helpers.adapters import BATCH, SEED, build
@@ -54,7 +61,9 @@ def test_an_experiment_is_data_that_can_be_wrong(name: str) -> None:
     assert experiment.guess in (None, 1, 2, 3, 4, 5, 6)
     assert set(experiment.frameworks) <= registry.FRAMEWORKS.keys()
     module = find_experiments()[name]
-    assert hasattr(module, "apply") + hasattr(module, "ENVIRONMENT") + bool(experiment.options) == 1
+    assert hasattr(module, "apply") + hasattr(module, "environment") + bool(experiment.options) == 1
+    is_limited = experiment.frameworks or experiment.devices
+    assert not (hasattr(module, "environment") and is_limited), "processes of other sides inherit the variables"
     assert all(len(text) <= 80 for text in getattr(module, "CLOCKS", {}).values())
 
 
@@ -247,6 +256,9 @@ def test_the_schedule_is_that_of_the_other_side(name: str, other: resnet18.StepL
         (["noop:step"], ("fake", "cpu"), "noop takes no phase"),
         (["planted=soon"], ("fake", "cpu"), "is not NAME, NAME=DOSE or NAME:PHASE=DOSE"),
         (["planted=-1"], ("fake", "cpu"), "between 0 and 60"),
+        (["threads=1.5"], ("fake", "cpu"), "a whole number from 1 to 1024"),
+        (["threads=0"], ("fake", "cpu"), "a whole number from 1 to 1024"),
+        (["threads", "threads=2"], ("fake", "cpu"), "threads is named twice"),
         (["planted:fetch=1"], ("fake", "cpu"), "fake cannot be delayed in fetch; choose one of: collate"),
         (["planted", "planted=1"], ("fake", "cpu"), "planted is named twice"),
         (["kept_memory"], ("fake", "cpu"), "is the option --allocator keep; use that"),
@@ -281,15 +293,36 @@ def test_a_switch_that_needs_a_variable_names_it(monkeypatch: pytest.MonkeyPatch
     [
         ("haswell_kernels", {"internal_api": "mkl", "architecture": None}, "no OpenBLAS"),
         ("haswell_kernels", {"internal_api": "openblas", "architecture": "Zen"}, "no effect .* OpenBLAS uses Zen"),
-        ("one_thread", {"prefix": "libgomp", "num_threads": 2}, "no effect .* libgomp has 2 threads"),
+        ("threads", {"prefix": "libgomp", "num_threads": 2}, "no effect .* libgomp has 2 threads"),
+        ("threads=2", {"prefix": "libgomp", "num_threads": 4}, "no effect .* libgomp has 4 threads"),
     ],
 )
 def test_a_variable_that_has_no_effect_is_refused(
     name: str, pool: dict[str, object], error: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(find_experiments()[name], "threadpool_info", lambda: [pool])
+    monkeypatch.setattr(find_experiments()[name.partition("=")[0]], "threadpool_info", lambda: [pool])
     with pytest.raises(UserError, match=error):
         check_switches([name], _sides("fake", "cpu"))
+
+
+def test_the_dose_of_threads_is_their_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
+        monkeypatch.delenv(variable, raising=False)
+    assert set(environment_of_switches(["threads"]).values()) == {"1"}
+    assert set(environment_of_switches(["threads=2"]).values()) == {"2"}
+    assert {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"} < environment_of_switches(["threads=2"]).keys()
+    pools = [{"prefix": "libgomp", "num_threads": 2}, {"prefix": "libopenblas", "num_threads": 2}]
+    monkeypatch.setattr(find_experiments()["threads"], "threadpool_info", lambda: pools)
+    check_switches(["threads=2"], _sides("fake", "cpu"))
+
+
+def test_the_prediction_of_threads_follows_their_number() -> None:
+    one, two = experiment_with_dose("threads=1"), experiment_with_dose("threads=2")
+    assert one is find_experiments()["threads"].EXPERIMENT
+    assert (one.name, one.prediction, two.name, two.prediction) == ("threads", Scale(1), "threads=2", Scale(2))
+    assert "on 2 threads" in two.claim
+    with pytest.raises(UserError, match="^planted=1: planted chooses its dose by itself"):
+        experiment_with_dose("planted=1")
 
 
 def test_a_switch_that_fails_leaves_none_on(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,10 +5,12 @@ A module of this package is found by its name; adding one needs no edit elsewher
 | name | meaning |
 |---|---|
 | `apply(workload, dose)` | turns the intervention on, and returns its undo |
-| `ENVIRONMENT` | variables that must be set before the process starts, in place of `apply` |
+| `environment(dose)` | variables that must be set before the process starts, in place of `apply` |
 | `DOSE` | the default dose, if the intervention has doses |
+| `DOSES` | the whole numbers that are doses, if others are not |
+| `with_dose(dose)` | the `EXPERIMENT` with another dose, if its prediction depends on it |
 | `PHASE` | the default phase, if the intervention acts on a phase |
-| `check(framework)` | raises UserError if the intervention cannot work, or has not taken effect, in this process |
+| `check(framework, dose)` | raises UserError if the intervention cannot work, or has not taken effect, in this process |
 | `describe(framework)` | conditions of the framework that the intervention changes |
 | `CLOCKS` | descriptions of clocks that it changes |
 """
@@ -34,6 +36,7 @@ __all__ = [
     "describe_switch_clocks",
     "describe_switches",
     "environment_of_switches",
+    "experiment_with_dose",
     "find_experiments",
     "switches_of_evaluation",
 ]
@@ -42,6 +45,16 @@ __all__ = [
 def find_experiments() -> Mapping[str, ModuleType]:
     """The module of every experiment, by name."""
     return {name: _load(name) for name in _names()}
+
+
+def experiment_with_dose(text: str) -> Experiment:
+    """The experiment that `NAME=DOSE` names. Raises UserError for a dose that it does not predict."""
+    switch = _parse(text, option="")
+    with_dose = switch.optional("with_dose", None)
+    if with_dose is None:
+        raise UserError(f"{text}: {switch.experiment.name} chooses its dose by itself")
+    experiment: Experiment = with_dose(switch.dose)
+    return experiment
 
 
 def _names() -> list[str]:
@@ -65,32 +78,40 @@ class _Switch:
         experiment: Experiment = self.module.EXPERIMENT
         return experiment
 
+    @property
+    def environment(self) -> Mapping[str, str]:
+        variables: Mapping[str, str] = self.optional("environment", lambda dose: {})(self.dose)
+        return variables
+
     def optional(self, name: str, default: Any) -> Any:
         return getattr(self.module, name, default)
 
 
-def _parse(text: str) -> _Switch:
+def _parse(text: str, option: str = "--switch ") -> _Switch:
     """Raises UserError for an unknown experiment, and for a dose or phase that it does not take."""
     target, _, dose = text.partition("=")
     name, _, phase = target.partition(":")
     if name not in _names():
-        raise UserError(f"--switch {text}: no such experiment; choose one of: {', '.join(_names())}")
+        raise UserError(f"{option}{text}: no such experiment; choose one of: {', '.join(_names())}")
     module = _load(name)
     for given, attribute, kind in ((dose, "DOSE", "dose"), (phase, "PHASE", "phase")):
         if given and not hasattr(module, attribute):
-            raise UserError(f"--switch {text}: {name} takes no {kind}")
+            raise UserError(f"{option}{text}: {name} takes no {kind}")
     try:
-        seconds = float(dose or getattr(module, "DOSE", 1.0))
+        value = float(dose or getattr(module, "DOSE", 1.0))
         chosen = Phase(phase) if phase else getattr(module, "PHASE", None)
     except ValueError:
-        raise UserError(f"--switch {text} is not NAME, NAME=DOSE or NAME:PHASE=DOSE") from None
-    if not 0 <= seconds <= MOST:
-        raise UserError(f"--switch {text}: a dose must be between 0 and {MOST}")
-    return _Switch(module, seconds, chosen)
+        raise UserError(f"{option}{text} is not NAME, NAME=DOSE or NAME:PHASE=DOSE") from None
+    whole: range | None = getattr(module, "DOSES", None)
+    if whole is not None and value not in whole:
+        raise UserError(f"{option}{text}: a dose must be a whole number from {whole[0]} to {whole[-1]}")
+    if whole is None and not 0 <= value <= MOST:
+        raise UserError(f"{option}{text}: a dose must be between 0 and {MOST}")
+    return _Switch(module, value, chosen)
 
 
 MOST = 60
-"""the largest dose: a wait of so many seconds in each step"""
+"""the largest dose, unless doses are whole numbers: a wait of so many seconds in each step"""
 
 
 def environment_of_switches(names: Sequence[str]) -> dict[str, str]:
@@ -100,7 +121,7 @@ def environment_of_switches(names: Sequence[str]) -> dict[str, str]:
     """
     needed: dict[str, str] = {}
     for name, switch in zip(names, map(_parse, names), strict=True):
-        for variable, value in switch.optional("ENVIRONMENT", {}).items():
+        for variable, value in switch.environment.items():
             found = needed.setdefault(variable, os.environ.get(variable, value))
             if found != value:
                 raise UserError(f"--switch {name} needs {variable}={value}, but it is {found}; unset it")
@@ -130,7 +151,7 @@ def _check(name: str, switch: _Switch, framework: Framework) -> None:
     try:
         if switch.phase is not None:
             check_delayable(switch.phase, framework)
-        switch.optional("check", lambda framework: None)(framework)
+        switch.optional("check", lambda framework, dose: None)(framework, switch.dose)
     except UserError as error:
         raise UserError(f"--switch {name}: {error}") from None
 

@@ -9,7 +9,6 @@ from epoch_gap.profiler.phases import Phase
 from epoch_gap.workloads.framework import Framework
 
 KERNEL = "Haswell"
-ENVIRONMENT = {"OPENBLAS_CORETYPE": KERNEL}
 EXPERIMENT = Experiment(
     name="haswell_kernels",
     claim="The kernels that OpenBLAS chooses make no difference.",
@@ -21,7 +20,12 @@ EXPERIMENT = Experiment(
 )
 
 
-def check(framework: Framework) -> None:
+def environment(dose: float) -> dict[str, str]:
+    """OpenBLAS's own variable."""
+    return {"OPENBLAS_CORETYPE": KERNEL}
+
+
+def check(framework: Framework, dose: float) -> None:
     """Read the kernels back from every OpenBLAS of this process."""
     kernels = [pool["architecture"] for pool in threadpool_info() if pool["internal_api"] == "openblas"]
     if not kernels:

@@ -24,7 +24,7 @@ CLOCKS = {
 }
 
 
-def check(framework: Framework) -> None:
+def check(framework: Framework, dose: float) -> None:
     """Refuse a framework that never calls it."""
     check_phase(Phase.MATERIALIZE, framework)
 

@@ -19,7 +19,7 @@ EXPERIMENT = Experiment(
 CLOCKS = {Phase.MATERIALIZE: "nothing: loss.eval() is dropped"}
 
 
-def check(framework: Framework) -> None:
+def check(framework: Framework, dose: float) -> None:
     """Refuse a framework that never calls it."""
     check_phase(Phase.MATERIALIZE, framework)
 

@@ -15,6 +15,7 @@ from epoch_gap.profiler.experiments.interactions import sets_to_measure
 from epoch_gap.profiler.experiments.prediction import Change, Delay, Ratio, Substitute, sum_of_changes
 from epoch_gap.profiler.experiments.session import Forecast, store_estimate
 from epoch_gap.profiler.phases import Phase
+from epoch_gap.workloads.experiments import experiment_with_dose
 from epoch_gap.workloads.registry import FRAMEWORKS
 
 Names = tuple[str, ...]
@@ -29,8 +30,8 @@ def choose_experiments(
 ) -> list[Experiment]:
     """The experiments that `names` name, without the controls, which every session has; each once, in order.
 
-    `all` names those that can be tested on the side, and `A+B` both. Raises UserError for a name that is unknown, or
-    that cannot be tested there.
+    `all` names those that can be tested on the side, and `A+B` both. Raises UserError for a name or dose that is
+    unknown, or that cannot be tested there.
     """
     known: dict[str, Experiment] = {name: module.EXPERIMENT for name, module in modules.items()}
     able = [e for e in known.values() if _why_untestable(e, framework, device) is None]
@@ -38,12 +39,13 @@ def choose_experiments(
     for name in (part for joined in names for part in joined.split(JOINT)):
         if name == ALL:
             chosen |= {e.name: e for e in able if not e.is_control and e.name != DOSES}
-        elif name not in known:
-            raise UserError(f"no experiment {name!r}; choose all, or from: {', '.join(known)}")
-        elif reason := _why_untestable(known[name], framework, device):
-            raise UserError(f"{name} cannot be tested {reason}")
+        elif (base := name.partition("=")[0]) not in known:
+            raise UserError(f"no experiment {base!r}; choose all, or from: {', '.join(known)}")
+        elif reason := _why_untestable(known[base], framework, device):
+            raise UserError(f"{base} cannot be tested {reason}")
         else:
-            chosen[name] = known[name]
+            experiment = known[base] if name == base else experiment_with_dose(name)
+            chosen[experiment.name] = experiment
     return [experiment for experiment in chosen.values() if not experiment.is_control]
 
 
@@ -68,6 +70,14 @@ def _why_untestable(experiment: Experiment, framework: str, device: str) -> str 
     if experiment.devices and device not in (*experiment.devices, "auto"):
         return f"on the device {device}; it is for {', '.join(experiment.devices)}"
     return None
+
+
+def check_combination(experiments: Iterable[Experiment]) -> None:
+    """Raise UserError for two doses of one experiment, which cannot be on at once."""
+    bases = [experiment.name.partition("=")[0] for experiment in experiments]
+    for base in bases:
+        if bases.count(base) > 1:
+            raise UserError(f"--together: {base} is named with {bases.count(base)} doses; choose one")
 
 
 def frameworks_needed(experiments: Iterable[Experiment], framework: str) -> list[str]:

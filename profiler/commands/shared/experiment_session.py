@@ -15,6 +15,7 @@ from epoch_gap.profiler.analysis.stats import Estimate, mean
 from epoch_gap.profiler.commands.shared.exit_status import INTERRUPTED, TERMINATED
 from epoch_gap.profiler.commands.shared.experiment_plan import (
     Planner,
+    check_combination,
     choose_combinations,
     choose_experiments,
     drilldowns_used,
@@ -84,6 +85,8 @@ class ExperimentSession:
         """The experiments that the command names. Raises UserError for a name that is none of the side."""
         experiments = choose_experiments(self.args.names, self.modules, self.args.framework, self.args.device)
         choose_combinations(self.args.names, experiments, all_of_them=False)
+        if self.args.together:
+            check_combination(experiments)
         return experiments
 
     def execute(self) -> tuple[int, Path]:
