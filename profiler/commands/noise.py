@@ -2,7 +2,7 @@
 
 import argparse
 
-from epoch_gap.profiler.commands.shared.options import add_workload, parse_pairs, workload_arguments
+from epoch_gap.profiler.commands.shared.options import add_switches, add_workload, parse_pairs, workload_arguments
 from epoch_gap.profiler.commands.shared.printing import warn
 from epoch_gap.profiler.commands.shared.sessions import alternating_order, run_session
 from epoch_gap.profiler.comparison.gap import measure_gaps
@@ -13,6 +13,7 @@ from epoch_gap.profiler.storage.noise_floor_store import load_noise_floors, save
 from epoch_gap.profiler.storage.reader import read_run
 from epoch_gap.reports.terminal.noise import describe_self_comparison
 from epoch_gap.workloads.cifar10.load import resolve_source
+from epoch_gap.workloads.experiments import switches_of_sides
 from epoch_gap.workloads.registry import FRAMEWORKS
 
 SIDES = ("A", "A again")
@@ -26,12 +27,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("--framework", choices=FRAMEWORKS, default="torch", help="default: torch")
     parser.add_argument("--repeats", type=parse_pairs, default=3, metavar="N", help="pairs of processes (default: 3)")
+    add_switches(parser)
     add_workload(parser)
 
 
 def execute(args: argparse.Namespace) -> int:
     """Run A, A, A, A ... and store half the interval of the comparison."""
-    load_noise_floors(args.runs_dir)  # report a damaged file before the work
+    switches_of_sides(args.switch, [args.framework], args.device)  # refuse bad ones before the work
+    load_noise_floors(args.runs_dir)  # and report a damaged file
     data, warning = resolve_source(args.data)
     if warning:
         warn(warning)

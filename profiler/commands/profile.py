@@ -6,6 +6,7 @@ from pathlib import Path
 
 from epoch_gap.profiler.commands.shared.exit_status import INTERRUPTED, TERMINATED
 from epoch_gap.profiler.commands.shared.options import (
+    add_switches,
     add_workload,
     framework_names,
     parse_positive,
@@ -19,6 +20,7 @@ from epoch_gap.profiler.commands.shared.run_selection import add_latest_candidat
 from epoch_gap.profiler.commands.shared.sessions import alternating_order, run_rounds, run_session
 from epoch_gap.profiler.storage.reader import read_run
 from epoch_gap.workloads.cifar10.load import resolve_source
+from epoch_gap.workloads.experiments import switches_of_sides
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,20 +37,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--minutes", type=parse_positive, default=10, metavar="N", help="time of all rounds together (default: 10)"
     )
     parser.add_argument("--out", type=Path, default=REPORTS, metavar="DIR")
+    add_switches(parser)
     add_workload(parser)
 
 
 def execute(args: argparse.Namespace) -> int:
     """Run, then report on these runs together with the newest comparable ones of other frameworks.
 
-    If the rounds are interrupted, those that were finished are reported.
+    A switch is on in every framework that can have it. If the rounds are interrupted, those that were finished are
+    reported.
     """
+    switches = switches_of_sides(args.switch, args.frameworks, args.device)
     prepare_report_folder(args.out)
     data, warning = resolve_source(args.data)
     if warning:
         warn(warning)
-    common = [*workload_arguments(args, data=data), "--data-warning", warning or ""]
-    arguments = {name: ["--framework", name, *common] for name in args.frameworks}
+    arguments = {
+        name: [
+            *("--framework", name),
+            *workload_arguments(args, data=data, switch=switches[name]),
+            *("--data-warning", warning or ""),
+        ]
+        for name in args.frameworks
+    }
     if _takes_rounds(args):
         budget = Budget(60.0 * args.minutes, args.repeats)
         show = ProgressLine(sys.stderr, args.quiet)

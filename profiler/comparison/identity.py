@@ -74,10 +74,20 @@ def machine_key(manifest: Manifest) -> str:
     return ", ".join([*map(str, parts), machine.system.split()[0], machine.cpu_limit or "no CPU limit"])
 
 
-def comparison_key(manifest: Manifest) -> str:
-    """The key of the noise floor that applies: framework, device, batch size, kind of data and allocator."""
-    device, config = manifest.framework.device, manifest.config
-    return noise_floor_key(config.framework, device, config.batch_size, manifest.data.kind, manifest.keeps_memory)
+def comparison_key(manifest: Manifest, *, is_plain: bool = False) -> str:
+    """The key of the noise floor that applies: framework, device, batch size, data, allocator and interventions.
+
+    With `is_plain`, that of the same without interventions, which applies if the other was not measured.
+    """
+    config, switches = manifest.config, () if is_plain else active_switches(manifest)
+    return noise_floor_key(
+        config.framework,
+        manifest.framework.device,
+        config.batch_size,
+        manifest.data.kind,
+        manifest.keeps_memory,
+        switches,
+    )
 
 
 def candidate_key(manifest: Manifest) -> tuple[str, str, bool, tuple[str, ...]]:

@@ -5,6 +5,7 @@ the interval of another comparison is.
 """
 
 from epoch_gap.profiler.comparison.gap import Gap
+from epoch_gap.profiler.comparison.identity import active_switches
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.storage.noise_floor_store import NoiseFloor
 
@@ -27,4 +28,5 @@ def measure_noise_floor(gap: Gap) -> NoiseFloor:
         processes=len(runs),
         day=first.manifest.created[:10],
         keeps_memory=first.manifest.keeps_memory,
+        switches=active_switches(first.manifest),
     )

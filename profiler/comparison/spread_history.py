@@ -1,6 +1,6 @@
 """What is known of the spread between processes before a comparison: earlier sessions, and the noise floor."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from epoch_gap.profiler.analysis.stats import LEVEL, t_quantile
@@ -44,14 +44,20 @@ NOTHING_KNOWN = KnownSpread()
 
 def applicable_floor(floors: NoiseFloors, runs: Sequence[Run]) -> NoiseFloor | None:
     """The largest floor that applies to `runs` on their machines; None if one of the machines has no floor."""
-    keys = {comparison_key(run.manifest) for run in runs}
     applicable: list[NoiseFloor] = []
     for machine in {machine_key(run.manifest) for run in runs}:
-        on_machine = [floor for key, floor in floors.get(machine, {}).items() if key in keys]
+        known = floors.get(machine, {})
+        on_machine = [floor for run in runs if (floor := _floor_of(known, run)) is not None]
         if not on_machine:
             return None
         applicable += on_machine
     return max(applicable, key=lambda floor: floor.share, default=None)
+
+
+def _floor_of(known: Mapping[str, NoiseFloor], run: Run) -> NoiseFloor | None:
+    """The floor of the run's comparison on one machine; without its interventions if it was not measured with them."""
+    manifest = run.manifest
+    return known.get(comparison_key(manifest)) or known.get(comparison_key(manifest, is_plain=True))
 
 
 def variance_of_floor(floor: NoiseFloor | None) -> Variance | None:

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -32,20 +32,27 @@ class NoiseFloor:
     """date of the first run"""
     keeps_memory: bool = False
     """whether the allocator kept freed memory"""
+    switches: Sequence[str] = ()
+    """the interventions that were on"""
 
     @property
     def key(self) -> str:
         """Identifies the comparison among those of one machine."""
-        return noise_floor_key(self.framework, self.device, self.batch_size, self.data, self.keeps_memory)
+        return noise_floor_key(
+            self.framework, self.device, self.batch_size, self.data, self.keeps_memory, self.switches
+        )
 
 
 NoiseFloors = Mapping[str, Mapping[str, NoiseFloor]]
 """by machine, then by `NoiseFloor.key`"""
 
 
-def noise_floor_key(framework: str, device: str, batch_size: int, data: str, keeps_memory: bool) -> str:
-    """Identifies a comparison of a framework with itself: framework, device, batch size, kind of data, allocator."""
-    return f"{framework}-{device}-batch-{batch_size}-{data}{'-memory-kept' if keeps_memory else ''}"
+def noise_floor_key(
+    framework: str, device: str, batch_size: int, data: str, keeps_memory: bool, switches: Sequence[str] = ()
+) -> str:
+    """Identifies a comparison of a framework with itself: with its device, data, allocator and interventions."""
+    kept = ["memory-kept"] if keeps_memory else []
+    return "-".join([framework, device, "batch", str(batch_size), data, *kept, *switches])
 
 
 def load_noise_floors(runs_dir: Path) -> NoiseFloors:
@@ -70,9 +77,14 @@ def save_noise_floor(runs_dir: Path, machine: str, floor: NoiseFloor) -> None:
 def _floors_from_json(data: Any) -> NoiseFloors:
     """Raises ValueError for anything that `save_noise_floor` did not write."""
     try:
-        floors = {key: {name: NoiseFloor(**f) for name, f in machine.items()} for key, machine in data.items()}
+        floors = {key: {name: _floor(**f) for name, f in machine.items()} for key, machine in data.items()}
         if not all(math.isfinite(f.share + f.ratio) for machine in floors.values() for f in machine.values()):
             raise ValueError("a floor is not finite")
     except (AttributeError, TypeError):
         raise ValueError("its noise floors are not in this version's format") from None
     return floors
+
+
+def _floor(switches: Sequence[str] = (), **values: Any) -> NoiseFloor:
+    """A floor from its JSON values; those of older versions have no `switches`."""
+    return NoiseFloor(**values, switches=tuple(switches))

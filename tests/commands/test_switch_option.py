@@ -1,10 +1,12 @@
 """`--switch`: what a run with it stores, and what refuses it."""
 
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
+from epoch_gap.profiler.commands import noise, profile
 from epoch_gap.profiler.commands.main import main
 from epoch_gap.profiler.commands.shared.run_selection import add_latest_candidates
 from epoch_gap.profiler.comparison.fairness import audit_fairness
@@ -73,6 +75,12 @@ def test_a_report_shows_a_configuration_with_and_without_a_switch(runs: Path) ->
         ["run", "--framework", "fake", "--switch", "no_loss_eval"],
         ["run", "--framework", "fake", "--switch", "kept_memory"],
         ["layers", "--framework", "fake", "--switch", "one_mx_eval"],
+        ["profile", "--frameworks", "fake", "--switch", "nonsense"],
+        ["profile", "--frameworks", "torch,fake", "--switch", "loss_by_item"],
+        ["profile", "--frameworks", "torch,lucid", "--switch", "kept_memory"],
+        ["profile", "--frameworks", "torch,lucid", "--device", "cpu", "--switch", "one_mx_eval"],
+        ["profile", "--frameworks", "torch,lucid", "--switch", "planted", "--switch", "planted=1"],
+        ["noise", "--framework", "torch", "--switch", "no_loss_eval"],
     ],
 )
 def test_a_switch_that_cannot_be_turned_on_ends_in_one_line_before_anything_is_stored(
@@ -103,3 +111,42 @@ def test_a_switch_that_needs_a_variable_restarts_the_process_once(
     (run,) = map(read_run, find_runs(tmp_path))
     assert run.manifest.environment.variables["OMP_NUM_THREADS"] == "1"
     assert {pool.num_threads for pool in run.manifest.environment.thread_pools} == {1}
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
+    """The switches with which `profile` and `noise` would start each side's processes."""
+    sides: dict[str, list[str]] = {}
+
+    def start(
+        arguments: Mapping[str, Sequence[str]], order: Sequence[str], allow_busy: bool
+    ) -> tuple[int, list[Path]]:
+        for name, words in arguments.items():
+            sides[name] = [words[i + 1] for i, word in enumerate(words) if word == "--switch"]
+        return 1, []
+
+    for verb in (noise, profile):
+        monkeypatch.setattr(verb, "run_session", start)
+    return sides
+
+
+def test_profile_turns_a_switch_on_in_every_framework_that_can_have_it(
+    runs: Path, started: dict[str, list[str]]
+) -> None:
+    switches = ["noop", "planted:step=0.01", "torch_convolution", "no_loss_eval", "one_mx_eval"]
+    words = [word for name in switches for word in ("--switch", name)]
+    common = [*SMALL, "--runs-dir", str(runs), "--out", str(runs.parent / "out")]
+    assert main(["profile", "--frameworks", "torch,lucid,mlx", *words, *common]) == 1
+    assert started == {
+        "torch": ["noop", "planted:step=0.01"],
+        "lucid": switches,
+        "mlx": ["noop", "planted:step=0.01", "no_loss_eval"],
+    }
+    assert main(["profile", "--frameworks", "torch,lucid", "--device", "cpu", *words[:6], *common]) == 1
+    assert started["lucid"] == switches[:3]
+
+
+def test_noise_has_its_switches_on_both_sides(runs: Path, started: dict[str, list[str]]) -> None:
+    words = ["noise", "--framework", "fake", "--switch", "noop", "--switch", "threads=2"]
+    assert main([*words, *SMALL, "--runs-dir", str(runs)]) == 1
+    assert started == dict.fromkeys(noise.SIDES, ["noop", "threads=2"])

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,8 +10,9 @@ from epoch_gap.profiler.comparison.noise_floor import measure_noise_floor
 from epoch_gap.profiler.comparison.spread_history import applicable_floor
 from epoch_gap.profiler.comparison.subject import group_runs
 from epoch_gap.profiler.errors import UserError
-from epoch_gap.profiler.storage.noise_floor_store import NoiseFloor
+from epoch_gap.profiler.storage.noise_floor_store import NoiseFloor, load_noise_floors, save_noise_floor
 from epoch_gap.profiler.storage.run import Run
+from epoch_gap.reports.sentences.verdict import describe_noise_floor
 from tests.helpers.runs import MakeRun
 from tests.helpers.views import build_view
 
@@ -77,6 +79,28 @@ def test_the_largest_floor_of_the_machine_applies_and_none_of_another(make_run: 
         assert applicable_floor({here: {another.key: another}}, [run]) is None
     other = make_run([1.0] * 6, environment={"machine": {"cpu": "another", "cores_usable": 2, "system": "Test 1"}})
     assert applicable_floor({here: {NAME: FAKE}}, [run, other]) is None
+
+
+def test_a_floor_with_interventions_applies_to_runs_that_have_them(make_run: MakeRun, tmp_path: Path) -> None:
+    plain, one, two = (
+        make_run([1.0] * 6, config={"switches": switches}) for switches in ([], ["noop"], ["threads=1"])
+    )
+    switched = replace(FAKE, share=0.01, switches=("noop",))
+    here = machine_key(plain.manifest)
+    for floor in (FAKE, switched):
+        save_noise_floor(tmp_path, here, floor)
+    floors = load_noise_floors(tmp_path)
+    assert applicable_floor(floors, [plain]) == FAKE
+    assert applicable_floor(floors, [one]) == switched
+    assert applicable_floor(floors, [two]) == FAKE, "the best that is known"
+    assert applicable_floor(floors, [plain, one]) == FAKE, "the larger one"
+    assert applicable_floor({here: {switched.key: switched}}, [plain]) is None
+    assert "fake (cpu, noop) against itself" in describe_noise_floor(switched)
+
+
+def test_the_floor_of_runs_with_interventions_names_them(make_run: MakeRun) -> None:
+    runs = [make_run(noisy(1.0, i), config={"label": label, "switches": ["noop"]}) for i, label in enumerate("ABAB")]
+    assert measure_noise_floor(measure_gaps(group_runs(runs))[0]).switches == ("noop",)
 
 
 def test_each_pair_is_judged_by_its_own_floor(make_run: MakeRun) -> None:

@@ -39,6 +39,7 @@ __all__ = [
     "experiment_with_dose",
     "find_experiments",
     "switches_of_evaluation",
+    "switches_of_sides",
 ]
 
 
@@ -130,24 +131,50 @@ def environment_of_switches(names: Sequence[str]) -> dict[str, str]:
 
 def check_switches(names: Sequence[str], framework: Framework) -> None:
     """Raise UserError if a switch is unknown or named twice, or if it cannot be turned on in this training."""
+    for name, switch in _parse_all(names).items():
+        _check(name, switch, framework)
+
+
+def switches_of_sides(names: Sequence[str], frameworks: Sequence[str], device: str) -> dict[str, list[str]]:
+    """The switches that each framework can have on a device, as far as that is known before a framework is built.
+
+    Raises UserError for a switch that is unknown or named twice, or that none of the frameworks can have.
+    """
+    sides: dict[str, list[str]] = {framework: [] for framework in frameworks}
+    for name, switch in _parse_all(names).items():
+        reasons = {framework: _why_not(switch.experiment, framework, device) for framework in sides}
+        if None not in reasons.values():
+            raise UserError(f"--switch {name}: {', and '.join(dict.fromkeys(filter(None, reasons.values())))}")
+        for framework, reason in reasons.items():
+            if reason is None:
+                sides[framework].append(name)
+    return sides
+
+
+def _parse_all(names: Sequence[str]) -> dict[str, _Switch]:
+    """The switches by name. Raises UserError as `_parse` does, and for two of one experiment."""
     switches = [_parse(name) for name in names]
     for name, switch in zip(names, switches, strict=True):
         if sum(other.module is switch.module for other in switches) > 1:
             raise UserError(f"--switch {name}: {switch.experiment.name} is named twice")
-        _check(name, switch, framework)
+    return dict(zip(names, switches, strict=True))
+
+
+def _why_not(experiment: Experiment, framework: str, device: str) -> str | None:
+    """Why an experiment is no switch of a framework on a device (`auto`: not known yet)."""
+    if experiment.options:
+        words = " ".join(f"--{option} {value}".strip() for option, value in experiment.options.items())
+        return f"it is the option {words}; use that"
+    if experiment.frameworks and framework not in experiment.frameworks:
+        return f"not for {framework}; for: {', '.join(experiment.frameworks)}"
+    if experiment.devices and device not in (*experiment.devices, "auto"):
+        return f"not for the device {device}; for: {', '.join(experiment.devices)}"
+    return None
 
 
 def _check(name: str, switch: _Switch, framework: Framework) -> None:
-    experiment = switch.experiment
-    if experiment.options:
-        words = " ".join(f"--{option} {value}".strip() for option, value in experiment.options.items())
-        raise UserError(f"--switch {name} is the option {words}; use that")
-    if experiment.frameworks and framework.name not in experiment.frameworks:
-        raise UserError(f"--switch {name}: not for {framework.name}; for: {', '.join(experiment.frameworks)}")
-    if experiment.devices and framework.device not in experiment.devices:
-        raise UserError(
-            f"--switch {name}: not for the device {framework.device}; for: {', '.join(experiment.devices)}"
-        )
+    if reason := _why_not(switch.experiment, framework.name, framework.device):
+        raise UserError(f"--switch {name}: {reason}")
     try:
         if switch.phase is not None:
             check_delayable(switch.phase, framework)
