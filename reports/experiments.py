@@ -8,6 +8,7 @@ from epoch_gap.profiler.comparison.subject import Subject
 from epoch_gap.profiler.experiments.assessment import Assessment, Outcome
 from epoch_gap.profiler.experiments.diagnosis import Cause, Diagnosis, diagnose, list_causes
 from epoch_gap.profiler.experiments.score import Score, score
+from epoch_gap.profiler.experiments.session_store import EXPERIMENTS
 from epoch_gap.reports.article import GUESSES
 from epoch_gap.reports.sentences.experiments import (
     describe_diagnosis,
@@ -40,6 +41,11 @@ class ExperimentRow:
     """id"""
     times: int
     """sessions in which it was tested, this one included"""
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The runs, relative to the directory of the stored runs."""
+        return tuple(f"{EXPERIMENTS}/{self.session}/{run}" for run in self.runs)
 
 
 @dataclass(frozen=True)

@@ -44,9 +44,13 @@ def find_runs(runs_dir: Path) -> list[Path]:
 
 
 def locate_run(name: str, runs_dir: Path) -> Path:
-    """The run directory that `name` identifies: a path, a run id, or a unique part of one. Raises UserError."""
-    if os.path.lexists(Path(name) / DATABASE):
-        return Path(name)
+    """The run directory that `name` identifies: a path, a run id, or a unique part of one. Raises UserError.
+
+    A path may be relative to `runs_dir`, as those of a session of experiments are in a report.
+    """
+    for path in (Path(name), runs_dir / name):
+        if os.path.lexists(path / DATABASE):
+            return path
     matches = [path for path in find_runs(runs_dir) if name in path.name]
     if len(matches) == 1:
         return matches[0]

@@ -12,6 +12,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 from plotly.offline import get_plotlyjs
 
+from epoch_gap.profiler.command_name import command_name
 from epoch_gap.profiler.comparison.fairness import Affects, Item
 from epoch_gap.profiler.learning.outcomes import Outcome
 from epoch_gap.reports import article, formats, theme
@@ -53,6 +54,7 @@ def render_page(view: View, figures: Mapping[str, Figure]) -> str:
         charts=charts,
         flames=[name for name in charts if name.startswith("flame")],
         data={name: chart["live"].as_json() for name, chart in charts.items()},
+        command=command_name(),
         scripts=scripts,
         policy=_policy(scripts.values()),
         css=source("page.css"),

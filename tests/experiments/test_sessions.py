@@ -18,6 +18,7 @@ from epoch_gap.profiler.experiments.verdict import Verdict
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.storage.artifacts import find_artifacts
 from epoch_gap.profiler.storage.reader import find_runs, read_run
+from epoch_gap.reports.experiments import describe_row
 from epoch_gap.reports.sentences.experiments import describe_judgement, describe_phases, describe_prediction
 from epoch_gap.reports.terminal.experiments import experiment_table
 from tests.helpers.experiments import COSTS, Faster, InProcess, experiment, newest, outcome, scripted
@@ -172,6 +173,28 @@ def test_each_number_of_threads_is_a_test_of_its_own(runs: Path, monkeypatch: py
         experiment(runs, "threads", "threads=2", "threads=1", steps=16)
     forecasts = [forecast for forecast in newest(runs).session.forecasts if not forecast.is_control]
     assert [(f.name, f.switches) for f in forecasts] == [("threads", ("threads",)), ("threads=2", ("threads=2",))]
+
+
+def test_the_path_of_a_run_in_a_report_is_one_that_show_takes(
+    runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with scripted(monkeypatch):
+        experiment(runs, "faster_operators", "fresh_process", costs=f"{COSTS},evaluate=5", steps=16)
+        experiment(runs, "delay", steps=24)
+    capsys.readouterr()
+    shown: dict[str, dict[str, list[str]]] = {}
+    for assessment in load_assessments(runs, print):
+        for row in (describe_row(assessment, found) for found in assessment.outcomes):
+            assert main(["show", row.paths[-1], "--runs-dir", str(runs)]) == 0
+            lines = capsys.readouterr().out.splitlines()
+            shown[row.name] = {line.split("  ")[0]: line.split() for line in lines}
+    assert shown["faster_operators"]["seconds per step"][3:] == ["off", "faster_operators", "difference"]
+    off, on = shown["faster_operators"]["forward"][1:5:2]
+    assert (float(off), float(on)) == (pytest.approx(0.010), pytest.approx(4, rel=0.02)), "s and ms"
+    off, on = shown["faster_operators"]["per test batch: evaluate"][4:8:2]
+    assert (float(off), float(on)) == (pytest.approx(5, rel=0.02), pytest.approx(2, rel=0.02)), "ms"
+    assert len(shown["delay"]["step"]) == 1 + 2 * 4, "a time and its unit for each of four delays"
+    assert "seconds per epoch" in shown["fresh_process"]
 
 
 def test_an_edited_prediction_is_told(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -104,7 +104,10 @@ def test_every_test_is_a_row_with_prediction_measurement_and_verdict(view: View)
     assert [row.verdict for row in view.experiments.controls] == ["confirmed", "confirmed"]
     html = html_of(view)
     assert "torch_convolution &lt;b&gt;matters&lt;/b&gt;." in html
-    assert all(run in html for row in rows.values() for run in row.runs)
+    paths = [path for row in rows.values() for path in row.paths]
+    assert paths[0] == f"experiments/a session/{rows['torch_convolution'].runs[0]}"
+    assert all(f"<code>{path}</code>" in html for path in paths)
+    assert "python -m profiler show PATH" in html
 
 
 def test_the_articles_guesses_are_answered_by_number(view: View) -> None:

@@ -220,6 +220,7 @@ def test_a_run_is_found_by_any_unique_part_of_its_id(make_run: MakeRun) -> None:
     runs = first.path.parent
     assert locate_run(first.id[-6:], runs) == first.path
     assert locate_run(str(second.path), runs) == second.path
+    assert locate_run(f"../{runs.name}/{second.path.name}", runs).samefile(second.path), "relative to the runs"
     with pytest.raises(UserError, match="matches 2 runs"):
         locate_run("fake", runs)
     with pytest.raises(UserError, match="no run 'xyz'"):
