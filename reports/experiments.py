@@ -1,6 +1,6 @@
 """What a report shows about experiments, computed once: a row per test, the article's guesses, and the diagnosis."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from epoch_gap.profiler.comparison.gap import Gap, Verdict
@@ -41,6 +41,8 @@ class ExperimentRow:
     """id"""
     times: int
     """sessions in which it was tested, this one included"""
+    outcome: Outcome
+    """its figures"""
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -81,9 +83,16 @@ class Experiments:
     interactions: tuple[str, ...] = ()
     diagnosis: tuple[str, ...] = ()
     """the end of the diagnosis; empty without a gap or without experiments on its slow side"""
+    figures: Diagnosis | None = None
+    """of `diagnosis`"""
+    assessments: tuple[Assessment, ...] = ()
+    """the sessions, newest first"""
 
     def __bool__(self) -> bool:
         return bool(self.rows or self.controls or self.withheld or self.guesses)
+
+
+NO_EXPERIMENTS = Experiments()
 
 
 def view_experiments(
@@ -103,6 +112,8 @@ def view_experiments(
     rows = tuple(describe_row(a, o, _times(shown, a, o)) for a, o in newest.values())
     counted = [o.claim for _, o in newest.values() if o.counts and o.claim is not None]
     found = score(counted)
+    unmeasured = [test for key, test in planned.items() if key not in newest]
+    figures = _diagnose([*newest.values(), *unmeasured], gaps, shown)
     return Experiments(
         rows=rows,
         controls=tuple(describe_row(a, o, 1) for a in shown for o in a.controls),
@@ -114,7 +125,9 @@ def view_experiments(
         score=found,
         score_text="" if found is None else describe_score(found),
         interactions=tuple(dict.fromkeys(describe_interaction(i) for a in shown for i in a.interactions)),
-        diagnosis=_diagnosis(list({**planned, **newest}.values()), gaps, shown),
+        diagnosis=describe_diagnosis(figures, gaps[0].slow.title, gaps[0].fast.title) if figures else (),
+        figures=figures,
+        assessments=tuple(shown),
     )
 
 
@@ -144,6 +157,7 @@ def describe_row(assessment: Assessment, outcome: Outcome, times: int = 1) -> Ex
         runs=outcome.runs,
         session=assessment.session.id,
         times=times,
+        outcome=outcome,
     )
 
 
@@ -166,14 +180,12 @@ def _guesses(rows: Sequence[ExperimentRow]) -> Iterator[GuessRow]:
         yield GuessRow(number, guess, tuple(row for row in rows if row.guess == number))
 
 
-def _diagnosis(
-    newest: Sequence[tuple[Assessment, Outcome]], gaps: Sequence[Gap], shown: Sequence[Assessment]
-) -> tuple[str, ...]:
+def _diagnose(
+    outcomes: Sequence[tuple[Assessment, Outcome]], gaps: Sequence[Gap], shown: Sequence[Assessment]
+) -> Diagnosis | None:
     if not gaps or gaps[0].verdict is not Verdict.SLOWER:
-        return ()
-    gap = gaps[0]
-    found = measure_diagnosis(gap, newest, shown)
-    return () if found is None else describe_diagnosis(found, gap.slow.title, gap.fast.title)
+        return None
+    return measure_diagnosis(gaps[0], outcomes, shown)
 
 
 def measure_diagnosis(
@@ -181,37 +193,53 @@ def measure_diagnosis(
 ) -> Diagnosis | None:
     """The diagnosis of a gap from tests of its sides, whose gains are scaled to the gap's epochs.
 
-    A test of two sides of one framework counts for the slow one. None without a test of the slow side.
+    Of several tests with one name, the first counts. If both sides are of one framework, all are of the slow one.
+    None without a test of the slow side.
     """
-    fast_seconds = gap.fast_seconds
-    slow_seconds = fast_seconds + gap.seconds.value
-    of_slow = [(a, o) for a, o in outcomes if _is_of(a, gap.slow)]
-    of_fast = [(a, o) for a, o in outcomes if _is_of(a, gap.fast) and not _is_of(a, gap.slow)]
-    if not of_slow:
+
+    def is_of_slow(assessment: Assessment) -> bool:
+        return _is_of(assessment, gap.slow)
+
+    def is_of_fast(assessment: Assessment) -> bool:
+        return _is_of(assessment, gap.fast) and not is_of_slow(assessment)
+
+    if not any(is_of_slow(a) for a, _ in outcomes):
         return None
-    gains, fast_gains = _gains(of_slow, slow_seconds), _gains(of_fast, fast_seconds)
-    changes = [Cause(name, *gain, *fast_gains.get(name, (0.0, None))) for name, gain in gains.items()]
-    causes = list_causes(slow_seconds, fast_seconds, changes)
-    names = [cause.name for cause in causes]
-    fast_names = [cause.name for cause in causes if cause.is_tested_on_fast is not None]
-    slow_ones = [a for a in assessments if _is_of(a, gap.slow)]
-    fast_ones = [a for a in assessments if _is_of(a, gap.fast) and not _is_of(a, gap.slow)]
+    fast = gap.fast_seconds
+    slow = fast + gap.seconds.value
+    gains = _gains([(a, o) for a, o in outcomes if is_of_slow(a)], slow)
+    fast_gains = _gains([(a, o) for a, o in outcomes if is_of_fast(a)], fast)
+    causes = list_causes(slow, fast, [_cause(name, gain, fast_gains.get(name)) for name, gain in gains.items()])
+    on_both = [cause for cause in causes if cause.is_tested_on_fast is not None]
     return diagnose(
-        slow_seconds,
-        fast_seconds,
+        slow,
+        fast,
         causes,
-        _gain_together(slow_ones, names, slow_seconds),
-        _gain_together(fast_ones, fast_names, fast_seconds),
+        _gain_together(filter(is_of_slow, assessments), causes, slow),
+        _gain_together(filter(is_of_fast, assessments), on_both, fast),
     )
 
 
-def _gains(outcomes: Sequence[tuple[Assessment, Outcome]], epoch: float) -> dict[str, tuple[float, bool]]:
-    """The seconds that each single change saves of an epoch of `epoch` seconds, and whether that was measured."""
-    found = {o.forecast.name: (_gain(o), epoch / a.epoch) for a, o in outcomes}
-    return {name: (gain[0] * scale, gain[1]) for name, (gain, scale) in found.items() if gain is not None}
+Gain = tuple[float, bool]
+"""seconds per epoch that a change saves, and whether that was measured"""
 
 
-def _gain(outcome: Outcome) -> tuple[float, bool] | None:
+def _cause(name: str, gain: Gain, fast_gain: Gain | None) -> Cause:
+    seconds, is_tested = gain
+    fast_seconds, is_tested_on_fast = fast_gain or (0.0, None)
+    return Cause(name, seconds, is_tested, fast_seconds, is_tested_on_fast)
+
+
+def _gains(outcomes: Sequence[tuple[Assessment, Outcome]], epoch: float) -> dict[str, Gain]:
+    """What each single change saves of an epoch of `epoch` seconds, by name."""
+    found: dict[str, Gain] = {}
+    for assessment, outcome in outcomes:
+        if (gain := _gain(outcome)) is not None:
+            found.setdefault(outcome.forecast.name, (gain[0] * epoch / assessment.epoch, gain[1]))
+    return found
+
+
+def _gain(outcome: Outcome) -> Gain | None:
     """What was measured, 0 if that is not clear; or else what was predicted and not measured."""
     if len(outcome.forecast.experiments) > 1 or outcome.is_edited:
         return None
@@ -222,7 +250,10 @@ def _gain(outcome: Outcome) -> tuple[float, bool] | None:
     return None if change is None or change.is_bound else (-change.whole.value, False)
 
 
-def _gain_together(assessments: Sequence[Assessment], names: Sequence[str], epoch: float) -> float | None:
+def _gain_together(assessments: Iterable[Assessment], causes: Sequence[Cause], epoch: float) -> float | None:
     """What was measured of several changes at once; None if they were not."""
-    measured = [(a, a.effects.get(frozenset(names))) for a in assessments if len(names) > 1]
+    names = frozenset(cause.name for cause in causes)
+    if len(names) < 2:
+        return None
+    measured = ((a, a.effects.get(names)) for a in assessments)
     return next((-effect.value * epoch / a.epoch for a, effect in measured if effect is not None), None)

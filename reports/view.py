@@ -157,6 +157,7 @@ def view_subjects(
     learning = compare_accuracy(gaps[0]) if gaps else None
     cross = view_cross(crosses, subjects)
     frameworks = dict.fromkeys(s.config.framework for s in subjects if not s.is_custom)
+    experiments = view_experiments(assessments, subjects, gaps, cross.answers if cross else ())
     return View(
         subjects=subjects,
         gaps=gaps,
@@ -183,8 +184,8 @@ def view_subjects(
         ),
         drilldowns=matched,
         article=tuple(ARTICLE[name] for name in frameworks if name in ARTICLE),
-        summary=summarise(subjects, gaps, fairness),
-        experiments=view_experiments(assessments, subjects, gaps, cross.answers if cross else ()),
+        summary=summarise(subjects, gaps, fairness, experiments),
+        experiments=experiments,
         cross=cross,
     )
 

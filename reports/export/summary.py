@@ -20,11 +20,18 @@ from epoch_gap.profiler.comparison.kernel_gap import (
 )
 from epoch_gap.profiler.comparison.subject import Subject
 from epoch_gap.profiler.storage.typed_json import finite_or_none
+from epoch_gap.reports.experiments import NO_EXPERIMENTS, Experiments
+from epoch_gap.reports.export.experiments import summarise_experiments
 
 SCHEMA_VERSION = 1
 
 
-def summarise(subjects: Sequence[Subject], gaps: Sequence[Gap], fairness: Sequence[Item]) -> dict[str, Any]:
+def summarise(
+    subjects: Sequence[Subject],
+    gaps: Sequence[Gap],
+    fairness: Sequence[Item],
+    experiments: Experiments = NO_EXPERIMENTS,
+) -> dict[str, Any]:
     """The contract's object as JSON values; None: unknown."""
     return {
         "schema_version": SCHEMA_VERSION,
@@ -34,6 +41,7 @@ def summarise(subjects: Sequence[Subject], gaps: Sequence[Gap], fairness: Sequen
             {"item": item.name, "values": item.values, "differs": item.differs, "matters": item.affects}
             for item in fairness
         ],
+        "experiments": summarise_experiments(experiments),
     }
 
 

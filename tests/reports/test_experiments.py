@@ -1,7 +1,9 @@
 """Experiments in reports: the rows of the page, the article's guesses, the picture and the headline."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from matplotlib.figure import Figure
@@ -15,6 +17,7 @@ from epoch_gap.reports.article import GUESSES
 from epoch_gap.reports.charts import experiments as chart
 from epoch_gap.reports.charts.registry import CHARTS
 from epoch_gap.reports.experiments import measure_diagnosis
+from epoch_gap.reports.export.json_text import strict_json
 from epoch_gap.reports.page.page import render_page
 from epoch_gap.reports.terminal.experiments import experiment_table
 from epoch_gap.reports.view import View, view_subjects
@@ -163,9 +166,113 @@ def test_the_picture_has_a_point_per_judged_prediction(view: View) -> None:
     assert spec["data"][1]["y"] == pytest.approx([-10.4, 3.12], rel=1e-3)
 
 
+TEST = {
+    *(
+        "name",
+        "side",
+        "claim",
+        "guess",
+        "predicted",
+        "measured",
+        "is_evaluated",
+        "slope",
+        "verdict",
+        "reason",
+        "bound",
+    ),
+    *("more_steps", "runs", "session", "times", "is_control"),
+}
+INTERVAL = {"value", "low", "high"}
+
+
+def summary_of(view: View) -> dict[str, Any]:
+    """The experiments as a program reads them: through strict JSON."""
+    summary: dict[str, Any] = json.loads(strict_json(view.summary))["experiments"]
+    return summary
+
+
+def test_summary_json_has_every_test_that_the_report_shows(view: View) -> None:
+    summary = summary_of(view)
+    assert set(summary) == {"tests", "withheld", "score", "interactions", "diagnosis"}
+    tests = {test["name"]: test for test in summary["tests"]}
+    assert list(tests) == ["torch_convolution", "no_progress_bar", "unpredicted", "noop", "planted"]
+    assert all(set(test) == TEST for test in tests.values())
+    assert [name for name, test in tests.items() if test["is_control"]] == ["noop", "planted"]
+    convolution = tests["torch_convolution"]
+    assert (convolution["verdict"], convolution["reason"]) == ("confirmed", "measured as predicted")
+    assert (convolution["guess"], convolution["side"], convolution["times"]) == (1, "Fake 1 (cpu)", 1)
+    expected = {"value": -10.4, "low": -10.4, "high": -10.4, "is_bound": False}
+    assert convolution["predicted"] == pytest.approx(expected)
+    assert convolution["measured"]["value"] == pytest.approx(-10.4)
+    assert set(convolution["measured"]) == INTERVAL
+    assert [f"experiments/{convolution['session']}/{run}" for run in convolution["runs"]] == [
+        path for row in view.experiments.rows for path in row.paths if row.name == "torch_convolution"
+    ]
+    assert tests["no_progress_bar"]["verdict"] == "refuted"
+    unpredicted = tests["unpredicted"]
+    assert (unpredicted["predicted"], unpredicted["verdict"], unpredicted["reason"]) == (
+        None,
+        None,
+        "nothing was timed",
+    )
+    assert unpredicted["measured"]["value"] == pytest.approx(1.04)
+    score = view.experiments.score
+    assert score is not None
+    assert summary["score"] == {
+        **vars(score),
+        "slope": pytest.approx(score.slope),
+        "error": pytest.approx(score.error),
+    }
+    assert (summary["withheld"], summary["interactions"]) == ([], [])
+
+
+def test_summary_json_has_the_factors_of_the_diagnosis(view: View) -> None:
+    diagnosis = summary_of(view)["diagnosis"]
+    assert set(diagnosis) == {"ratio", "factors", "together", "rest", "shortest"}
+    (factor,) = diagnosis["factors"]
+    assert set(factor) == {"name", "factor", "slow", "fast"}
+    assert (factor["name"], factor["slow"]["kind"], factor["fast"]) == ("torch_convolution", "tested", None)
+    assert diagnosis["ratio"] == pytest.approx(factor["factor"] * diagnosis["together"] * diagnosis["rest"])
+    assert diagnosis["ratio"] == pytest.approx(view.summary["gaps"][0]["ratio"]["value"])
+    assert diagnosis["shortest"] == ["torch_convolution"]
+
+
+def test_summary_json_tells_bounds_interactions_and_edited_predictions(make_run: MakeRun) -> None:
+    run = make_run([2.0] * 6)
+    bound = forecast("bounded", -2.0 * EPOCH_STEPS, is_bound=True)
+    both = forecast("torch_convolution + no_progress_bar", -1.2 * EPOCH_STEPS)
+    changes = {"torch_convolution": -1.0, "no_progress_bar": -0.2, "bounded": -1.0, both.name: -1.1}
+    assessment = assessed(make_run, changes, run, more=[bound, both])
+    outcomes = tuple(
+        replace(o, is_edited=True) if o.forecast.name == "no_progress_bar" else o for o in assessment.outcomes
+    )
+    summary = summary_of(view_subjects(group_runs([run]), assessments=[replace(assessment, outcomes=outcomes)]))
+    tests = {test["name"]: test for test in summary["tests"]}
+    expected = {"value": -20.8, "low": -20.8, "high": 0.0, "is_bound": True}
+    assert tests["bounded"]["predicted"] == pytest.approx(expected)
+    edited = tests["no_progress_bar"]
+    assert (edited["verdict"], edited["reason"]) == (None, "the prediction was changed after it was sealed")
+    (interaction,) = summary["interactions"]
+    assert [part["name"] for part in interaction["parts"]] == ["torch_convolution", "no_progress_bar"]
+    assert interaction["together"]["value"] == pytest.approx(-11.44)
+    assert interaction["residual"]["value"] == pytest.approx(1.04)
+    assert summary["diagnosis"] is None, "one side only"
+
+
+def test_summary_json_has_the_controls_alone_if_they_were_not_found_right(make_run: MakeRun) -> None:
+    run = make_run([2.0] * 6)
+    noisy = assessed(make_run, {"torch_convolution": -1.0}, run, noise=0.4)
+    summary = summary_of(view_subjects(group_runs([run]), assessments=[noisy]))
+    assert [test["name"] for test in summary["tests"]] == ["noop", "planted"]
+    (withheld,) = summary["withheld"]
+    assert withheld == {"session": "a session", "side": "Fake 1 (cpu)", "reason": noisy.withheld}
+    assert summary["score"] is None
+
+
 def test_a_report_without_sessions_has_no_section(make_run: MakeRun) -> None:
     view = view_subjects(group_runs([make_run([1.0] * 6)]))
     assert not view.experiments
+    assert view.summary["experiments"] is None
     assert not chart.shown(view)
     assert 'id="tested"' not in html_of(view)
 
