@@ -55,7 +55,7 @@ def applicable_floor(floors: NoiseFloors, runs: Sequence[Run]) -> NoiseFloor | N
 
 
 def _floor_of(known: Mapping[str, NoiseFloor], run: Run) -> NoiseFloor | None:
-    """The floor of the run's comparison on one machine; without its interventions if it was not measured with them."""
+    """The floor of the run's comparison on a machine, without its interventions if none was measured with them."""
     manifest = run.manifest
     return known.get(comparison_key(manifest)) or known.get(comparison_key(manifest, is_plain=True))
 

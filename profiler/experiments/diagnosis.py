@@ -97,7 +97,7 @@ def diagnose(
 
 
 def list_causes(slow: float, fast: float, causes: Sequence[Cause]) -> list[Cause]:
-    """The changes that save time on the slow side and lower the ratio of the epochs; that which does so most first."""
+    """The changes that save time on the slow side and lower the ratio of the epochs, the largest first."""
     ratio = slow / fast
     able = [cause for cause in causes if cause.gain > 0 and cause.worth(ratio) > 0]
     return sorted(able, key=lambda cause: -cause.worth(ratio))

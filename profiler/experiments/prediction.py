@@ -79,7 +79,8 @@ class Substitute:
         The evaluation is taken as forward without gradients: it changes by the same share as forward. Raises
         MissingEvidenceError unless the operators of both frameworks, and the evaluation, were timed.
         """
-        parts = {phase: self._difference(evidence, phase) for phase in self.phases if phase is not Phase.EVALUATE}
+        phases = [phase for phase in self.phases if phase is not Phase.EVALUATE]
+        parts: dict[Phase, Estimate] = {phase: self._difference(evidence, phase) for phase in phases}
         if Phase.EVALUATE not in self.phases:
             return Change.from_phases(parts)
         if evidence.forward.value <= 0:

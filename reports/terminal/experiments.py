@@ -69,7 +69,7 @@ def level_table(run: Run) -> str:
 
     rows = [["seconds per step", *names, *(["difference"] if effect is not None else [])]]
     rows += [row(p, training.phases[p], [p]) for p in in_order(training.phases) if training.phases[p].any()]
-    rows.append(row("step", training.step, training.phases))
+    rows.append(row("whole step", training.step, training.phases))
     if evaluation is not None:
         rows.append(row("per test batch: evaluate", evaluation.step, evaluation.phases))
     return align(rows)

@@ -149,4 +149,4 @@ def test_profile_turns_a_switch_on_in_every_framework_that_can_have_it(
 def test_noise_has_its_switches_on_both_sides(runs: Path, started: dict[str, list[str]]) -> None:
     words = ["noise", "--framework", "fake", "--switch", "noop", "--switch", "threads=2"]
     assert main([*words, *SMALL, "--runs-dir", str(runs)]) == 1
-    assert started == dict.fromkeys(noise.SIDES, ["noop", "threads=2"])
+    assert started == {side: ["noop", "threads=2"] for side in noise.SIDES}

@@ -193,7 +193,7 @@ def test_the_path_of_a_run_in_a_report_is_one_that_show_takes(
     assert (float(off), float(on)) == (pytest.approx(0.010), pytest.approx(4, rel=0.02)), "s and ms"
     off, on = shown["faster_operators"]["per test batch: evaluate"][4:8:2]
     assert (float(off), float(on)) == (pytest.approx(5, rel=0.02), pytest.approx(2, rel=0.02)), "ms"
-    assert len(shown["delay"]["step"]) == 1 + 2 * 4, "a time and its unit for each of four delays"
+    assert len(shown["delay"]["whole step"]) == 2 + 2 * 4, "a time and its unit for each of four delays"
     assert "seconds per epoch" in shown["fresh_process"]
 
 

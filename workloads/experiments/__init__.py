@@ -10,7 +10,7 @@ A module of this package is found by its name; adding one needs no edit elsewher
 | `DOSES` | the whole numbers that are doses, if others are not |
 | `with_dose(dose)` | the `EXPERIMENT` with another dose, if its prediction depends on it |
 | `PHASE` | the default phase, if the intervention acts on a phase |
-| `check(framework, dose)` | raises UserError if the intervention cannot work, or has not taken effect, in this process |
+| `check(framework, dose)` | raises UserError if the intervention cannot work or has no effect in this process |
 | `describe(framework)` | conditions of the framework that the intervention changes |
 | `CLOCKS` | descriptions of clocks that it changes |
 """
