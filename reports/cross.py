@@ -11,7 +11,7 @@ from epoch_gap.profiler.learning.assessment import CrossAssessment
 from epoch_gap.profiler.learning.cross import SCHEDULE, WEIGHTS, Cell
 from epoch_gap.profiler.learning.outcomes import Outcome, measure_outcome
 from epoch_gap.profiler.storage.run import Run
-from epoch_gap.reports.experiments import ExperimentRow
+from epoch_gap.reports.experiments import AnswerRow
 from epoch_gap.reports.sentences.learning import (
     describe_answer,
     describe_claimed,
@@ -53,7 +53,7 @@ class Cross:
     size: str
     """the trainings in words"""
     trainings: tuple[Trainings, ...]
-    answers: tuple[ExperimentRow, ...]
+    answers: tuple[AnswerRow, ...]
     interaction: str | None
 
 
@@ -124,11 +124,11 @@ def _accuracies(runs: Sequence[Run]) -> NDArray[np.float64]:
     return np.array(rows, np.float64)
 
 
-def _answers(assessment: CrossAssessment) -> Iterator[ExperimentRow]:
+def _answers(assessment: CrossAssessment) -> Iterator[AnswerRow]:
     session, is_edited = assessment.session, assessment.is_edited
     for answer in assessment.answers:
         rival = answer.rival
-        yield ExperimentRow(
+        yield AnswerRow(
             name=f"{rival.cause}, {rival.outcome}",
             side=f"{_title(assessment, session.fast)} minus {_title(assessment, session.slow)}",
             claim=rival.claim,

@@ -23,8 +23,8 @@ from epoch_gap.reports.sentences.experiments import (
 
 
 @dataclass(frozen=True)
-class ExperimentRow:
-    """One test, in words."""
+class AnswerRow:
+    """One claim with its test, in words."""
 
     name: str
     side: str
@@ -41,6 +41,12 @@ class ExperimentRow:
     """id"""
     times: int
     """sessions in which it was tested, this one included"""
+
+
+@dataclass(frozen=True)
+class ExperimentRow(AnswerRow):
+    """One test of an experiment."""
+
     outcome: Outcome
     """its figures"""
 
@@ -56,7 +62,7 @@ class GuessRow:
 
     number: int
     guess: str
-    tests: tuple[ExperimentRow, ...]
+    tests: tuple[AnswerRow, ...]
 
 
 @dataclass(frozen=True)
@@ -99,7 +105,7 @@ def view_experiments(
     assessments: Sequence[Assessment],
     subjects: Sequence[Subject],
     gaps: Sequence[Gap],
-    answers: Sequence[ExperimentRow] = (),
+    answers: Sequence[AnswerRow] = (),
 ) -> Experiments:
     """The experiments on the sides of a report; `assessments` are all sessions, newest first.
 
@@ -175,7 +181,7 @@ def _times(assessments: Sequence[Assessment], assessment: Assessment, outcome: O
     return sum(o.forecast.name == outcome.forecast.name and bool(o.runs) for a in same for o in a.outcomes)
 
 
-def _guesses(rows: Sequence[ExperimentRow]) -> Iterator[GuessRow]:
+def _guesses(rows: Sequence[AnswerRow]) -> Iterator[GuessRow]:
     for number, guess in GUESSES.items():
         yield GuessRow(number, guess, tuple(row for row in rows if row.guess == number))
 

@@ -14,7 +14,7 @@ from epoch_gap.reports.experiments import ExperimentRow, Experiments
 
 def summarise_experiments(experiments: Experiments) -> dict[str, Any] | None:
     """The tests of the report with their figures, as JSON values; None if it shows no session."""
-    if not experiments:
+    if not (experiments.rows or experiments.controls or experiments.withheld):
         return None
     return {
         "tests": [_test(row) for row in (*experiments.rows, *experiments.controls)],
