@@ -8,11 +8,16 @@ import pytest
 
 from epoch_gap.profiler.commands import curve
 from epoch_gap.profiler.commands.main import main
+from epoch_gap.profiler.comparison.subject import group_runs
 from epoch_gap.profiler.experiments.verdict import Verdict
 from epoch_gap.profiler.learning.assessment import CrossAssessment, load_cross_assessments
 from epoch_gap.profiler.learning.outcomes import Outcome
 from epoch_gap.profiler.learning.session import CURVES, FILE
+from epoch_gap.profiler.storage.reader import find_runs, read_run
+from epoch_gap.reports.charts import curves
+from epoch_gap.reports.view import view_subjects
 from tests.helpers.curves import BATCH, EPOCHS, STEPS, Trainings, Truth, value_of
+from tests.helpers.live import check_by_plotly
 
 SIZE = f"--batch-size {BATCH} --epochs {EPOCHS} --train-limit {STEPS * BATCH} --test-limit 100".split()
 
@@ -178,6 +183,16 @@ def test_the_report_answers_the_guesses_and_names_the_subset(
     assert f"{STEPS * BATCH} training and 100 test images" in page
     assert "The learning-rate schedule makes the plateau of the accuracy." in page
     assert (runs.parent / "out" / "curves.png").stat().st_size > 10_000
+
+
+def test_plotly_accepts_the_curves_and_each_training_has_a_line(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert train(runs, monkeypatch, Trainings(accuracies(schedule=0.3))) == 0
+    sides = [read_run(path) for path in find_runs(runs)]
+    view = view_subjects(group_runs(sides), crosses=load_cross_assessments(runs, print))
+    drawn = curves.live(view)
+    check_by_plotly(drawn)
+    assert [len(spec["data"]) for spec in drawn.variants.values()] == [15]
+    assert {trace["x"][-1] for spec in drawn.variants.values() for trace in spec["data"]} == {EPOCHS}
 
 
 def test_two_different_sides_are_needed(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ import pytest
 from epoch_gap.profiler.comparison.fairness import Affects, Item
 from epoch_gap.profiler.drilldown.matching import Drilldowns
 from epoch_gap.reports import formats
-from epoch_gap.reports.experiments import ExperimentRow
+from epoch_gap.reports.experiments import AnswerRow
 from epoch_gap.reports.export.explanation import MOST_LINES, explanation
 from epoch_gap.reports.export.markdown import bullets, table, text
 from epoch_gap.reports.view import View
@@ -94,7 +94,7 @@ def test_a_label_cannot_start_a_format(make_run: MakeRun) -> None:
 
 def test_it_stays_below_150_lines_whatever_there_is_to_say(make_run: MakeRun) -> None:
     many = tuple(f"sentence {i}" for i in range(60))
-    test = ExperimentRow("n", "side", "claim", None, "p", "m", "phases", "verdict", (), "session", 1)
+    test = AnswerRow("n", "side", "claim", None, "p", "m", "phases", "verdict", (), "session", 1)
     view = pair(make_run)
     ids = [subject.id for subject in view.subjects]
     items = tuple(Item(name, dict.fromkeys(ids, "x"), True, Affects.BOTH) for name in many)
