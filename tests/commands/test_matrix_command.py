@@ -163,7 +163,7 @@ def test_an_environment_that_cannot_be_made_fails_its_cells_only(
 UV = """#!/bin/sh
 echo "$@" >> {log}
 case "$1 $2" in
-  "pip compile") echo "torch==9.9"; echo "numpy==2.0" ;;
+  "pip compile") while [ "$1" != --output-file ]; do shift; done; printf 'torch==9.9\\nnumpy==2.0\\n' > "$2" ;;
   venv*) for last; do :; done; mkdir -p "$last/bin" ;;
 esac
 """

@@ -12,50 +12,36 @@ from epoch_gap.profiler.commands.shared.matrix_environment import (
     Environments,
     constraints,
     environment_of,
-    exactly_pinned,
     installed_versions,
 )
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.matrix.matrix import Configuration
 
-NEEDS = {
-    "torch": ["sympy>=1.13", 'cuda-toolkit[cublas]==13.0.3 ; sys_platform == "linux"', "numpy"],
-    "torchvision": ["torch==2.14.1", "numpy"],
-    "cuda-toolkit": ['nvidia-cublas==13.1.* ; extra == "cublas"', 'nvidia-nccl==2 ; extra == "nccl"'],
-    "lucid-dl": ["numpy>=2", "mlx>=0.29"],
-    "mlx": ['mlx-cpu==0.32.4 ; extra == "cpu"', 'mlx-metal==0.32.4 ; sys_platform == "darwin"'],
-}
 INSTALLED = {
-    **dict.fromkeys(NEEDS, "1.0"),
-    **dict.fromkeys(("sympy", "numpy", "nvidia-cublas", "nvidia-nccl", "mlx-cpu", "tqdm"), "1.0"),
+    "lucid-dl": "2.16.0",
+    "torch": "2.14.1",
+    "triton": "3.8.0",
+    "mlx": "0.32.4",
+    "numpy": "2.5.5",
+    "tqdm": "4.70",
 }
-
-
-@pytest.fixture(autouse=True)
-def known_needs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(matrix_environment, "requires", lambda name: NEEDS.get(name, []))
-    monkeypatch.setattr(sys, "platform", "linux")
 
 
 def configuration(framework: str, version: str = "2.0", packages: tuple[str, ...] = ()) -> Configuration:
     return Configuration(framework=framework, version=version, device="cpu", batch_size=8, packages=packages)
 
 
-def free(framework: str, packages: tuple[str, ...] = ()) -> set[str]:
+def kept(framework: str, packages: tuple[str, ...] = ()) -> list[str]:
     spec = environment_of(configuration(framework, packages=packages))
     assert spec is not None
-    pinned = {line.partition("==")[0] for line in constraints(spec, INSTALLED)}
-    return INSTALLED.keys() - pinned
+    return constraints(spec, INSTALLED)
 
 
-def test_only_a_framework_and_what_it_pins_exactly_choose_their_versions() -> None:
-    assert free("torch") == {"torch", "torchvision", "cuda-toolkit", "nvidia-cublas"}
-    assert free("lucid") == {"lucid-dl"}
-    assert free("mlx") == {"mlx", "mlx-cpu"}
-
-
-def test_a_requirement_of_the_file_replaces_the_pin() -> None:
-    assert free("lucid", ("numpy==2.2.6",)) == {"lucid-dl", "numpy"}
+def test_what_every_cell_needs_keeps_its_pin_unless_the_file_chooses_another_version() -> None:
+    assert kept("torch") == ["numpy==2.5.5", "tqdm==4.70"]
+    assert kept("lucid") == ["mlx==0.32.4", "numpy==2.5.5", "tqdm==4.70"]
+    assert kept("mlx") == ["numpy==2.5.5", "tqdm==4.70"]
+    assert kept("lucid", ("NumPy<2.3",)) == ["mlx==0.32.4", "tqdm==4.70"]
 
 
 def test_requirements_are_the_version_the_pinned_rest_and_what_a_cell_imports() -> None:
@@ -67,9 +53,34 @@ def test_requirements_are_the_version_the_pinned_rest_and_what_a_cell_imports() 
     assert environment_of(configuration("fake")) is None
 
 
-def test_a_cycle_of_exact_pins_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(matrix_environment, "requires", lambda name: ["b==1"] if name == "a" else ["a==1"])
-    assert exactly_pinned([matrix_environment._parse("a==1")]) == {"a", "b"}
+RESOLVE = """#!/bin/sh
+case "$1 $2" in
+  "pip compile")
+    while [ "$1" != --output-file ]; do [ "$1" = --constraints ] && cp "$2" {copy}/pins; shift; done
+    cp "$2" {copy}/preferred; cat > {copy}/requirements
+    echo "torch==9.9" > "$2" ;;
+  venv*) for last; do :; done; mkdir -p "$last/bin" ;;
+esac
+"""
+
+
+def test_uv_prefers_all_pins_and_must_keep_those_of_every_cell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uv = tmp_path / "uv"
+    uv.write_text(RESOLVE.format(copy=tmp_path))
+    uv.chmod(0o755)
+    monkeypatch.setattr(matrix_environment, "find_tool", lambda name: str(uv))
+    monkeypatch.setattr(matrix_environment, "installed_versions", lambda: INSTALLED)
+    spec = environment_of(configuration("torch", "9.9"))
+    assert spec is not None
+    environments = Environments(tmp_path / "environments", tmp_path / "cache")
+    environments.make(spec, tmp_path / "log")
+    assert (tmp_path / "requirements").read_text().splitlines() == ["torch==9.9", "torchvision", *NEEDED]
+    assert (tmp_path / "preferred").read_text().splitlines() == [f"{k}=={v}" for k, v in INSTALLED.items()]
+    assert (tmp_path / "pins").read_text().splitlines() == ["numpy==2.5.5", "tqdm==4.70"]
+    assert environments.python(spec).parent.is_dir()
+    assert [path.read_text() for path in (tmp_path / "environments").iterdir()] == ["torch==9.9\n"]
 
 
 SAID = """Using Python 3.13

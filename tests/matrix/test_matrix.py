@@ -32,7 +32,7 @@ def test_cells_are_all_combinations_in_an_order_that_alternates(tmp_path: Path) 
         [[framework]]
         name = "torch"
         versions = ["2.14.1"]
-        switches = [[], ["one_thread", "noop"]]
+        switches = [[], ["threads=1", "noop"]]
         """,
     )
     once = [
@@ -41,7 +41,7 @@ def test_cells_are_all_combinations_in_an_order_that_alternates(tmp_path: Path) 
         "lucid 2.16.0, cpu, batch 8",
         "lucid 2.16.0, gpu, batch 8",
         "torch 2.14.1, auto, batch 128",
-        "torch 2.14.1, auto, batch 128, one_thread, noop",
+        "torch 2.14.1, auto, batch 128, threads=1, noop",
     ]
     rounds = [once, once[::-1], once]
     assert titles(found) == [f"{title}, repeat {n}" for n, names in enumerate(rounds, start=1) for title in names]

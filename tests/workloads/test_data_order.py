@@ -44,8 +44,8 @@ def test_images_keep_their_labels_in_a_shared_order(name: str) -> None:
     )
 
 
-def test_only_the_default_job_shares_the_order() -> None:
-    assert {name for name, preset in PRESETS.items() if preset.data_order is DataOrder.SHARED} == {"quick"}
+def test_the_default_job_and_the_curve_share_the_order() -> None:
+    assert {name for name, preset in PRESETS.items() if preset.data_order is DataOrder.SHARED} == {"quick", "curve"}
 
 
 def test_a_shared_order_is_described_with_its_seed_and_a_frameworks_own_is_not() -> None:

@@ -1,7 +1,7 @@
 """The virtual environments of a matrix's cells, made by uv: one per list of packages, cached for the user.
 
 The list is resolved once per matrix and kept in its folder, so that a resumed matrix goes on with the same packages:
-the framework at the cell's version, what that brings, and everything else as pinned for this process.
+the framework at the cell's version, and all others as pinned for this process, unless that version needs another.
 """
 
 import platform
@@ -10,10 +10,10 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from importlib.metadata import PackageNotFoundError, distributions, requires
+from importlib.metadata import distributions
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -87,39 +87,17 @@ def _parse(requirement: str) -> Requirement:
 
 
 def constraints(spec: EnvironmentSpec, installed: Mapping[str, str]) -> list[str]:
-    """Pins of all packages but those that an environment's own requirements choose.
+    """The pins that an environment must keep: those of its pinned requirements, unless the file chooses a version.
 
-    `installed` is the version of each package in this process's environment, by canonical name. What an own package
-    pins exactly is free, too: another version of it pins other versions.
+    `installed` is the version of each package in this process's environment, by canonical name.
     """
-    free = exactly_pinned(map(_parse, spec.own))
-    return [f"{name}=={version}" for name, version in sorted(installed.items()) if name not in free]
+    chosen = {_name(requirement) for requirement in spec.own}
+    names = dict.fromkeys(name for requirement in spec.pinned if (name := _name(requirement)) not in chosen)
+    return [f"{name}=={installed[name]}" for name in names if name in installed]
 
 
-def exactly_pinned(requirements: Iterable[Requirement]) -> set[str]:
-    """The names of packages, and of all that their installed versions pin exactly, directly or not."""
-    names: set[str] = set()
-    waiting = list(requirements)
-    while waiting:
-        requirement = waiting.pop()
-        names.add(canonicalize_name(requirement.name))
-        waiting += [need for need in _exact_needs(requirement) if canonicalize_name(need.name) not in names]
-    return names
-
-
-def _exact_needs(requirement: Requirement) -> list[Requirement]:
-    """What a package's installed version pins exactly, with the requirement's extras; nothing if it is not there."""
-    try:
-        needs = [Requirement(text) for text in requires(requirement.name) or ()]
-    except PackageNotFoundError:
-        return []
-    extras = [{"extra": extra} for extra in ("", *requirement.extras)]
-    return [
-        need
-        for need in needs
-        if any(specifier.operator == "==" for specifier in need.specifier)
-        and (need.marker is None or any(need.marker.evaluate(extra) for extra in extras))
-    ]
+def _name(requirement: str) -> str:
+    return canonicalize_name(_parse(requirement).name)
 
 
 def installed_versions() -> dict[str, str]:
@@ -178,11 +156,16 @@ class Environments:
         return self.cache / blake2b("\n".join(parts).encode(), digest_size=8).hexdigest()
 
     def _resolve(self, spec: EnvironmentSpec, log: Path) -> str:
+        """The list of packages. uv keeps the versions of an earlier list where it can, so it gets all pins as one."""
+        installed = installed_versions()
         with tempfile.TemporaryDirectory() as folder:
-            pins = Path(folder) / "pins.txt"
-            pins.write_text("\n".join(constraints(spec, installed_versions())))
+            pins, packages = Path(folder) / "pins.txt", Path(folder) / "packages.txt"
+            pins.write_text("\n".join(constraints(spec, installed)))
+            packages.write_text("\n".join(f"{name}=={version}" for name, version in installed.items()))
             words = ["pip", "compile", "-", "--python", spec.python, "--constraints", str(pins)]
-            return _uv([*words, "--no-header", "--no-annotate"], log, spec.requirements)
+            words += ["--output-file", str(packages), "--no-header", "--no-annotate", "--quiet"]
+            _uv(words, log, spec.requirements)
+            return packages.read_text()
 
     def _install(self, spec: EnvironmentSpec, folder: Path, log: Path) -> None:
         _uv(["venv", "--clear", "--python", spec.python, str(folder)], log)
