@@ -23,7 +23,7 @@ from epoch_gap.profiler.commands.shared.options import (
 )
 from epoch_gap.profiler.commands.shared.output_folder import prepare_report_folder
 from epoch_gap.profiler.commands.shared.printing import ProgressLine, warn
-from epoch_gap.profiler.commands.shared.rounds import LEAST_ROUNDS, Budget
+from epoch_gap.profiler.commands.shared.rounds import GATE_ROUNDS, Budget
 from epoch_gap.profiler.commands.shared.sessions import EXPLAINED, run_rounds
 from epoch_gap.profiler.commands.shared.side_drilldowns import time_sides
 from epoch_gap.profiler.errors import UserError
@@ -55,10 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"as of compare (default: {ALLOWED:g})",
     )
     parser.add_argument(
-        "--repeats",
-        type=parse_pairs,
-        metavar="N",
-        help=f"rounds (default: at least {LEAST_ROUNDS}, and more if --minutes allow)",
+        "--repeats", type=parse_pairs, default=GATE_ROUNDS, metavar="N", help=f"rounds (default: {GATE_ROUNDS})"
     )
     parser.add_argument(
         "--minutes", type=parse_positive, default=MINUTES, metavar="N", help=f"of all rounds (default: {MINUTES})"

@@ -18,7 +18,7 @@ from epoch_gap.profiler.commands.shared.options import (
     workload_arguments,
 )
 from epoch_gap.profiler.commands.shared.printing import ProgressLine, warn
-from epoch_gap.profiler.commands.shared.rounds import Budget
+from epoch_gap.profiler.commands.shared.rounds import GATE_ROUNDS, Budget
 from epoch_gap.profiler.commands.shared.run_selection import readable_noise_floors
 from epoch_gap.profiler.commands.shared.sessions import EXPLAINED, run_rounds
 from epoch_gap.profiler.comparison.gap import measure_gap
@@ -43,7 +43,7 @@ from epoch_gap.workloads.registry import FRAMEWORKS
 
 FOLDER = "qualify"
 """folder inside the runs' directory, so that reports do not select these runs"""
-COMPARISONS, ROUNDS, MINUTES = 20, 3, 120
+COMPARISONS, MINUTES = 20, 120
 SLOWDOWNS = (2.0, 5.0, 10.0)
 """percent"""
 PLAIN, SLOWED = "plain", "slowed"
@@ -75,7 +75,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="where they are planted (default: forward; metrics if it is lazy)",
     )
     parser.add_argument(
-        "--repeats", type=parse_pairs, default=ROUNDS, metavar="N", help=f"rounds of each (default: {ROUNDS})"
+        "--repeats",
+        type=parse_pairs,
+        default=GATE_ROUNDS,
+        metavar="N",
+        help=f"rounds of each (default: {GATE_ROUNDS})",
     )
     parser.add_argument(
         "--minutes", type=parse_positive, default=MINUTES, metavar="N", help=f"of all together (default: {MINUTES})"

@@ -54,7 +54,7 @@ def test_with_noise_the_gate_is_never_red_without_a_slowdown_and_finds_10_percen
 ) -> None:
     on_one_clock(monkeypatch, seed=20261129 + seed, spread=0.01)
     monkeypatch.setattr(qualify, "run_rounds", Rounds())
-    assert run_qualify(runs, "--comparisons", "3", "--slowdowns", "10") == 0
+    assert run_qualify(runs, "--comparisons", "3", "--slowdowns", "10", "--repeats", "3") == 0
     no_op, ten = measure_rates(stored(runs), 0.02, None)
     assert (no_op.failed, no_op.trials) == (0, 3)
     assert (ten.failed, ten.trials) == (3, 3)

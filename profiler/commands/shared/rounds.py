@@ -15,6 +15,8 @@ from epoch_gap.profiler.analysis.evaluation import LEAST_BATCHES
 from epoch_gap.profiler.commands.shared.turns import Command, Report
 
 LEAST_ROUNDS, MOST_ROUNDS = 3, 10
+GATE_ROUNDS = 5
+"""of a gate, whose two sides are alike: half the interval is 1.2 standard deviations of a round; with three, 2.5"""
 TURNS = 7
 """Turns per side and round, if its step is short enough: neighbouring steps are alike, so a sample that is spread
 over the round tells more than a contiguous one (docs/decisions/0012)."""
