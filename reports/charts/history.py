@@ -26,6 +26,8 @@ SHORT = "*"
 """below the bar of a run without evaluate that is not named"""
 MOST_IDS = 8
 """The most runs of all series that are all named in the source line; of more runs, the first and the last are."""
+MOST_CHANGES = 2
+"""the newest changes that the title describes; all of them are marked"""
 TITLE_LETTERS = 88
 """characters per line of a panel's title"""
 
@@ -67,7 +69,7 @@ def _panel(axes: Axes, series: Series, letters: int) -> None:
     for point in series.changes:
         _mark_change(axes, point, 1.12 * highest)
     _label_runs(axes, series)
-    change = textwrap.fill(describe_change(series), letters, break_on_hyphens=False)
+    change = textwrap.fill(describe_change(series, MOST_CHANGES), letters, break_on_hyphens=False)
     title = f"{describe_series(series).partition(' | ')[0]}\n{change}"
     axes.set_title(title, loc="left", fontsize=10, weight="bold")
     canvas.phase_legend(axes, visible_phases(series)[::-1], loc="upper left", bbox_to_anchor=(1, 1))

@@ -18,7 +18,7 @@ REST = "see index.html"
 def explanation(view: View) -> str:
     """The verdict, why, next, the cautions, and the tables; at most `MOST_LINES` lines."""
     sections = {
-        "": [text(line) for line in view.further[:3]],
+        "": bullets(view.further, 4, REST),
         "Why": _why(view),
         "Next": [text(view.next_step)],
         "Cautions": bullets([view.floor, *view.cautions], 12, REST),

@@ -13,8 +13,8 @@ def describe_series(series: Series) -> str:
     return f"{series.title} | {series.data_title}, batch {series.batch_size} | {series.machine}"
 
 
-def describe_change(series: Series) -> str:
-    """The change points of the series in one line; of few runs, the change from the first to the last."""
+def describe_change(series: Series, most: int | None = None) -> str:
+    """The newest `most` change points of the series in one line; of few runs, the change from first to last."""
     if series.change is None:
         return "one run: nothing to compare it with"
     if series.detectable is None:
@@ -24,8 +24,10 @@ def describe_change(series: Series) -> str:
         found = f"one of {formats.percent(series.detectable)} in their middle would have been found"
         return f"no change in {len(series.entries)} runs: {found}{without}"
     count = len(series.changes)
-    changes = "; ".join(_describe_point(series, change) for change in series.changes)
-    return f"{count} change{'s' * (count > 1)} in {len(series.entries)} runs: {changes}{without}"
+    newest = series.changes if most is None else series.changes[-most:]
+    changes = "; ".join(_describe_point(series, change) for change in newest)
+    which = "" if len(newest) == count else f", the newest {len(newest)}"
+    return f"{count} change{'s' * (count > 1)} in {len(series.entries)} runs{which}: {changes}{without}"
 
 
 def describe_size(change: ChangePoint) -> str:

@@ -259,3 +259,13 @@ def test_the_csv_numbers_the_levels_and_the_picture_marks_the_changes(make_run: 
     (line,) = [line for line in panel.get_lines() if line.get_linestyle() == "--"]
     assert list(line.get_xdata()) == [3.5, 3.5]
     assert any("% slower" in text.get_text() for text in panel.texts)
+
+
+def test_a_title_describes_the_newest_of_many_changes(make_run: MakeRun) -> None:
+    (series,) = build_histories(levels(make_run, *[1.0] * 4, *[1.2] * 4, *[1.0] * 4, *[1.3] * 4), {})
+    assert len(series.changes) == 3
+    assert describe_change(series).startswith("3 changes in 16 runs: ")
+    assert describe_change(series, 2).startswith("3 changes in 16 runs, the newest 2: ")
+    (panel,) = history.history([series]).get_axes()
+    assert "the newest 2" in panel.get_title(loc="left").replace("\n", " ")
+    assert len([line for line in panel.get_lines() if line.get_linestyle() == "--"]) == 3
