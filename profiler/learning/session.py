@@ -69,7 +69,7 @@ class CrossSession:
     created: str = ""
     """UTC, ISO 8601"""
     slow: str
-    """the registry's name of the side that learns less"""
+    """the registry's name of the side with the longer steps"""
     fast: str
     """and of the other one, on which the cross is trained"""
     titles: Mapping[str, str]

@@ -97,6 +97,19 @@ def test_sides_that_hardly_differ_leave_nothing_to_explain(runs: Path, monkeypat
     }
 
 
+def test_the_cross_is_trained_on_the_side_with_the_shorter_steps_even_if_it_learns_less(
+    runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainings = Trainings(accuracies(weights=-0.2))
+    assert train(runs, monkeypatch, trainings) == 0
+    assert [value_of(words, "--framework") for words in trainings.calls].count("lucid") == 2
+    found = verdicts(newest(runs))
+    assert (found["initialisation", "test accuracy"], found["schedule", "test accuracy"]) == (
+        Verdict.CONFIRMED,
+        Verdict.REFUTED,
+    )
+
+
 def test_noise_alone_seldom_decides_a_claim(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Wrong decisions: the cause of the whole difference is refuted, or one without any part in it is confirmed."""
     wrong = 0

@@ -5,11 +5,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from epoch_gap.profiler.commands.shared.options import workload_arguments
 from epoch_gap.profiler.commands.shared.run_selection import if_readable, newest_repeats
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.learning.cross import Cell
-from epoch_gap.profiler.learning.outcomes import Outcome, measure_outcome
 from epoch_gap.profiler.learning.rivals import predict_rivals
 from epoch_gap.profiler.learning.session import (
     CrossSession,
@@ -104,7 +105,7 @@ class CrossTraining:
 
     def _session(self, sides: Sequence[Run]) -> tuple[Path, CrossSession]:
         """The newest session of these runs that is not finished, or a new one."""
-        slow, fast = sorted(sides, key=lambda run: measure_outcome(run, Outcome.ACCURACY) or 0.0)
+        fast, slow = sorted(sides, key=lambda run: float(np.median(run.train.wall_ns)))
         seeds = tuple((self.args.seed + 1 + i) % (MAX_SEED + 1) for i in range(self.args.seeds))
         baseline = (slow.id, fast.id)
         for folder in find_crosses(self.args.runs_dir):
