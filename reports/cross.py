@@ -55,6 +55,8 @@ class Cross:
     trainings: tuple[Trainings, ...]
     answers: tuple[AnswerRow, ...]
     interaction: str | None
+    assessment: CrossAssessment
+    """its figures"""
 
 
 def view_cross(crosses: Sequence[CrossAssessment], subjects: Sequence[Subject]) -> Cross | None:
@@ -73,6 +75,7 @@ def describe_cross(assessment: CrossAssessment) -> Cross:
         trainings=tuple(_trainings(assessment)),
         answers=tuple(_answers(assessment)),
         interaction=describe_interaction(assessment),
+        assessment=assessment,
     )
 
 

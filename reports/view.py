@@ -184,7 +184,7 @@ def view_subjects(
         ),
         drilldowns=matched,
         article=tuple(ARTICLE[name] for name in frameworks if name in ARTICLE),
-        summary=summarise(subjects, gaps, fairness, experiments),
+        summary=summarise(subjects, gaps, fairness, experiments, cross),
         experiments=experiments,
         cross=cross,
     )

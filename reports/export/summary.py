@@ -20,7 +20,9 @@ from epoch_gap.profiler.comparison.kernel_gap import (
 )
 from epoch_gap.profiler.comparison.subject import Subject
 from epoch_gap.profiler.storage.typed_json import finite_or_none
+from epoch_gap.reports.cross import Cross
 from epoch_gap.reports.experiments import NO_EXPERIMENTS, Experiments
+from epoch_gap.reports.export.cross import summarise_cross
 from epoch_gap.reports.export.experiments import summarise_experiments
 
 SCHEMA_VERSION = 1
@@ -31,6 +33,7 @@ def summarise(
     gaps: Sequence[Gap],
     fairness: Sequence[Item],
     experiments: Experiments = NO_EXPERIMENTS,
+    cross: Cross | None = None,
 ) -> dict[str, Any]:
     """The contract's object as JSON values; None: unknown."""
     return {
@@ -42,6 +45,7 @@ def summarise(
             for item in fairness
         ],
         "experiments": summarise_experiments(experiments),
+        "cross": summarise_cross(cross),
     }
 
 

@@ -11,6 +11,7 @@ from epoch_gap.profiler.commands.main import main
 from epoch_gap.profiler.comparison.subject import group_runs
 from epoch_gap.profiler.experiments.verdict import Verdict
 from epoch_gap.profiler.learning.assessment import CrossAssessment, load_cross_assessments
+from epoch_gap.profiler.learning.cross import SCHEDULE
 from epoch_gap.profiler.learning.outcomes import Outcome
 from epoch_gap.profiler.learning.session import CURVES, FILE
 from epoch_gap.profiler.storage.reader import find_runs, read_run
@@ -18,6 +19,7 @@ from epoch_gap.reports.charts import curves
 from epoch_gap.reports.view import view_subjects
 from tests.helpers.curves import BATCH, EPOCHS, STEPS, Trainings, Truth, value_of
 from tests.helpers.live import check_by_plotly
+from tests.helpers.summary_schema import problems
 
 SIZE = f"--batch-size {BATCH} --epochs {EPOCHS} --train-limit {STEPS * BATCH} --test-limit 100".split()
 
@@ -206,6 +208,27 @@ def test_plotly_accepts_the_curves_and_each_training_has_a_line(runs: Path, monk
     check_by_plotly(drawn)
     assert [len(spec["data"]) for spec in drawn.variants.values()] == [15]
     assert {trace["x"][-1] for spec in drawn.variants.values() for trace in spec["data"]} == {EPOCHS}
+
+
+def test_summary_json_has_the_trainings_and_the_answers(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert train(runs, monkeypatch, Trainings(accuracies(schedule=0.3))) == 0
+    summary = json.loads((runs.parent / "out" / "summary.json").read_text())
+    assert problems(summary) == []
+    cross, assessment = summary["cross"], newest(runs)
+    assert (cross["slow"], cross["fast"], cross["is_edited"]) == ("lucid", "torch", False)
+    trainings = {
+        (t["framework"], *t["switches"], t["seed"]): t["outcomes"]["test accuracy"] for t in cross["trainings"]
+    }
+    assert len(trainings) == 2 + 1 + 4 * len(cross["seeds"])
+    for seed in cross["seeds"]:
+        assert trainings["torch", seed] - trainings["torch", SCHEDULE, seed] == pytest.approx(0.3, abs=0.02)
+    answers = {(answer["cause"], answer["outcome"]): answer for answer in cross["answers"]}
+    schedule = answers["schedule", "test accuracy"]
+    assert (schedule["guess"], schedule["verdict"]) == (4, "confirmed")
+    assert schedule["predicted"]["value"] == pytest.approx(0.3, abs=0.02)
+    low, high = schedule["measured"]["low"], schedule["measured"]["high"]
+    assert low < 0.3 < high
+    assert {key: answer["verdict"] for key, answer in answers.items()} == verdicts(assessment)
 
 
 def test_two_different_sides_are_needed(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,6 +23,7 @@ from epoch_gap.reports.terminal.experiments import experiment_table
 from epoch_gap.reports.view import View, view_subjects
 from tests.helpers.live import check_by_plotly
 from tests.helpers.runs import MakeRun
+from tests.helpers.summary_schema import problems
 
 EPOCH_STEPS = 10.4
 
@@ -187,8 +188,10 @@ INTERVAL = {"value", "low", "high"}
 
 def summary_of(view: View) -> dict[str, Any]:
     """The experiments as a program reads them: through strict JSON."""
-    summary: dict[str, Any] = json.loads(strict_json(view.summary))["experiments"]
-    return summary
+    summary: dict[str, Any] = json.loads(strict_json(view.summary))
+    assert problems(summary) == []
+    experiments: dict[str, Any] = summary["experiments"]
+    return experiments
 
 
 def test_summary_json_has_every_test_that_the_report_shows(view: View) -> None:

@@ -74,8 +74,8 @@ def noisy(mean: float, seed: int) -> list[float]:
 def test_the_keys_are_those_of_the_contract(make_run: MakeRun) -> None:
     runs = [make_run(noisy(1, i), evaluation=[0.2, 0.3], config={"label": str(i)}) for i in range(3)]
     summary = summary_of(*runs)
-    assert set(summary) == {"schema_version", "subjects", "gaps", "fairness", "experiments"}
-    assert summary["experiments"] is None, "no session"
+    assert set(summary) == {"schema_version", "subjects", "gaps", "fairness", "experiments", "cross"}
+    assert (summary["experiments"], summary["cross"]) == (None, None), "no session"
     assert summary["schema_version"] == 1
     assert len(summary["gaps"]) == 3
     for subject in summary["subjects"]:

@@ -14,20 +14,14 @@ from epoch_gap.profiler.storage.run import Run
 from tests.helpers.fake_training import scripted_run
 from tests.helpers.paths import ROOT
 from tests.helpers.runs import MakeRun
+from tests.helpers.summary_schema import SCHEMA, problems
 from tests.helpers.views import build_view
 
-SCHEMA = json.loads((ROOT / "docs" / "summary.schema.json").read_text())
-VALIDATOR = Draft202012Validator(SCHEMA)
 SAMPLES = sorted((ROOT / "docs" / "sample").glob("*/summary.json"))
 KERNEL = {("operating_system", "phases"), ("operating_system", "by_phase")}
 MAPS = {("values",), ("asrun",), ("fenced",), ("cores_busy",), *KERNEL}
 """the ends of the paths of objects whose keys are phases or subjects"""
-OPEN = "experiments"
-"""the key whose content the schema leaves open, and that may be missing"""
-
-
-def problems(summary: Any) -> list[str]:
-    return [f"{error.json_path}: {error.message}" for error in VALIDATOR.iter_errors(summary)]
+FIRST_OF = ("subjects", "gaps", "fairness")
 
 
 def summary_of(*runs: Run) -> Any:
@@ -65,21 +59,11 @@ def test_summaries_of_every_kind_of_runs_fit(make_run: MakeRun, tmp_path: Path) 
         assert problems(summary_of(*runs)) == []
 
 
-def test_a_summary_with_experiments_fits(make_run: MakeRun) -> None:
-    assert problems({**summary_of(make_run([1.0] * 6)), "experiments": []}) == []
-
-
 def objects(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], dict[str, Any]]]:
     """Every object within JSON values, with its path."""
     if isinstance(value, dict):
         yield path, value
-    children = (
-        ((key, value[key]) for key in value if key != OPEN)
-        if isinstance(value, dict)
-        else enumerate(value)
-        if isinstance(value, list)
-        else ()
-    )
+    children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, child in children:
         yield from objects(child, (*path, key))
 
@@ -100,26 +84,31 @@ def is_map(path: tuple[str | int, ...]) -> bool:
 
 
 @pytest.fixture(scope="module")
-def sample() -> Any:
-    """A summary with one subject, gap and condition."""
-    whole = json.loads(SAMPLES[0].read_text())
-    return {**whole, **{key: whole[key][:1] for key in ("subjects", "gaps", "fairness")}}
+def kinds() -> dict[tuple[str, ...], tuple[Any, tuple[str | int, ...]]]:
+    """Every kind of object in the samples: a summary that has it, with one subject, gap and condition, and where."""
+    wholes = [json.loads(path.read_text()) for path in SAMPLES]
+    short = [{**whole, **{key: whole[key][:1] for key in FIRST_OF}} for whole in wholes]
+    return {shape(path): (summary, path) for summary in short for path, _ in objects(summary)}
 
 
-def test_a_missing_key_is_noticed_wherever_it_is(sample: Any) -> None:
-    kinds = {shape(path): (path, content) for path, content in objects(sample)}
-    assert len(kinds) > 30
-    for path, content in kinds.values():
-        for key in content.keys() - {OPEN}:
-            broken = copy.deepcopy(sample)
+@pytest.fixture
+def sample(kinds: dict[tuple[str, ...], tuple[Any, tuple[str | int, ...]]]) -> Any:
+    return kinds["subjects",][0]
+
+
+def test_a_missing_key_is_noticed_wherever_it_is(kinds: dict[Any, Any]) -> None:
+    assert len(kinds) > 45
+    for summary, path in kinds.values():
+        for key in at(summary, path):
+            broken = copy.deepcopy(summary)
             del at(broken, path)[key]
             if not is_map(path) or path[-2:-1] == ("phases",):
                 assert problems(broken), (path, key)
 
 
-def test_an_unknown_key_is_noticed_wherever_it_is(sample: Any) -> None:
-    for path in {shape(path): path for path, _ in objects(sample)}.values():
-        broken = copy.deepcopy(sample)
+def test_an_unknown_key_is_noticed_wherever_it_is(kinds: dict[Any, Any]) -> None:
+    for summary, path in kinds.values():
+        broken = copy.deepcopy(summary)
         at(broken, path)["Unknown key"] = 1
         assert problems(broken), path
 
