@@ -51,7 +51,7 @@ class Outcome:
     """seconds of a step with the intervention off, in a process where it alternates"""
     carried_over: float | None = None
     """the share by which such a step is longer than in the no-op's process, if that is more than `TOLERANCE`: the
-    intervention then acts beyond its own steps"""
+    intervention acts beyond its own steps, or the machine changed between the two processes"""
     is_edited: bool = False
     """whether the prediction is not the one that was sealed before the measurement"""
     problem: str = ""

@@ -101,19 +101,23 @@ class Substitute:
 
 @dataclass(frozen=True)
 class Ratio:
-    """The phase shrinks by the ratio of two variants that are timed in isolation on the same arrays."""
+    """The phases shrink by the ratio of two variants that are timed in isolation on the same arrays."""
 
-    phase: Phase
+    phases: tuple[Phase, ...]
     isolated: str
     """a function of the experiment's module that makes the two variants, the present one first"""
 
     def predict(self, evidence: Evidence) -> Change:
-        """Phase x (new / old - 1). Raises MissingEvidenceError if the variants were not timed."""
+        """Each phase x (new / old - 1). Raises MissingEvidenceError if the variants were not timed."""
         ratio = evidence.isolated.get(self.isolated)
         if ratio is None:
             raise MissingEvidenceError("the two variants were not timed in isolation")
         shrinkage = replace(ratio, value=ratio.value - 1)
-        return Change.from_phases({self.phase: _product(evidence.phase(self.phase), shrinkage)})
+        seconds = {phase: evidence.phase(phase) for phase in self.phases}
+        return Change(
+            phases={phase: _product(part, shrinkage) for phase, part in seconds.items()},
+            whole=_product(total(seconds.values()), shrinkage),
+        )
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,9 @@ def describe_phases(outcome: Outcome) -> str:
     parts = [f"{names} {describe_change(effect.changed)}", others] if names else [others]
     if outcome.carried_over is not None:
         share = formats.signed(formats.percent(outcome.carried_over))
-        parts.append(f"steps with it off took {share} beside the no-op's, so it may act beyond its own steps")
+        parts.append(
+            f"steps with it off took {share} beside the no-op's: it acts beyond its own steps, or the machine changed"
+        )
     return "; ".join(parts)
 
 

@@ -42,7 +42,8 @@ def test_each_rule_predicts_what_it_says() -> None:
     expected = {
         Remove(FORWARD): {FORWARD: -4.0},
         Substitute(CONVOLUTION, both, by="torch"): {FORWARD: -2.5, BACKWARD: -5.0},
-        Ratio(FORWARD, isolated="variants"): {FORWARD: -3.0},
+        Ratio((FORWARD,), isolated="variants"): {FORWARD: -3.0},
+        Ratio(both, isolated="variants"): {FORWARD: -3.0, BACKWARD: -6.0},
         Move(FORWARD, BACKWARD): {FORWARD: -4.0, BACKWARD: 4.0},
         Null(): {},
         Scale(1): {FORWARD: 2.0, BACKWARD: 4.0},
@@ -61,8 +62,11 @@ def test_predictions_have_the_uncertainty_of_their_evidence() -> None:
     substitute = Substitute(CONVOLUTION, (FORWARD, BACKWARD), by="torch").predict(EVIDENCE)
     assert substitute.whole.variance == pytest.approx(0.09 + 0.01 + 0.16 + 0.01)
     assert Move(FORWARD, BACKWARD).predict(EVIDENCE).whole == Estimate(0.0)
-    ratio = Ratio(FORWARD, isolated="variants").predict(EVIDENCE)
+    ratio = Ratio((FORWARD,), isolated="variants").predict(EVIDENCE)
     assert ratio.whole.variance == pytest.approx(0.04 * 0.75**2 + 0.0001 * 16)
+    of_both = Ratio((FORWARD, BACKWARD), isolated="variants").predict(EVIDENCE)
+    seconds = EVIDENCE.phases[FORWARD].variance + EVIDENCE.phases[BACKWARD].variance
+    assert of_both.whole.variance == pytest.approx(seconds * 0.75**2 + 0.0001 * 12**2), "one ratio, one error"
     assert SystemTime().predict(EVIDENCE).whole.variance == pytest.approx((0.1 + 0.2) ** 2)
     assert Delay(FORWARD, 1.0).predict(EVIDENCE).whole.variance == 0
 
@@ -93,7 +97,7 @@ def test_a_phase_of_a_lazy_device_is_the_work_that_a_fence_finds_or_a_bound() ->
     ("rule", "missing"),
     [
         (Substitute(CONVOLUTION, (FORWARD,), by="torch"), "the operators of torch were not timed"),
-        (Ratio(FORWARD, isolated="variants"), "not timed in isolation"),
+        (Ratio((FORWARD,), isolated="variants"), "not timed in isolation"),
         (Scale(1), "CPU seconds"),
         (SystemTime(), "system's time"),
     ],

@@ -15,7 +15,7 @@ EXPERIMENT = Experiment(
     guess=1,
     frameworks=("fake",),
     may_change=(Phase.FORWARD,),
-    prediction=Ratio(Phase.FORWARD, isolated="variants"),
+    prediction=Ratio((Phase.FORWARD,), isolated="variants"),
     keeps=0.0,
 )
 

@@ -82,6 +82,24 @@ def test_pytorchs_operations_inside_lucid_compute_the_same(
     assert copied <= 2, "only the gradient of the pooling cannot be written to"
 
 
+def test_copied_outputs_of_convolutions_follow_their_axes_and_compute_the_same(
+    plain: Callable[[str], Step], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lucid.nn._kernel.norm import batch_norm_kernel
+
+    seen = []
+
+    def watched(self: Any, a: Any, *tensors: Any) -> Any:
+        seen.append(a.data.flags.c_contiguous)
+        return before(self, a, *tensors)
+
+    before = batch_norm_kernel.cpu
+    monkeypatch.setattr(batch_norm_kernel, "cpu", watched)
+    check_equal(first_step("lucid"), first_step("lucid", "contiguous_convolution"))
+    half = len(seen) // 2
+    assert (any(seen[:half]), all(seen[half:])) == (False, True)
+
+
 def test_lucids_convolution_inside_pytorch_computes_the_same(plain: Callable[[str], Step]) -> None:
     check_equal(plain("torch"), first_step("torch", "lucid_convolution"))
 

@@ -30,6 +30,28 @@ def transplant_convolution(convolution: Convolution) -> Undo:
     return replace_attribute(conv_nd_kernel, "cpu", func_op(n_in=2, n_ret=1)(cpu))
 
 
+def copy_convolutions() -> Undo:
+    """Copy what Lucid's convolutions return, transposed views, into arrays in the order of their axes."""
+    before: Callable[..., Any] = conv_nd_kernel.cpu
+
+    def cpu(self: Any, *tensors: Any) -> Any:
+        result = before(self, *tensors)
+        result.data = np.ascontiguousarray(result.data)
+        return result
+
+    return replace_attribute(conv_nd_kernel, "cpu", cpu)
+
+
+def step_of(module: Any, shape: tuple[int, ...]) -> Callable[[], None]:
+    """A call that runs a module forward and backward on the same random numbers of a shape."""
+    inputs = Tensor(np.random.default_rng(0).standard_normal(shape, dtype=np.float32), requires_grad=True)
+
+    def step() -> None:
+        module(inputs).sum().backward()
+
+    return step
+
+
 def transplant_batch_norm(batch_norm: BatchNorm) -> Undo:
     """Compute Lucid's batch normalisation of a training by `batch_norm`; that of an evaluation stays.
 

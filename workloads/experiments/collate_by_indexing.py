@@ -16,7 +16,7 @@ EXPERIMENT = Experiment(
     claim="Reading items one by one and stacking them is what makes a batch slow.",
     guess=3,
     may_change=(Phase.FETCH, Phase.COLLATE),
-    prediction=Ratio(Phase.COLLATE, isolated="variants"),
+    prediction=Ratio((Phase.COLLATE,), isolated="variants"),
     keeps=0.0,
 )
 CLOCKS = {

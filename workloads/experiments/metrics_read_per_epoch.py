@@ -16,7 +16,7 @@ EXPERIMENT = Experiment(
     claim="Reading the loss and the right answers in every step is what makes the metrics slow.",
     guess=6,
     may_change=(Phase.METRICS, Phase.LOGGING),
-    prediction=Ratio(Phase.METRICS, isolated="variants"),
+    prediction=Ratio((Phase.METRICS,), isolated="variants"),
     keeps=0.0,
 )
 CLOCKS = {
