@@ -98,7 +98,7 @@ report: $(READY) ## rebuild the report from the newest stored runs; SVG=1 also w
 	@$(PROFILER) report $(STORES) $(if $(SVG),--svg)
 
 sample: $(READY) ## regenerate docs/sample from the runs stored in it
-	@for name in batch-128 batch-8 experiments; do \
+	@for name in batch-128 batch-8 experiments curve; do \
 	  $(PROFILER) report --runs-dir docs/sample/runs/$$name --out docs/sample/$$name || exit $$?; done
 	@for folder in docs/sample/parity/*; do \
 	  $(PROFILER) parity "$$folder/parity.json" --out "$$folder" || exit $$?; done

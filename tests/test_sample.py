@@ -8,6 +8,7 @@ import pytest
 from epoch_gap.profiler.commands.shared.run_selection import add_latest_candidates, readable_noise_floors
 from epoch_gap.profiler.drilldown.loading import load_drilldowns
 from epoch_gap.profiler.experiments.assessment import load_assessments
+from epoch_gap.profiler.learning.assessment import load_cross_assessments
 from epoch_gap.profiler.parity.result import FILE, parity_from_json, parity_to_text
 from epoch_gap.profiler.storage.manifest import DataKind
 from epoch_gap.reports.export.explanation import explanation
@@ -20,14 +21,15 @@ from tests.helpers.views import build_view
 SAMPLE = ROOT / "docs" / "sample"
 
 
-@pytest.mark.parametrize("name", ["batch-128", "batch-8", "experiments"])
+@pytest.mark.parametrize("name", ["batch-128", "batch-8", "experiments", "curve"])
 def test_the_sample_equals_the_report_of_its_stored_runs(name: str) -> None:
     runs_dir = SAMPLE / "runs" / name
     runs = add_latest_candidates([], runs_dir)
     warnings: list[str] = []
     drilldowns = load_drilldowns(runs, runs_dir, warnings.append)
     assessments = load_assessments(runs_dir, warnings.append)
-    view = build_view(runs, readable_noise_floors(runs_dir), drilldowns, assessments)
+    crosses = load_cross_assessments(runs_dir, warnings.append)
+    view = build_view(runs, readable_noise_floors(runs_dir), drilldowns, assessments, crosses)
     stored = json.loads((SAMPLE / name / "summary.json").read_text())
     assert differences(leaves(stored), leaves(json.loads(json.dumps(view.summary)))) == {}
     assert view.verdict in html.unescape((SAMPLE / name / "index.html").read_text())
