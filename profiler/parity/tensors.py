@@ -30,11 +30,11 @@ def layer_of(name: str) -> str:
 
 
 def by_layer(tensors: Tensors) -> dict[str, list[Array]]:
-    """The tensors of each layer together: its weight and its bias, its running mean and variance."""
-    layers: dict[str, list[Array]] = {}
+    """The tensors of each layer together, by name: its bias and its weight, its running mean and variance."""
+    layers: dict[str, dict[str, Array]] = {}
     for name, tensor in tensors.items():
-        layers.setdefault(layer_of(name), []).append(tensor)
-    return layers
+        layers.setdefault(layer_of(name), {})[name] = tensor
+    return {layer: [named[name] for name in sorted(named)] for layer, named in layers.items()}
 
 
 def relative_difference(a: Sequence[Array], b: Sequence[Array]) -> float:

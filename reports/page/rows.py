@@ -58,7 +58,7 @@ def glossary(view: View) -> list[dict[str, Any]]:
         {
             "phase": phase,
             "meaning": meaning_of(phase),
-            "clock": "" if is_custom else CLOCK[phase],
+            "clock": "" if is_custom else CLOCK.get(phase, ""),
             "calls": [_calls(subject, phase) for subject in view.subjects],
         }
         for phase in view.phases
