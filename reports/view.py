@@ -179,7 +179,7 @@ def view_subjects(
         next_step=suggest_next_step(
             subjects,
             gaps,
-            has_layers=bool(matched.layers) or not is_drillable,
+            has_layers=bool(matched.layers) or not (is_drillable and _can_time_layers(gaps)),
             has_stacks=bool(matched.stacks) or not is_drillable,
         ),
         drilldowns=matched,
@@ -188,6 +188,12 @@ def view_subjects(
         experiments=experiments,
         cross=cross,
     )
+
+
+def _can_time_layers(gaps: Sequence[Gap]) -> bool:
+    """Whether the adapters of the headline pair can; those of older runs can."""
+    sides = [side for gap in gaps[:1] for side in (gap.slow, gap.fast)]
+    return all(side.framework.conditions.get("layer_timings", True) for side in sides)
 
 
 def _further_verdicts(subjects: Sequence[Subject], gaps: Sequence[Gap]) -> tuple[str, ...]:

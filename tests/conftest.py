@@ -5,6 +5,8 @@ No result depends on real time; the files of this folder test the whole program,
 """
 
 import os
+import shutil
+import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -20,6 +22,7 @@ from epoch_gap.workloads.adapters import fake
 from epoch_gap.workloads.adapters.fake import Fake
 from tests.helpers.browser import Open, chromium
 from tests.helpers.clocks import ScriptedClock, TickingClock
+from tests.helpers.outside import FOLDER as OUTSIDE
 from tests.helpers.runs import MakeRun
 
 # The same examples every time, however long a busy machine takes for one.
@@ -83,6 +86,19 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(run_command, "Recorder", partial(Recorder, clock=clock))
     monkeypatch.setattr(fake, "Fake", partial(Fake, clock=clock))
     return tmp_path / "runs"
+
+
+@pytest.fixture
+def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current directory, of another project with the adapters of tests/outside_adapters; imports are undone."""
+    folder = tmp_path / "elsewhere"
+    shutil.copytree(OUTSIDE, folder)
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    for file in OUTSIDE.glob("*.py"):
+        monkeypatch.setitem(sys.modules, file.stem, sys)  # its undo removes what the test imports
+        del sys.modules[file.stem]
+    return folder
 
 
 @pytest.fixture

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.workloads import resnet18
 from epoch_gap.workloads.framework import Framework
+from epoch_gap.workloads.outside_adapters import FORM, build_adapter, can_compile, is_outside_name, load_class
 
 MLX = ("mlx[cpu] ; sys_platform == 'linux'", "mlx ; sys_platform == 'darwin'")
 """MLX with the backend that computes without Metal"""
@@ -50,6 +52,8 @@ class Entry:
     """How to build a framework, and the optional settings that it supports."""
 
     build: Callable[[Options], Framework]
+    modules: tuple[str, ...] = ()
+    """that the framework consists of"""
     can_compile: bool = False
     """supports `Options.compiled`"""
     is_scripted: bool = False
@@ -97,11 +101,46 @@ def _fake(options: Options) -> Framework:
 
 
 FRAMEWORKS: dict[str, Entry] = {
-    "lucid": Entry(_lucid, packages=("lucid-dl",), beside=MLX),
-    "torch": Entry(_torch, packages=("torch", "torchvision")),
-    "mlx": Entry(_mlx, can_compile=True, packages=("mlx", MLX[0])),
+    "lucid": Entry(_lucid, ("lucid",), packages=("lucid-dl",), beside=MLX),
+    "torch": Entry(_torch, ("torch",), packages=("torch", "torchvision")),
+    "mlx": Entry(_mlx, ("mlx",), can_compile=True, packages=("mlx", MLX[0])),
     "fake": Entry(_fake, is_scripted=True),
 }
+"""the built-in ones; `is_known` accepts others, too"""
+
+
+def is_known(name: str) -> bool:
+    """Whether `name` is a built-in framework, or may be an adapter from outside the project. Imports nothing."""
+    return name in FRAMEWORKS or is_outside_name(name)
+
+
+def find_entry(name: str) -> Entry:
+    """The entry of a built-in framework, or of an adapter from outside, which is imported.
+
+    Raises UserError if there is none.
+    """
+    if name in FRAMEWORKS:
+        return FRAMEWORKS[name]
+    if not is_outside_name(name):
+        raise UserError(f"no framework {name!r}; choose one of: {', '.join(FRAMEWORKS)}, or an adapter as {FORM}")
+    kind = load_class(name)
+    build = partial(_outside, kind, name)
+    return Entry(build, can_compile=can_compile(kind))
+
+
+def _outside(kind: type, name: str, options: Options) -> Framework:
+    return build_adapter(kind, name, options.device, options.seed, options.compiled)
+
+
+def source_folders(name: str) -> tuple[str, ...]:
+    """Parts of the paths of the framework's own source files; those of an adapter from outside are not known."""
+    modules = FRAMEWORKS[name].modules if name in FRAMEWORKS else ()
+    return tuple(f"{module}/" for module in modules)
+
+
+def is_scripted(name: str) -> bool:
+    """Whether the framework's times are a script. An adapter from outside computes. Imports nothing."""
+    return name in FRAMEWORKS and FRAMEWORKS[name].is_scripted
 
 
 def build(name: str, options: Options) -> Framework:
@@ -110,18 +149,21 @@ def build(name: str, options: Options) -> Framework:
     Raises UserError for an unknown name, for an option, device or version that the framework does not support, and
     for a network other than ResNet-18.
     """
-    if name not in FRAMEWORKS:
-        raise UserError(f"no framework {name!r}; choose one of: {', '.join(FRAMEWORKS)}")
-    _refuse_unsupported(name, options)
-    framework = FRAMEWORKS[name].build(options)
+    framework = create(name, options)
     parameters, expected = framework.parameter_count(), resnet18.parameter_count()
     if parameters != expected:
         raise UserError(f"{name} built a network of {parameters} parameters; ResNet-18 has {expected}")
     return framework
 
 
-def _refuse_unsupported(name: str, options: Options) -> None:
-    entry = FRAMEWORKS[name]
+def create(name: str, options: Options) -> Framework:
+    """Build the framework `name`, whatever the size of its network. Raises UserError as `build` does otherwise."""
+    entry = find_entry(name)
+    _refuse_unsupported(name, entry, options)
+    return entry.build(options)
+
+
+def _refuse_unsupported(name: str, entry: Entry, options: Options) -> None:
     if options.compiled and not entry.can_compile:
         able = ", ".join(other for other, e in FRAMEWORKS.items() if e.can_compile)
         raise UserError(f"--compile: {name} cannot compile its step; frameworks that can: {able}")

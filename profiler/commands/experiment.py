@@ -9,7 +9,7 @@ from epoch_gap.profiler.commands.shared.exit_status import INTERRUPTED, TERMINAT
 from epoch_gap.profiler.commands.shared.experiment_plan import ALL
 from epoch_gap.profiler.commands.shared.experiment_processes import FreshProcesses
 from epoch_gap.profiler.commands.shared.experiment_session import ExperimentSession
-from epoch_gap.profiler.commands.shared.options import add_workload, parse_delayable, parse_positive
+from epoch_gap.profiler.commands.shared.options import add_framework, add_workload, parse_delayable, parse_positive
 from epoch_gap.profiler.commands.shared.output_folder import REPORTS, prepare_report_folder
 from epoch_gap.profiler.commands.shared.printing import warn
 from epoch_gap.profiler.commands.shared.reporting import report_runs
@@ -19,7 +19,6 @@ from epoch_gap.profiler.storage.reader import locate_run, read_run
 from epoch_gap.reports.terminal.experiments import experiment_table
 from epoch_gap.workloads.cifar10.load import resolve_source
 from epoch_gap.workloads.experiments import find_experiments
-from epoch_gap.workloads.registry import FRAMEWORKS
 
 MINUTES = 30
 
@@ -29,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "names", nargs="+", metavar="NAME", help=f"experiments; {ALL}: all of the side; A+B: each, and both together"
     )
-    parser.add_argument("--framework", choices=FRAMEWORKS, default="lucid", help="the side (default: lucid)")
+    add_framework(parser, default="lucid", help="the side (default: lucid)")
     parser.add_argument(
         "--minutes", type=parse_positive, default=MINUTES, metavar="N", help=f"time of all tests (default: {MINUTES})"
     )

@@ -10,7 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from epoch_gap.profiler.analysis.run_analysis import analyse_run
-from epoch_gap.profiler.commands.shared.options import add_switches, add_workload, parse_positive, workload_arguments
+from epoch_gap.profiler.commands.shared.options import (
+    add_framework,
+    add_switches,
+    add_workload,
+    parse_positive,
+    workload_arguments,
+)
 from epoch_gap.profiler.comparison.identity import drilldown_key, subject_id, why_incomparable
 from epoch_gap.profiler.drilldown import stacks
 from epoch_gap.profiler.drilldown.conditions import DrilldownConditions
@@ -41,7 +47,7 @@ RUNS = "sampled"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--framework", choices=registry.FRAMEWORKS, required=True)
+    add_framework(parser)
     parser.add_argument(
         "--rate", type=parse_positive, default=RATE, metavar="HZ", help="samples per second (default: 50)"
     )
@@ -72,7 +78,7 @@ def execute(args: argparse.Namespace) -> int:
 
 def _files(sampled: stacks.Stacks, framework: str, name: str) -> dict[str, str]:
     """The stored files by name."""
-    hottest = stacks.hottest_functions(sampled, f"{framework}/", HOTTEST)  # the framework's own functions
+    hottest = stacks.hottest_functions(sampled, registry.source_folders(framework), HOTTEST)
     return {
         stacks.TEXT: stacks.stacks_to_text(sampled),
         stacks.COUNTS: strict_json(stacks.counts_to_json(sampled)),

@@ -14,6 +14,7 @@ from epoch_gap.profiler.commands.shared.comparing import (
     write_page,
 )
 from epoch_gap.profiler.commands.shared.options import (
+    add_framework,
     add_workload,
     check_no_fixed_length,
     parse_pairs,
@@ -29,7 +30,6 @@ from epoch_gap.profiler.commands.shared.side_drilldowns import time_sides
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.storage.reader import read_run
 from epoch_gap.workloads.cifar10.load import resolve_source
-from epoch_gap.workloads.registry import FRAMEWORKS
 
 BASE, HEAD = "base", "head"
 FOLDER = "gate"
@@ -39,7 +39,7 @@ ALLOWED, MINUTES = 2.0, 10
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--framework", choices=FRAMEWORKS, required=True)
+    add_framework(parser)
     for side in (BASE, HEAD):
         parser.add_argument(
             f"--{side}",

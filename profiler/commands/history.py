@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from epoch_gap.profiler.commands.shared.options import add_runs_dir
+from epoch_gap.profiler.commands.shared.options import FRAMEWORK, add_runs_dir
 from epoch_gap.profiler.commands.shared.output_folder import HISTORIES, prepare_folder, write_files
 from epoch_gap.profiler.commands.shared.run_selection import readable_noise_floors
 from epoch_gap.profiler.comparison.history import build_histories
@@ -16,14 +16,13 @@ from epoch_gap.reports.charts import canvas
 from epoch_gap.reports.charts.history import history
 from epoch_gap.reports.export.report_csv import HISTORY_CSV, history_csv
 from epoch_gap.reports.terminal.history import history_tables
-from epoch_gap.workloads.registry import FRAMEWORKS
 
 PICTURE = "history.png"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--framework", choices=FRAMEWORKS, help="default: all")
+    parser.add_argument("--framework", metavar=FRAMEWORK, help="default: all")
     parser.add_argument("--out", type=Path, default=HISTORIES, metavar="DIR", help="default: %(default)s")
     add_runs_dir(parser)
 

@@ -2,7 +2,13 @@
 
 import argparse
 
-from epoch_gap.profiler.commands.shared.options import add_switches, add_workload, parse_pairs, workload_arguments
+from epoch_gap.profiler.commands.shared.options import (
+    add_framework,
+    add_switches,
+    add_workload,
+    parse_pairs,
+    workload_arguments,
+)
 from epoch_gap.profiler.commands.shared.printing import warn
 from epoch_gap.profiler.commands.shared.sessions import alternating_order, run_session
 from epoch_gap.profiler.comparison.gap import measure_gaps
@@ -14,7 +20,6 @@ from epoch_gap.profiler.storage.reader import read_run
 from epoch_gap.reports.terminal.noise import describe_self_comparison
 from epoch_gap.workloads.cifar10.load import resolve_source
 from epoch_gap.workloads.experiments import switches_of_sides
-from epoch_gap.workloads.registry import FRAMEWORKS
 
 SIDES = ("A", "A again")
 FOLDER = "noise"
@@ -25,7 +30,7 @@ SECONDS = 60
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--framework", choices=FRAMEWORKS, default="torch", help="default: torch")
+    add_framework(parser, default="torch", help="default: torch")
     parser.add_argument("--repeats", type=parse_pairs, default=3, metavar="N", help="pairs of processes (default: 3)")
     add_switches(parser)
     add_workload(parser)

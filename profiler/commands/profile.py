@@ -19,6 +19,7 @@ from epoch_gap.profiler.commands.shared.rounds import LEAST_ROUNDS, Budget
 from epoch_gap.profiler.commands.shared.run_selection import add_latest_candidates
 from epoch_gap.profiler.commands.shared.sessions import alternating_order, run_rounds, run_session
 from epoch_gap.profiler.storage.reader import read_run
+from epoch_gap.workloads import registry
 from epoch_gap.workloads.cifar10.load import resolve_source
 from epoch_gap.workloads.experiments import switches_of_sides
 
@@ -47,6 +48,8 @@ def execute(args: argparse.Namespace) -> int:
     A switch is on in every framework that can have it. If the rounds are interrupted, those that were finished are
     reported.
     """
+    for name in args.frameworks:
+        registry.find_entry(name)  # refuse one that cannot be imported before any is trained
     switches = switches_of_sides(args.switch, args.frameworks, args.device)
     prepare_report_folder(args.out)
     data, warning = resolve_source(args.data)

@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import median
 
 from epoch_gap.profiler.commands.shared.options import (
+    add_framework,
     add_workload,
     check_no_fixed_length,
     parse_delayable,
@@ -39,7 +40,6 @@ from epoch_gap.profiler.storage.reader import read_run
 from epoch_gap.profiler.storage.run import Run
 from epoch_gap.reports.terminal.qualification import qualification_table
 from epoch_gap.workloads.cifar10.load import resolve_source
-from epoch_gap.workloads.registry import FRAMEWORKS
 
 FOLDER = "qualify"
 """folder inside the runs' directory, so that reports do not select these runs"""
@@ -53,7 +53,7 @@ NO_OP = "noop"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--framework", choices=FRAMEWORKS, default="torch", help="default: torch")
+    add_framework(parser, default="torch", help="default: torch")
     parser.add_argument(
         "--comparisons",
         type=parse_positive,
@@ -72,7 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--phase",
         type=parse_delayable,
         metavar="PHASE",
-        help="where they are planted (default: forward; metrics if it is lazy)",
+        help="where they are planted (default: forward; metrics if it is lazy, or has no forward of its own)",
     )
     parser.add_argument(
         "--repeats",
@@ -191,8 +191,9 @@ class _Session:
     @property
     def _phase(self) -> Phase:
         """Where a wait is on the critical path: nothing overlaps with `metrics`, which reads the loss."""
-        is_lazy = Phase.FLUSH in self.runs[0].framework.phases
-        return self.args.phase or (Phase.METRICS if is_lazy else Phase.FORWARD)
+        phases = self.runs[0].framework.phases
+        has_own_forward = Phase.FORWARD in phases and Phase.FLUSH not in phases
+        return self.args.phase or (Phase.FORWARD if has_own_forward else Phase.METRICS)
 
     @property
     def machine(self) -> str:

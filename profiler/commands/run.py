@@ -15,7 +15,13 @@ from epoch_gap.profiler.analysis.stopping import StoppingRule
 from epoch_gap.profiler.analysis.sufficiency import Sufficiency
 from epoch_gap.profiler.command_name import command_name
 from epoch_gap.profiler.commands.shared.exit_status import TERMINATED
-from epoch_gap.profiler.commands.shared.options import add_alternation, add_switches, add_workload, alternation_of
+from epoch_gap.profiler.commands.shared.options import (
+    add_alternation,
+    add_framework,
+    add_switches,
+    add_workload,
+    alternation_of,
+)
 from epoch_gap.profiler.commands.shared.printing import warn
 from epoch_gap.profiler.commands.shared.turns import Turns
 from epoch_gap.profiler.errors import UserError
@@ -52,7 +58,7 @@ class Terminated(KeyboardInterrupt):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--framework", choices=registry.FRAMEWORKS, required=True)
+    add_framework(parser)
     add_workload(parser)
     add_switches(parser)
     add_alternation(parser)
@@ -123,6 +129,7 @@ def _execute(args: argparse.Namespace) -> int:
                     version=args.fake_version,
                 ),
             )
+            _check_checkpoint(args, framework)
             check_switches(args.switch, framework)
             check_alternation(alternation_of(args), framework, preset.epochs, preset.fence)
             data = _load(args, preset)
@@ -130,6 +137,11 @@ def _execute(args: argparse.Namespace) -> int:
             print("interrupted before the first step: nothing was stored", file=sys.stderr)
             raise
         return _store(args, preset, framework, data, lock)
+
+
+def _check_checkpoint(args: argparse.Namespace, framework: Framework) -> None:
+    if args.checkpoint and Phase.CHECKPOINT not in framework.phases:
+        raise UserError(f"--checkpoint: {framework.title} writes none: its adapter does not support it")
 
 
 def _store(args: argparse.Namespace, preset: Preset, framework: Framework, data: Cifar10, lock: RunLock) -> int:
@@ -294,6 +306,7 @@ def _build_manifest(
             clocks={str(phase): text for phase, text in clocks.items()},
             conditions={
                 **optimizer,
+                **({} if framework.layer_timings else {"layer_timings": False}),
                 **framework.describe(),
                 **describe_order(order, args.seed),
                 **describe_switches(args.switch, framework),

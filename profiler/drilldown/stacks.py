@@ -138,19 +138,24 @@ def _frame(text: str) -> Frame:
     return Frame(match["function"], match["file"], int(match["line"] or 0))
 
 
-def hottest_functions(stacks: Stacks, within: str, most: int) -> list[tuple[str, str, int]]:
-    """(file, function, samples) of the `most` functions with the most samples, in files whose path contains `within`.
+def hottest_functions(stacks: Stacks, within: Sequence[str], most: int) -> list[tuple[str, str, int]]:
+    """(file, function, samples) of the `most` functions with the most samples.
 
+    Only functions in files whose path contains a part of `within` count, or all if it is empty.
     A sample counts for its innermost such function.
     """
     samples_of: dict[tuple[str, str], int] = {}
     for stack, count in stacks.samples.items():
-        innermost = next((frame for frame in reversed(stack) if within in frame.file), None)
+        innermost = next((frame for frame in reversed(stack) if _is_within(frame.file, within)), None)
         if innermost is not None:
             key = (innermost.file, innermost.function)
             samples_of[key] = samples_of.get(key, 0) + count
     ranked = sorted(samples_of.items(), key=lambda item: -item[1])
     return [(file, function, count) for (file, function), count in ranked[:most]]
+
+
+def _is_within(file: str, parts: Sequence[str]) -> bool:
+    return bool(file) and (not parts or any(part in file for part in parts))
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from epoch_gap.profiler.errors import os_errors_as_one_line
 
 
 def create_directory(parent: Path, name: str) -> Path:
-    """Create `<utc>-<name>-<random>` in `parent`. Raises UserError if that is impossible."""
+    """Create `<utc>-<name>-<random>` in `parent`, with a safe name. Raises UserError if that is impossible."""
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")[:-3] + "Z"  # milliseconds: names sort by age
-    path = parent / f"{stamp}-{name}-{os.urandom(3).hex()}"
+    path = parent / f"{stamp}-{safe_name(name)}-{os.urandom(3).hex()}"
     with os_errors_as_one_line(f"cannot write runs to {parent}", "choose another --runs-dir"):
         parent.mkdir(parents=True, exist_ok=True)
         path.mkdir()

@@ -21,7 +21,7 @@ from epoch_gap.profiler.errors import UserError, one_line
 from epoch_gap.profiler.phases import Phase, all_phases
 from epoch_gap.profiler.recording.records import USAGE_FIELDS, Durations, Epoch, Reading, ResourceUsage, Step
 from epoch_gap.profiler.storage.atomic import write_atomically
-from epoch_gap.profiler.storage.directories import create_directory, safe_name
+from epoch_gap.profiler.storage.directories import create_directory
 from epoch_gap.profiler.storage.manifest import Manifest, RunStatus, manifest_to_json
 from epoch_gap.profiler.storage.schema import (
     DATABASE,
@@ -214,7 +214,7 @@ def create_run(runs_dir: Path, manifest: Manifest) -> RunWriter:
     """
     values = manifest_to_json(replace(manifest, created=_now(), status=RunStatus.RUNNING))
     name = f"{manifest.framework.name}-{manifest.framework.device}"
-    path = create_directory(runs_dir, safe_name(name))
+    path = create_directory(runs_dir, name)
     try:
         return RunWriter(path, {**values, "id": path.name}, manifest.framework.own_phases)
     except (OSError, sqlite3.OperationalError) as error:

@@ -26,7 +26,8 @@ def suggest_next_step(subjects: Sequence[Subject], gaps: Sequence[Gap], has_laye
         return f'make layers FRAMEWORKS="{both}"{settings}, for the layers and operators behind the gap.'
     if gap.verdict is Verdict.SLOWER and not has_stacks:
         slow = gap.slow.config.framework
-        return f"make flame-{slow} lines-{slow}{settings}, for the stacks and lines of the slower side."
+        command = f"{command_name()} flame --framework {slow}{_options(gap.slow)}"
+        return f"{command}, then the same with lines, for the stacks and lines of the slower side."
     if gap.scope is not IntervalScope.BETWEEN_PROCESSES:
         command = f"{command_name()} profile --frameworks {both.replace(' ', ',')}{_options(gap.slow)}"
         return f"{command}, whose rounds include the variation from process to process."

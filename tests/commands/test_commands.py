@@ -109,13 +109,13 @@ def test_list_and_show_name_the_run(runs: Path, capsys: pytest.CaptureFixture[st
 @pytest.mark.parametrize(
     "words",
     [
-        ["run", "--framework", "jax"],
+        ["run", "--framework", "caffe"],
         ["run", "--framework", "fake", "--batch-size", "0"],
         ["run", "--framework", "fake", "--steps", "many"],
         ["run", "--framework", "fake", "--preset", "huge"],
         ["run", "--framework", "fake", "--seed", "-1"],
         ["run", "--framework", "fake", "--seed", str(2**32)],
-        ["profile", "--frameworks", "lucid,jax"],
+        ["profile", "--frameworks", "lucid,caffe"],
         ["nonsense"],
         [],
     ],

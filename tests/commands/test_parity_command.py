@@ -67,7 +67,10 @@ def test_a_process_that_fails_is_one_line(monkeypatch: pytest.MonkeyPatch) -> No
     ("words", "line"),
     [
         (["--frameworks", "torch"], "two are compared, not 'torch'"),
-        (["--frameworks", "torch,jax"], "choose from lucid, torch, mlx, fake"),
+        (
+            ["--frameworks", "torch,caffe"],
+            "choose from lucid, torch, mlx, fake, MODULE:CLASS",
+        ),
         (["--devices", "cpu"], "two are compared"),
         (["--tolerance", "2"], "2 is not between 0 and 1"),
         (["--tolerance", "many"], "invalid number value"),

@@ -160,7 +160,8 @@ def test_the_next_step_goes_from_drill_downs_to_more_processes_to_more_epochs(ma
         stacks={"fake-cpu": Stacks({}, 0, 50)},
     )
     assert 'make layers FRAMEWORKS="torch fake" BATCH=10' in build_view(two).next_step
-    assert "make flame-fake lines-fake BATCH=10" in build_view(two, drilldowns=replace(found, stacks={})).next_step
+    step = build_view(two, drilldowns=replace(found, stacks={})).next_step
+    assert "flame --framework fake --batch-size 10, then the same with lines" in step
     assert "profile --frameworks" in build_view(two, drilldowns=found).next_step
     assert "profile --frameworks" in build_view(pair(make_run, 1.0, 1.0)).next_step, "there is no gap to look into"
     assert "PRESET=epoch" in build_view([one, other, *pair(make_run)]).next_step

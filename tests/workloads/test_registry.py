@@ -9,8 +9,8 @@ from tests.helpers.adapters import build
 
 
 def test_an_unknown_framework_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(UserError, match="no framework 'jax'; choose one of: lucid, torch, mlx, fake"):
-        registry.build("jax", Options())
+    with pytest.raises(UserError, match="no framework 'caffe'; choose one of: lucid, torch, mlx, fake"):
+        registry.build("caffe", Options())
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ EXPERIMENT = Experiment(
     name="collate_by_indexing",
     claim="Reading items one by one and stacking them is what makes a batch slow.",
     guess=3,
+    frameworks=("lucid", "mlx", "torch", "fake"),
     may_change=(Phase.FETCH, Phase.COLLATE),
     prediction=Ratio((Phase.COLLATE,), isolated="variants"),
     keeps=0.0,

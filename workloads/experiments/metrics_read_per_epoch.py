@@ -15,6 +15,7 @@ EXPERIMENT = Experiment(
     name="metrics_read_per_epoch",
     claim="Reading the loss and the right answers in every step is what makes the metrics slow.",
     guess=6,
+    frameworks=("lucid", "mlx", "torch", "fake"),
     may_change=(Phase.METRICS, Phase.LOGGING),
     prediction=Ratio((Phase.METRICS,), isolated="variants"),
     keeps=0.0,

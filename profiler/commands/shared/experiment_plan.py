@@ -15,8 +15,8 @@ from epoch_gap.profiler.experiments.interactions import sets_to_measure
 from epoch_gap.profiler.experiments.prediction import Change, Delay, Ratio, Substitute, sum_of_changes
 from epoch_gap.profiler.experiments.session import Forecast, store_estimate
 from epoch_gap.profiler.phases import Phase
+from epoch_gap.workloads import registry
 from epoch_gap.workloads.experiments import experiment_with_dose
-from epoch_gap.workloads.registry import FRAMEWORKS
 
 Names = tuple[str, ...]
 ALL, DOSES = "all", "delay"
@@ -85,9 +85,9 @@ def frameworks_needed(experiments: Iterable[Experiment], framework: str) -> list
 
     No framework is needed for the scripted one, whose times are not of the same work.
     """
-    is_scripted = FRAMEWORKS[framework].is_scripted
+    is_scripted = registry.is_scripted(framework)
     names = dict.fromkeys(rule.by for rule in _substitutions(experiments))
-    return [name for name in names if FRAMEWORKS[name].is_scripted is is_scripted]
+    return [name for name in names if registry.is_scripted(name) is is_scripted]
 
 
 def drilldowns_used(
@@ -128,7 +128,7 @@ class Planner:
     def controls(self, modules: Mapping[str, ModuleType]) -> list[Forecast]:
         """The forecasts of the controls. The planted slowdown is in a phase that nothing overlaps with."""
         found = [module.EXPERIMENT for module in modules.values() if module.EXPERIMENT.is_control]
-        phase = Phase.METRICS if self.evidence.is_lazy else None
+        phase = Phase.METRICS if self.evidence.is_lazy or Phase.FORWARD not in self.evidence.phases else None
         return [self._one(experiment, phase, PLANTED_SHARE) for experiment in found]
 
     def tests(self, experiments: Sequence[Experiment], sets: Sequence[Names]) -> list[Forecast]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from epoch_gap.profiler.analysis.run_analysis import RunAnalysis, analyse_run
 from epoch_gap.profiler.analysis.stats import Estimate, mean
+from epoch_gap.profiler.command_name import command_name
 from epoch_gap.profiler.commands.shared.exit_status import INTERRUPTED, TERMINATED
 from epoch_gap.profiler.commands.shared.experiment_plan import (
     Planner,
@@ -169,7 +170,8 @@ class ExperimentSession:
             status, path = self.processes.run(self._run_words(framework, seconds=BASELINE_SECONDS))
             runs = newest_repeats(self.args.runs_dir, lambda manifest: self._fits(manifest, framework))
             if status or path is None or not runs:
-                raise UserError(f"no run of {framework} to predict from; run `make profile-{framework}`")
+                command = f"{command_name()} profile --frameworks {framework}"
+                raise UserError(f"no run of {framework} to predict from; run `{command}`")
         return Side(framework, tuple(analyse_run(run) for run in runs))
 
     def _fits(self, manifest: Manifest, framework: str) -> bool:

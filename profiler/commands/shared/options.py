@@ -13,8 +13,9 @@ from epoch_gap.profiler.recording.fencing import POLICIES
 from epoch_gap.profiler.storage.manifest import Alternation
 from epoch_gap.workloads.data_order import DataOrder
 from epoch_gap.workloads.intervention import DELAYABLE
+from epoch_gap.workloads.outside_adapters import FORM
 from epoch_gap.workloads.presets import PRESETS
-from epoch_gap.workloads.registry import FRAMEWORKS, MAX_SEED
+from epoch_gap.workloads.registry import FRAMEWORKS, MAX_SEED, is_known
 
 
 def parse_seed(text: str) -> int:
@@ -62,6 +63,13 @@ def parse_delayable(text: str) -> Phase:
 def add_runs_dir(parser: argparse.ArgumentParser) -> None:
     """`--runs-dir`"""
     parser.add_argument("--runs-dir", type=Path, default=Path("runs"), help="folder of stored runs (default: runs)")
+
+
+def add_framework(parser: argparse.ArgumentParser, *, default: str | None = None, help: str | None = None) -> None:
+    """`--framework`, the name of a built-in one or of an adapter from outside; required without a default."""
+    parser.add_argument(
+        "--framework", type=framework_name, required=default is None, default=default, metavar=FRAMEWORK, help=help
+    )
 
 
 def add_workload(parser: argparse.ArgumentParser) -> None:
@@ -192,10 +200,19 @@ def check_no_fixed_length(args: argparse.Namespace) -> None:
             raise UserError(f"--{name}: rounds end by a rule of their own; use --minutes and --repeats")
 
 
+FRAMEWORK = "|".join((*FRAMEWORKS, FORM))
+"""the values of an option that names a framework"""
+
+
+def framework_name(text: str) -> str:
+    """The name of a framework, for argparse; an adapter from outside is imported when it is built."""
+    name = text.strip()
+    if not is_known(name):
+        raise argparse.ArgumentTypeError(f"choose from {', '.join((*FRAMEWORKS, FORM))}, not {text!r}")
+    return name
+
+
 def framework_names(text: str) -> list[str]:
-    """Comma-separated registry names, for argparse."""
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    unknown = [name for name in names if name not in FRAMEWORKS]
-    if unknown or not names:
-        raise argparse.ArgumentTypeError(f"choose from {', '.join(FRAMEWORKS)}, not {text!r}")
-    return names
+    """Comma-separated names, for argparse."""
+    names = [framework_name(name) for name in text.split(",") if name.strip()]
+    return names or [framework_name(text)]

@@ -12,7 +12,7 @@ from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.machine.allocator import Allocator
 from epoch_gap.profiler.storage.artifacts import read_json_artifact
 from epoch_gap.profiler.storage.manifest import DataKind, Manifest
-from epoch_gap.workloads.registry import FRAMEWORKS
+from epoch_gap.workloads import registry
 
 
 def run_layers(python: str, words: Sequence[str]) -> tuple[int, str]:
@@ -80,6 +80,6 @@ def _layers_words(manifest: Manifest, runs_dir: Path, data: str) -> list[str]:
     words += ["--allocator", "keep"] if config.allocator is Allocator.KEEP else []
     words += [f"--{name}" for name in ("compile", "mmap") if getattr(config, name)]
     words += [word for switch in config.switches or () for word in ("--switch", switch)]
-    if FRAMEWORKS[config.framework].is_scripted:
+    if registry.is_scripted(config.framework):
         words += ["--fake-costs", str(manifest.framework.conditions["script"])]
     return [*words, "--quiet", "--runs-dir", str(runs_dir)]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from epoch_gap.profiler.commands.shared.options import add_switches, add_workload
+from epoch_gap.profiler.commands.shared.options import add_framework, add_switches, add_workload
 from epoch_gap.profiler.drilldown import layers, roofline
 from epoch_gap.profiler.drilldown.conditions import (
     DrilldownConditions,
@@ -45,7 +45,7 @@ class WatchedTraining:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--framework", choices=registry.FRAMEWORKS, required=True)
+    add_framework(parser)
     add_workload(parser)
     add_switches(parser)
     for option in ("--fake-costs", "--fake-version"):
