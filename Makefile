@@ -1,7 +1,7 @@
 # `make help` lists the targets. Each target creates .venv first if it is missing.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo profile profile-lucid profile-torch profile-mlx noise qualify parity experiments curve layers lines-lucid lines-torch lines-mlx flame-lucid flame-torch flame-mlx report history matrix sample test lint format bench clean lock
+.PHONY: help setup frameworks demo profile profile-lucid profile-torch profile-mlx noise qualify parity experiments curve layers lines-lucid lines-torch lines-mlx flame-lucid flame-torch flame-mlx report history matrix sample test lint format bench clean lock
 
 PRESET ?= quick
 DEVICE ?= auto
@@ -28,6 +28,9 @@ help: ## this list
 	  printf '  %-16s %s\n' "$$name" "$$text"; done
 
 setup: $(READY) ## create .venv with the pinned packages; does nothing if it is up to date
+
+OTHERS := .venv/.frameworks
+frameworks: $(OTHERS) ## install JAX, Keras and tinygrad too, which setup leaves out
 
 profile: $(READY) ## the main job: both frameworks, then the report
 	@$(PROFILER) profile --frameworks torch,lucid $(WORK)
@@ -143,6 +146,8 @@ lock: $(READY) ## pin all packages again from pyproject.toml
 	@$(PYTHON) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["matrix"], sep="\n")' | \
 	  $(PYTHON) -m uv pip compile - --universal --python-version 3.12 --quiet \
 	  --custom-compile-command "make lock" -o requirements-matrix.txt
+	@$(PYTHON) -m uv pip compile pyproject.toml --extra jax --extra keras --extra tinygrad --constraints requirements.txt \
+	  --universal --python-version 3.12 --quiet --custom-compile-command "make lock" -o requirements-frameworks.txt
 
 # Use the newest Python that runs and meets the packages' needs. Lucid compiles a small extension, so Python.h is
 # required; on a Mac, only arm64 interpreters have wheels.
@@ -185,3 +190,7 @@ $(READY): $(INSTALLED)
 	@mkdir -p "$(PACKAGES)"
 	@for folder in profiler workloads reports; do ln -sfn ../../../../../$$folder "$(PACKAGES)/$$folder"; done
 	@touch "$(PACKAGES)/py.typed" $(READY)
+
+$(OTHERS): requirements-frameworks.txt $(READY)
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check -r requirements-frameworks.txt
+	@touch $(OTHERS)

@@ -66,7 +66,7 @@ MEANING: dict[Phase, str] = {
     Phase.MATERIALIZE: "loss.eval(): the lazy graph of the loss is computed",
     Phase.BACKWARD: "loss.backward()",
     Phase.STEP: "optimizer.step()",
-    Phase.COMPILED: "forward, backward and step compiled into one function (mx.compile): cannot be split",
+    Phase.COMPILED: "forward, backward and step compiled into one function (mx.compile, jax.jit): cannot be split",
     Phase.METRICS: "read the loss, count the correct answers",
     Phase.LOGGING: "the progress bar",
     Phase.FLUSH: "wait for work that no step has waited for, once per epoch before evaluate; lazy devices only",

@@ -31,6 +31,13 @@ FRAMEWORKS = {
     "torch_operations": {"torch"},
     "lucid_kernels": {"lucid"},
     "lucid_operations": {"lucid"},
+    "jax_core": {"jax"},
+    "jax_resnet": {"jax"},
+    "keras_backend": {"keras"},
+    "keras_core": {"keras"},
+    "keras_parity": {"keras"},
+    "keras_torch": {"torch"},
+    "keras_jax": {"jax"},
     "download": {"torchvision"},
 }
 """The frameworks that a module of workloads/ may import; no other module may import any."""
@@ -38,7 +45,8 @@ EXPERIMENTS = ROOT / "workloads" / "experiments"
 """the only modules that may join two frameworks, which they import within functions"""
 TRAINERS = {"lightning", "pytorch_lightning", "transformers", "accelerate"}
 """A module of profiler/callbacks/ may import the one that it is named after."""
-HEAVY = {"torch", "torchvision", "lucid", "mlx", "matplotlib", "plotly", "jinja2", "pandas", "pyarrow", *TRAINERS}
+HEAVY = {"torch", "torchvision", "lucid", "mlx", "jax", "keras", "tinygrad"}
+HEAVY |= {"matplotlib", "plotly", "jinja2", "pandas", "pyarrow", *TRAINERS}
 SOURCES = sorted(path for top in ("profiler", "workloads", "reports") for path in (ROOT / top).rglob("*.py"))
 each_source = pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 each_test = pytest.mark.parametrize("path", sorted((ROOT / "tests").rglob("*.py")), ids=lambda path: path.stem)
@@ -132,7 +140,8 @@ def test_no_verb_imports_a_verb(path: Path) -> None:
 
 @each_source
 def test_only_the_registry_imports_an_adapter(path: Path) -> None:
-    adapters = {f"workloads.adapters.{name}_resnet" for name in ("torch", "lucid", "mlx")}
+    adapters = {f"workloads.adapters.{name}_resnet" for name in ("torch", "lucid", "mlx", "jax")}
+    adapters |= {f"workloads.adapters.keras_{backend}" for backend in ("torch", "jax")}
     if path.stem != "registry":
         assert not {module.rpartition(".")[0] for module in imported_modules(path)} & adapters
 
@@ -144,7 +153,9 @@ def test_no_framework_is_named_in_a_condition_outside_its_adapter(path: Path) ->
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Compare | ast.MatchValue):
             constants = {c.value for c in ast.walk(node) if isinstance(c, ast.Constant)}
-            assert not constants & {"lucid", "torch", "mlx", "fake"}, f"line {node.lineno}"
+            assert not constants & {"lucid", "torch", "mlx", "jax", "keras_torch", "keras_jax", "fake"}, (
+                f"line {node.lineno}"
+            )
 
 
 @each_test
@@ -203,7 +214,7 @@ def test_the_makefiles_help_lists_every_target() -> None:
     assert set(phony[1].split()) == set(re.findall(r"^([a-z-]+):.*## ", text, re.M))
 
 
-@pytest.mark.parametrize("file", ["requirements.txt", "requirements-matrix.txt"])
+@pytest.mark.parametrize("file", ["requirements.txt", "requirements-matrix.txt", "requirements-frameworks.txt"])
 def test_pins_carry_no_addresses(file: str) -> None:
     lines = (ROOT / file).read_text().splitlines()
     pins = [line for line in lines if line and not line.lstrip().startswith("#")]

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.workloads import resnet18
@@ -54,6 +55,8 @@ class Entry:
     build: Callable[[Options], Framework]
     modules: tuple[str, ...] = ()
     """that the framework consists of"""
+    extra: str = ""
+    """the extras that install them, if `make setup` does not"""
     can_compile: bool = False
     """supports `Options.compiled`"""
     is_scripted: bool = False
@@ -82,6 +85,24 @@ def _mlx(options: Options) -> Framework:
     return MlxResNet(options.device, options.seed, options.compiled)
 
 
+def _jax(options: Options) -> Framework:
+    from epoch_gap.workloads.adapters.jax_resnet import JaxResNet
+
+    return build_adapter(JaxResNet, "jax", options.device, options.seed, options.compiled)
+
+
+def _keras_torch(options: Options) -> Framework:
+    from epoch_gap.workloads.adapters.keras_torch import KerasTorch
+
+    return build_adapter(KerasTorch, "keras_torch", options.device, options.seed, options.compiled)
+
+
+def _keras_jax(options: Options) -> Framework:
+    from epoch_gap.workloads.adapters.keras_jax import KerasJax
+
+    return build_adapter(KerasJax, "keras_jax", options.device, options.seed, options.compiled)
+
+
 def _fake(options: Options) -> Framework:
     from epoch_gap.workloads.adapters.fake import DEFAULT_COSTS, DEFAULT_VERSION, Fake
 
@@ -104,6 +125,11 @@ FRAMEWORKS: dict[str, Entry] = {
     "lucid": Entry(_lucid, ("lucid",), packages=("lucid-dl",), beside=MLX),
     "torch": Entry(_torch, ("torch",), packages=("torch", "torchvision")),
     "mlx": Entry(_mlx, ("mlx",), can_compile=True, packages=("mlx", MLX[0])),
+    "jax": Entry(_jax, ("jax",), "jax", can_compile=True, packages=("jax",)),
+    "keras_torch": Entry(_keras_torch, ("keras", "torch"), "keras,torch", packages=("keras",), beside=("torch",)),
+    "keras_jax": Entry(
+        _keras_jax, ("keras", "jax"), "keras,jax", can_compile=True, packages=("keras",), beside=("jax",)
+    ),
     "fake": Entry(_fake, is_scripted=True),
 }
 """the built-in ones; `is_known` accepts others, too"""
@@ -115,12 +141,12 @@ def is_known(name: str) -> bool:
 
 
 def find_entry(name: str) -> Entry:
-    """The entry of a built-in framework, or of an adapter from outside, which is imported.
+    """The entry of a built-in framework that is installed, or of an adapter from outside, which is imported.
 
     Raises UserError if there is none.
     """
     if name in FRAMEWORKS:
-        return FRAMEWORKS[name]
+        return _installed(name, FRAMEWORKS[name])
     if not is_outside_name(name):
         raise UserError(f"no framework {name!r}; choose one of: {', '.join(FRAMEWORKS)}, or an adapter as {FORM}")
     kind = load_class(name)
@@ -130,6 +156,14 @@ def find_entry(name: str) -> Entry:
 
 def _outside(kind: type, name: str, options: Options) -> Framework:
     return build_adapter(kind, name, options.device, options.seed, options.compiled)
+
+
+def _installed(name: str, entry: Entry) -> Entry:
+    if missing := [module for module in entry.modules if find_spec(module) is None]:
+        target, extra = ("frameworks", entry.extra) if entry.extra else ("setup", name)
+        remedy = f"`make {target}` or pip install 'epoch-gap[{extra}]'"
+        raise UserError(f"{name}: {' and '.join(missing)} not installed; {remedy} installs it")
+    return entry
 
 
 def source_folders(name: str) -> tuple[str, ...]:

@@ -50,7 +50,7 @@ THREAD_VARIABLES = (
 THREAD_COUNTS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 """those of them that set the number of threads"""
 
-PACKAGES = ("numpy", "torch", "torchvision", "lucid-dl", "mlx", "scipy", "tqdm")
+PACKAGES = ("numpy", "torch", "torchvision", "lucid-dl", "mlx", "jax", "jaxlib", "keras", "scipy", "tqdm")
 COMMIT_DIGITS = 10
 """of a commit, as `git describe` abbreviates it"""
 

@@ -69,7 +69,7 @@ def test_a_process_that_fails_is_one_line(monkeypatch: pytest.MonkeyPatch) -> No
         (["--frameworks", "torch"], "two are compared, not 'torch'"),
         (
             ["--frameworks", "torch,caffe"],
-            "choose from lucid, torch, mlx, fake, MODULE:CLASS",
+            "choose from lucid, torch, mlx, jax, keras_torch, keras_jax, fake, MODULE:CLASS",
         ),
         (["--devices", "cpu"], "two are compared"),
         (["--tolerance", "2"], "2 is not between 0 and 1"),

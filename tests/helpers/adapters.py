@@ -1,5 +1,6 @@
 """Adapters built small, and images for them."""
 
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,10 @@ SMALL = 16
 
 
 SIDES = [("fake", "cpu"), ("torch", "cpu"), ("lucid", "cpu"), ("lucid", "gpu"), ("mlx", "cpu")]
+FUNCTIONAL = [
+    (name, "cpu") for name in ("jax", "keras_torch") if all(map(find_spec, registry.FRAMEWORKS[name].modules))
+]
+"""the functional cores that are installed and can be in one process; their contract is in test_contract.py"""
 
 
 def images(count: int, side: int = SMALL) -> tuple[Any, Any]:

@@ -5,9 +5,9 @@ import pytest
 
 from epoch_gap.workloads import resnet18
 from epoch_gap.workloads.initial_weights import draw_weights
-from tests.helpers.adapters import SIDES, build, images
+from tests.helpers.adapters import FUNCTIONAL, SIDES, build, images
 
-NETWORKS = [side for side in SIDES if side[0] != "fake"]
+NETWORKS = [*(side for side in SIDES if side[0] != "fake"), *FUNCTIONAL]
 network = pytest.mark.parametrize(("name", "device"), NETWORKS, ids=map("-".join, NETWORKS))
 
 

@@ -77,5 +77,16 @@ def test_a_device_that_an_adapter_does_not_have_is_refused() -> None:
         build("constant:Constant", device="cuda")
 
 
+def test_a_framework_that_is_not_installed_is_named_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "find_spec", lambda name: None)
+    with pytest.raises(UserError) as error:
+        build("keras_jax")
+    assert str(error.value) == (
+        "keras_jax: keras and jax not installed; `make frameworks` or pip install 'epoch-gap[keras,jax]' installs it"
+    )
+    with pytest.raises(UserError, match=r"^torch: torch not installed; `make setup` or pip install"):
+        build("torch")
+
+
 def test_the_project_installs_no_adapter_of_its_own_as_an_entry_point() -> None:
     assert not outside_adapters.entry_points(group=outside_adapters.GROUP).names & registry.FRAMEWORKS.keys()

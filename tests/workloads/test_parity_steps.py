@@ -24,13 +24,13 @@ from epoch_gap.workloads.parity_steps import (
     train_in_lockstep,
 )
 from epoch_gap.workloads.renumbering import Renumbering
-from tests.helpers.adapters import SEED, build
+from tests.helpers.adapters import FUNCTIONAL, SEED, build
 from tests.helpers.parity import small_data
 
 BATCH, STEPS, TOLERANCE = 4, 2, 1e-4
 BATCHES = Batches(small_data(BATCH * STEPS), BATCH, STEPS, SEED)
 REAL = pytest.mark.parametrize(
-    ("name", "device"), [("torch", "cpu"), ("lucid", "cpu"), ("lucid", "gpu"), ("mlx", "cpu")]
+    ("name", "device"), [("torch", "cpu"), ("lucid", "cpu"), ("lucid", "gpu"), ("mlx", "cpu"), *FUNCTIONAL]
 )
 
 

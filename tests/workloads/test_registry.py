@@ -9,7 +9,7 @@ from tests.helpers.adapters import build
 
 
 def test_an_unknown_framework_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(UserError, match="no framework 'caffe'; choose one of: lucid, torch, mlx, fake"):
+    with pytest.raises(UserError, match="no framework 'caffe'; choose one of: lucid, torch, mlx, jax"):
         registry.build("caffe", Options())
 
 
@@ -19,12 +19,12 @@ def test_an_unknown_framework_is_refused_with_the_known_ones() -> None:
         (
             "torch",
             Options(compiled=True),
-            "--compile: torch cannot compile its step; frameworks that can: mlx",
+            "--compile: torch cannot compile its step; frameworks that can: mlx, jax, keras_jax",
         ),
         (
             "fake",
             Options(compiled=True),
-            "--compile: fake cannot compile its step; frameworks that can: mlx",
+            "--compile: fake cannot compile its step; frameworks that can: mlx, jax, keras_jax",
         ),
         ("torch", Options(lazy=True), "--fake-lazy: torch has no scripted costs; frameworks that have them: fake"),
         ("mlx", Options(costs=""), "--fake-costs: mlx has no scripted costs; frameworks that have them: fake"),

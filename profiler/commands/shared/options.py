@@ -106,7 +106,11 @@ def add_workload(parser: argparse.ArgumentParser) -> None:
         help="save the model after each epoch",
     )
     parser.add_argument("--mmap", action=argparse.BooleanOptionalAction, default=False, help="memory-map the data")
-    parser.add_argument("--compile", action="store_true", help="MLX: compile the training step into one function")
+    parser.add_argument(
+        "--compile",
+        action="store_true",
+        help="compile the training step into one function (MLX, JAX, Keras on JAX)",
+    )
     parser.add_argument(
         "--allocator",
         type=Allocator,
