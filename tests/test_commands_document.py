@@ -75,7 +75,7 @@ def test_every_verb_has_a_section_and_every_section_is_a_verb(capsys: pytest.Cap
 @pytest.mark.parametrize("verb", re.findall(r"^### (.+)$", DOCUMENT, re.M))
 def test_a_verbs_options_and_values_are_those_of_its_help(capsys: pytest.CaptureFixture[str], verb: str) -> None:
     found = options_in_help(help_of(capsys, verb))
-    assert "--runs-dir" in found
+    assert found
     assert options_in_document(verb) == found
 
 

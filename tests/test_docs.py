@@ -3,8 +3,10 @@
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,12 @@ import pytest
 from epoch_gap.profiler.commands.main import VERBS, main
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.storage.reader import find_runs, read_run
-from epoch_gap.workloads import framework
+from epoch_gap.workloads import framework, registry
+from epoch_gap.workloads.contract import PARITY_STEPS, check_rule
+from epoch_gap.workloads.contract_subject import BATCH_SIZE, Subject
+from tests.helpers.adapters import SEED, build
+from tests.helpers.clocks import ScriptedClock
+from tests.helpers.parity import small_data
 from tests.helpers.paths import ROOT
 
 DOCS = ROOT / "docs"
@@ -74,6 +81,24 @@ def test_the_custom_training_loop_runs_and_adds_up_and_makes_a_report(tmp_path: 
     ]
     assert stored.epochs[-1].train_acc > 0.9
     assert "my loop" in (tmp_path / "reports" / "out" / "index.html").read_text()
+
+
+@pytest.mark.skipif(find_spec("tinygrad") is None, reason="tinygrad is not installed")
+@pytest.mark.skipif(shutil.which("clang") is None, reason="tinygrad's CPU needs clang")
+def test_the_adapter_of_the_guide_keeps_the_contract(outside: Path) -> None:
+    """Without the rules that train longest: a step of tinygrad takes seconds."""
+    (code,) = blocks(DOCS / "add-a-framework.md", "python")
+    (outside / "tinygrad_adapter.py").write_text(code)
+    options = registry.Options(device="cpu", seed=SEED, batch_size=BATCH_SIZE)
+    subject = Subject(
+        build=lambda: registry.create("tinygrad_adapter:TinygradResNet", options),
+        reference=lambda: build("torch", "cpu"),
+        data=small_data(BATCH_SIZE * PARITY_STEPS),
+        clock=ScriptedClock(),
+    )
+    for rule in ("build", "parameters", "clocks", "phases", "wait", "parity"):
+        outcome = check_rule(rule, subject)
+        assert not outcome.is_broken, outcome.text
 
 
 def test_the_readme_quotes_the_output_of_its_command(

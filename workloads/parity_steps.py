@@ -87,8 +87,14 @@ def read_schedule(framework: Framework) -> list[Definition]:
     return definitions.schedule_definitions(rates)
 
 
-def take_step(framework: Framework, batch: Batch, is_reversed: bool = False) -> StepTensors:
-    """One training step, with copies of everything that it computes; outputs in the order of the data."""
+def take_step(framework: Framework, batch: Batch, is_reversed: bool = False, is_watched: bool = True) -> StepTensors:
+    """One training step, with copies of everything that it computes; outputs in the order of the data.
+
+    Without `is_watched`, only the loss and the updated weights are read, which needs no `ParityAccess`.
+    """
+    if not is_watched:
+        loss = take_plain_step(framework, batch)
+        return StepTensors(loss, {Quantity.WEIGHT: framework.read_weights()})
     access = parity_access(framework)
     framework.train()
     inputs, targets = framework.to_device(batch)
@@ -111,17 +117,19 @@ def take_step(framework: Framework, batch: Batch, is_reversed: bool = False) -> 
 
 def take_losses(framework: Framework, batches: Batches) -> list[float]:
     """The losses of the same training without a comparison, for the rounding of another number of threads."""
+    return [take_plain_step(framework, batch) for batch in batches.load(framework)]
+
+
+def take_plain_step(framework: Framework, batch: Batch) -> float:
+    """One training step; returns its loss."""
     framework.train()
-    losses = []
-    for batch in batches.load(framework):
-        inputs, targets = framework.to_device(batch)
-        framework.zero_grad()
-        logits, loss = framework.forward(inputs, targets)
-        framework.materialize(loss)
-        framework.backward(loss)
-        framework.step()
-        losses.append(framework.metrics(logits, loss, targets)[0])
-    return losses
+    inputs, targets = framework.to_device(batch)
+    framework.zero_grad()
+    logits, loss = framework.forward(inputs, targets)
+    framework.materialize(loss)
+    framework.backward(loss)
+    framework.step()
+    return framework.metrics(logits, loss, targets)[0]
 
 
 @dataclass
@@ -144,12 +152,13 @@ def train_in_lockstep(
     batches: Batches,
     tolerance: float,
     show: Callable[[Lockstep], None],
+    is_watched: bool = True,
 ) -> Lockstep:
     """Train all from the weights of `reference`, step by step, and compare what every layer computes.
 
     `rounded` are more instances of the reference, at least one, that sum in other orders: their channels are
-    renumbered, and the images of each batch reversed. `show` is called after every step. Raises UserError if the
-    networks have different layers.
+    renumbered, and the images of each batch reversed. `show` is called after every step; `is_watched` is that of
+    `take_step`. Raises UserError if the networks have different layers.
     """
     initial = reference.read_weights()
     _refuse_other_layers(other.read_weights(), initial, other, reference)
@@ -161,14 +170,15 @@ def train_in_lockstep(
     found = Lockstep(rounded=[[] for _ in rounded])
     suspect: _Suspect | None = None
     for number in range(1, batches.steps + 1):
-        expected, step = take_step(reference, next(ours)), take_step(other, next(theirs))
-        if number == 1:
+        expected = take_step(reference, next(ours), is_watched=is_watched)
+        step = take_step(other, next(theirs), is_watched=is_watched)
+        if number == 1 and is_watched:
             _refuse_other_layers(step.tensors[Quantity.OUTPUT], expected.tensors[Quantity.OUTPUT], other, reference)
         differences, roundings = step_differences(step, expected), []
         found.reference.append(expected.loss)
         found.other.append(step.loss)
         for framework, renumbering, loader, losses in zip(rounded, renumberings, again, found.rounded, strict=True):
-            step = renumbering.undo(take_step(framework, next(loader), is_reversed=True))
+            step = renumbering.undo(take_step(framework, next(loader), True, is_watched))
             roundings.append(step_differences(step, expected))
             losses.append(step.loss)
         add_differences(found.traces, differences, roundings)

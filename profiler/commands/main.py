@@ -35,6 +35,7 @@ VERBS = {
     "gate": "run two versions in turns, compare them, and fail if the second is too slow; for CI",
     "qualify": "measure how often the gate is right on this machine",
     "noise": "compare a framework with itself: the smallest difference that can be claimed on this machine",
+    "check": "check the contract of an adapter, one line a rule",
     "parity": "compare what two frameworks compute, layer by layer, from the same weights on the same batches",
     "layers": "time forward and backward layer by layer, in a separate run",
     "operators": "time forward and backward by operator category, in a separate run",
