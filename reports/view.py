@@ -40,6 +40,7 @@ from epoch_gap.reports.sentences.verdict import (
     describe_verdict,
     head_largest_phases,
 )
+from epoch_gap.reports.sentences.warm_up import describe_compilation
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,8 @@ class View:
     """the operating system's share of each side's step, and its part of the headline gap"""
     prediction: str | None
     """what keeping memory would be worth; None if it is kept, or nothing is known"""
+    compilation: tuple[str, ...]
+    """what the first step of each side took more because it compiled"""
     shifted_work: tuple[str, ...]
     """the work that is charged to another phase"""
     cautions: tuple[str, ...]
@@ -174,6 +177,7 @@ def view_subjects(
         findings=tuple(list_findings(gaps, matched.layers, matched.operators, matched.lines)),
         operating_system=_operating_system(subjects, gaps),
         prediction=predict_kept_memory(subjects),
+        compilation=tuple(line for line in map(describe_compilation, subjects) if line is not None),
         shifted_work=tuple(line for subject in subjects for line in describe_shifted_work(subject)),
         cautions=tuple(list_cautions(subjects, gaps, fairness)),
         next_step=suggest_next_step(

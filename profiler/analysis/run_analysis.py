@@ -22,6 +22,8 @@ from epoch_gap.profiler.storage.run import Run, StepTable
 
 LONG = 0.1
 """share of an epoch's steps; a longer warm-up is not left out in silence"""
+COMPILES = "compiles_in_first_step"
+"""a condition of frameworks whose first step compiles"""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,8 @@ class WarmUp:
     mean is uncertain, because the steps of the start have been measured"""
     epoch_steps: float
     """steps of a full epoch; infinite for a stream"""
+    compilation: float | None = None
+    """extra time of the first step, which compiled what the others reused; None: it did not, or nothing tells"""
 
     @property
     def is_long(self) -> bool:
@@ -179,6 +183,12 @@ def _first_epoch_extra(steps: int, early: NDArray[np.float64], steady: Estimate)
     return Estimate(steps * seconds, steps**2 * steady.variance, steady.dof)
 
 
+def _measure_compilation(run: Run, selection: StepSelection, steady: Estimate) -> float | None:
+    if run.framework.conditions.get(COMPILES) is not True:
+        return None
+    return float(selection.full.wall_ns[0] * NS) - steady.value
+
+
 def _measure_warm_up(run: Run, selection: StepSelection, steady: Estimate) -> WarmUp:
     full = run.manifest.full_epoch
     early = np.asarray(selection.judged_at_start.wall_ns * NS, np.float64)
@@ -192,4 +202,5 @@ def _measure_warm_up(run: Run, selection: StepSelection, steady: Estimate) -> Wa
         cause=explain_start(run, selection),
         first_epoch_extra=_first_epoch_extra(selection.start.steps, early, steady),
         epoch_steps=math.inf if full.is_stream else full.train_images / run.batch_size,
+        compilation=_measure_compilation(run, selection, steady),
     )

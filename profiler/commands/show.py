@@ -6,6 +6,7 @@ from epoch_gap.profiler.commands.shared.options import add_runs_dir
 from epoch_gap.profiler.comparison.identity import alternates
 from epoch_gap.profiler.comparison.subject import Subject, shorten_titles
 from epoch_gap.profiler.storage.reader import locate_run, read_run
+from epoch_gap.reports.sentences.warm_up import describe_compilation
 from epoch_gap.reports.terminal.experiments import level_table
 from epoch_gap.reports.terminal.tables import list_conditions, phase_table
 
@@ -25,6 +26,8 @@ def execute(args: argparse.Namespace) -> int:
         return 0
     (subject,) = shorten_titles([Subject.from_runs([run])])
     print(phase_table([subject]))
+    if text := describe_compilation(subject):
+        print(text)
     for flag in subject.analyses[0].flags:
         print(f"{flag.kind}: {flag.text}")
     return 0

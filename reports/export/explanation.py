@@ -37,7 +37,7 @@ def explanation(view: View) -> str:
 
 
 def _why(view: View) -> list[str]:
-    found = [*view.operating_system, *filter(None, [view.prediction]), *view.shifted_work]
+    found = [*view.compilation, *view.operating_system, *filter(None, [view.prediction]), *view.shifted_work]
     largest = [text(view.why_heading), *(f"{i}. {text(line)}" for i, line in enumerate(view.why, start=1))]
     return [
         *(largest if view.why else []),

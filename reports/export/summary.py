@@ -107,6 +107,7 @@ def _warm_up(warm_up: WarmUp) -> dict[str, Any]:
         "first_epoch_extra_seconds": interval_to_json(warm_up.first_epoch_extra.interval()),
         "cause": str(warm_up.cause.cause) if warm_up.cause else None,
         "is_long": warm_up.is_long,
+        "compilation_seconds": warm_up.compilation,
     }
 
 

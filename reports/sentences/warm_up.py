@@ -8,10 +8,19 @@ from epoch_gap.reports import formats
 
 
 def describe_start(warm_up: WarmUp) -> str:
-    """The kind of start, and the reason of a warm-up."""
+    """The kind of start, the reason of a warm-up, and the time of a compilation."""
+    compilation = f"; {_describe_compilation(warm_up)}" if _took_more(warm_up) else ""
     if warm_up.cause is None:
-        return str(warm_up.kind)
-    return f"{warm_up.kind}, {warm_up.steps} steps: {_describe_cause(warm_up.cause)}"
+        return f"{warm_up.kind}{compilation}"
+    return f"{warm_up.kind}, {warm_up.steps} steps: {_describe_cause(warm_up.cause)}{compilation}"
+
+
+def _took_more(warm_up: WarmUp) -> bool:
+    return (warm_up.compilation or 0.0) > 0
+
+
+def _describe_compilation(warm_up: WarmUp) -> str:
+    return f"the first step, which compiled, took {formats.seconds(warm_up.compilation)} more than a steady one"
 
 
 def _describe_cause(found: StartCause) -> str:
@@ -36,3 +45,17 @@ def describe_first_epoch(subject: Subject) -> str:
     extra = pool([start.first_epoch_extra for start in starts])
     count = max(start.steps for start in starts)
     return f" once warm, first epoch {formats.signed(formats.interval(extra.interval()))} in {count} steps"
+
+
+def describe_compilation(subject: Subject) -> str | None:
+    """What the first step took more because it compiled, the most of all runs; None if none took more.
+
+    `JAX 0.9.1 (cpu): the first step, which compiled, took 12.1 s more than a steady one; the estimated epoch does not
+    include it.`
+    """
+    starts = [analysis.warm_up for analysis in subject.analyses if _took_more(analysis.warm_up)]
+    if not starts:
+        return None
+    most = max(starts, key=lambda start: start.compilation or 0.0)
+    epoch = "the measured epoch includes it" if subject.epoch.measured else "the estimated epoch does not include it"
+    return f"{subject.title}: {_describe_compilation(most)}; {epoch}."

@@ -248,6 +248,7 @@ class MlxResNet:
             "loader": "NumpyDataset, np.stack",
             "schedule": str(self.schedule),
             "execution": "lazy" if self._compiled is None else "lazy, the training step compiled",
+            "compiles_in_first_step": self._compiled is not None,
         }
 
     def _loss(self, inputs: mx.array, targets: mx.array) -> tuple[mx.array, mx.array]:

@@ -25,7 +25,7 @@ def report_runs(runs: Sequence[Run], out: Path, runs_dir: Path, svg: bool = Fals
     if report.view.why:
         print(report.view.why_heading)
         print("\n".join(f"  {line}" for line in report.view.why))
-    for line in report.view.operating_system:
+    for line in (*report.view.compilation, *report.view.operating_system):
         print(line)
     print(report.view.accuracy[0])
     print(report.view.floor)
