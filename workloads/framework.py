@@ -17,9 +17,11 @@ from epoch_gap.profiler.parity.definitions import BatchNormResult
 from epoch_gap.profiler.parity.tensors import Array, Tensors
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.recording.recorder import ReadUsage
+from epoch_gap.workloads.cifar10.resized import ResizedImages
 from epoch_gap.workloads.resnet18 import StepLR
 
-Images = NDArray[np.float32]
+Images = NDArray[np.float32] | ResizedImages
+"""(N, 3, rows, columns)"""
 Labels = NDArray[np.int64]
 Weights = Mapping[str, NDArray[np.float32]]
 """parameters by canonical name, `layer1.0.conv1.weight`; kernels are (out, in, rows, columns)"""
@@ -167,7 +169,7 @@ class Framework(Protocol):
         wrap_collate: WrapCollate,
         order: Sequence[int] | None = None,
     ) -> Iterable[Batch]:
-        """The framework's own loader over images (N, 3, 32, 32) and labels (N,).
+        """The framework's own loader over images (N, 3, rows, columns) and labels (N,).
 
         It must collate with `wrap_collate(collate)`, where `collate` is its own function. With `order`, which may
         change between two passes, and without `shuffle`, it reads the images of these indices, in this order.

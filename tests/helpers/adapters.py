@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from epoch_gap.workloads import registry
+from epoch_gap.workloads.cifar10.resized import ResizedImages
 from epoch_gap.workloads.cifar10.synthetic import make_synthetic
 from epoch_gap.workloads.framework import Framework, LayerTimings, Watch
 from epoch_gap.workloads.registry import Options
@@ -29,6 +30,12 @@ def images(count: int, side: int = SMALL) -> tuple[Any, Any]:
     stride = made.x_train.shape[-1] // side
     pixels = np.ascontiguousarray(made.x_train[:count, :, ::stride, ::stride])
     return (pixels / np.float32(255)).astype(np.float32), made.y_train[:count].astype(np.int64)
+
+
+def resized(count: int, side: int) -> tuple[ResizedImages, Any]:
+    """Images (count, 3, side, side) over CIFAR-10's size, and their labels."""
+    x, y = images(count, 32)
+    return ResizedImages(x, side), y
 
 
 def build(name: str, device: str) -> Framework:

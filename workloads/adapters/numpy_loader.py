@@ -12,7 +12,7 @@ Item = tuple[NDArray[np.float32], np.int64]
 
 
 class NumpyDataset:
-    """(image, label) by index, from arrays (N, 3, 32, 32) and (N,)."""
+    """(image, label) by index, from images (N, 3, rows, columns) and labels (N,)."""
 
     def __init__(self, images: Images, labels: Labels) -> None:
         self.images, self.labels = images, labels
@@ -50,6 +50,6 @@ class ShuffledBatches:
 
 
 def numpy_collate(items: Sequence[Item]) -> tuple[Images, Labels]:
-    """Stack items into (images (B, 3, 32, 32), labels (B,))."""
+    """Stack items into (images (B, 3, rows, columns), labels (B,))."""
     images, labels = zip(*items, strict=True)
     return np.stack(images), np.stack(labels).astype(np.int64)

@@ -16,7 +16,21 @@ from epoch_gap.profiler.phases import BUILT_IN, Phase
 from epoch_gap.workloads import resnet18
 from epoch_gap.workloads.adapters.torch_parity import TorchParity
 from epoch_gap.workloads.adapters.torch_spans import TorchLayerTimings, canonical_name
+from epoch_gap.workloads.cifar10.resized import ResizedImages
 from epoch_gap.workloads.framework import LOGGING_CLOCK, Batch, Images, Labels, Weights, WrapCollate, seed_python
+
+
+class ResizedDataset(Dataset[Any]):
+    """(image, label) by number, of images that are resized when they are read."""
+
+    def __init__(self, images: ResizedImages, labels: torch.Tensor) -> None:
+        self._images, self._labels = images, labels
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.from_numpy(self._images[index]), self._labels[index]
 
 
 class TorchResNet:
@@ -70,7 +84,11 @@ class TorchResNet:
         wrap_collate: WrapCollate,
         order: Sequence[int] | None = None,
     ) -> Iterable[Batch]:
-        dataset: Dataset[Any] = TensorDataset(torch.from_numpy(images), torch.from_numpy(labels))
+        dataset: Dataset[Any]
+        if isinstance(images, ResizedImages):
+            dataset = ResizedDataset(images, torch.from_numpy(labels))
+        else:
+            dataset = TensorDataset(torch.from_numpy(images), torch.from_numpy(labels))
         if order is not None:
             dataset = Subset(dataset, order)
         return DataLoader(dataset, batch_size, shuffle=shuffle, collate_fn=wrap_collate(default_collate))

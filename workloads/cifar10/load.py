@@ -16,7 +16,8 @@ from epoch_gap.profiler.errors import UserError
 from epoch_gap.workloads.cifar10.cache import Cache, default_folder
 from epoch_gap.workloads.cifar10.download import DownloadError, downloaded_archive
 from epoch_gap.workloads.cifar10.files import open_source
-from epoch_gap.workloads.cifar10.images import Arrays, Four, Source
+from epoch_gap.workloads.cifar10.images import SHAPE, Arrays, Four, Source
+from epoch_gap.workloads.cifar10.resized import ResizedImages
 from epoch_gap.workloads.cifar10.synthetic import identity, make_synthetic
 
 CIFAR10_MEAN: Final = (0.4914, 0.4822, 0.4465)
@@ -45,11 +46,11 @@ type Limits = tuple[int | None, int | None]
 class Cifar10:
     """The training and test arrays, and their source."""
 
-    x_train: NDArray[np.float32]
-    """(N, 3, 32, 32), normalised"""
+    x_train: NDArray[np.float32] | ResizedImages
+    """(N, 3, 32, 32), normalised; resized to another size when they are read"""
     y_train: NDArray[np.int64]
     """(N,), 0..9: see CLASSES"""
-    x_test: NDArray[np.float32]
+    x_test: NDArray[np.float32] | ResizedImages
     y_test: NDArray[np.int64]
     kind: str
     """cifar10 | synthetic"""
@@ -69,15 +70,22 @@ def load_cifar10(
     test_limit: int | None = None,
     mmap: bool = False,
     cache_dir: Path | None = None,
+    image_size: int = SHAPE[1],
 ) -> Cifar10:
     """Load the normalised data set, or a class-balanced part of it with at most as many images as the limits.
 
-    With `mmap` the arrays are copy-on-write `np.memmap`s of files in the cache, unless a limit selects a part.
+    With `mmap` the arrays are copy-on-write `np.memmap`s of files in the cache, unless a limit selects a part. With
+    another `image_size`, in rows and columns, the images are resized when they are read.
 
     Raises:
         UserError: `data` or `$CIFAR10_DATA` cannot be used, or a limit is below 1.
     """
-    return _load(data, "c" if mmap else None, True, (train_limit, test_limit), cache_dir)
+    source, arrays = _load(data, "c" if mmap else None, True, (train_limit, test_limit), cache_dir)
+    loaded = Cifar10(*arrays, source.kind, source.name, source.sha256, source.warning)
+    if image_size == SHAPE[1]:
+        return loaded
+    x_train, _, x_test, _ = arrays
+    return replace(loaded, x_train=ResizedImages(x_train, image_size), x_test=ResizedImages(x_test, image_size))
 
 
 def get_cifar10_numpy(
@@ -97,8 +105,8 @@ def get_cifar10_numpy(
     Raises:
         UserError: as `load_cifar10`; or for another `mmap_mode`, which could change the cache.
     """
-    loaded = _load(data, mmap_mode, normalize, (train_limit, test_limit), cache_dir)
-    return loaded.x_train, loaded.y_train, loaded.x_test, loaded.y_test
+    _, arrays = _load(data, mmap_mode, normalize, (train_limit, test_limit), cache_dir)
+    return arrays
 
 
 def resolve_source(data: str) -> tuple[str, str | None]:
@@ -129,7 +137,9 @@ def balanced(labels: NDArray[np.integer], limit: int) -> NDArray[np.intp]:
     return np.sort(np.argsort(rank, kind="stable")[:limit])
 
 
-def _load(data: str, mmap_mode: str | None, normalize: bool, limits: Limits, cache_dir: Path | None) -> Cifar10:
+def _load(
+    data: str, mmap_mode: str | None, normalize: bool, limits: Limits, cache_dir: Path | None
+) -> tuple[Source, Arrays]:
     if mmap_mode not in (None, "r", "c"):
         raise UserError(f"mmap_mode is {mmap_mode!r}; expected None, 'r' or 'c'")
     for name, limit in zip(("train_limit", "test_limit"), limits, strict=True):
@@ -142,7 +152,7 @@ def _load(data: str, mmap_mode: str | None, normalize: bool, limits: Limits, cac
         arrays = _limited(cache.mapped(key, lambda: _floats(cache.read(source), normalize), mmap_mode), limits)
     else:
         arrays = _floats(_limited(cache.read(source), limits), normalize)
-    return Cifar10(*arrays, source.kind, source.name, source.sha256, source.warning)
+    return source, arrays
 
 
 def _choose(data: str, limits: Limits, cache: Cache) -> Source:

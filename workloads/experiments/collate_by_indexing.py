@@ -7,6 +7,7 @@ from epoch_gap.profiler.experiments.experiment import Experiment
 from epoch_gap.profiler.experiments.prediction import Ratio
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.workloads.adapters.numpy_loader import numpy_collate
+from epoch_gap.workloads.cifar10.resized import ResizedImages
 from epoch_gap.workloads.experiments import Workload
 from epoch_gap.workloads.framework import Batch, Collate, Framework, Images, Labels
 from epoch_gap.workloads.intervention import Undo, replace_attribute, scale_script, undo_all
@@ -68,11 +69,12 @@ def _of_torch_loader(workload: Workload) -> Undo:
     import torch
 
     loader: Any = workload.loader
-    images, labels = torch.from_numpy(workload.images), torch.from_numpy(workload.labels)
+    images, labels = workload.images, torch.from_numpy(workload.labels)
+    tensor = None if isinstance(images, ResizedImages) else torch.from_numpy(images)
 
     def collate(indices: Sequence[int]) -> Batch:
         chosen = torch.tensor(indices)
-        return images[chosen], labels[chosen]
+        return torch.from_numpy(images[indices]) if tensor is None else tensor[chosen], labels[chosen]
 
     dataset = getattr(loader.dataset, "dataset", loader.dataset)
     return undo_all(
