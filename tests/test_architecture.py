@@ -18,13 +18,16 @@ ORDER = (
 )
 """Each package of profiler/ may import those before it."""
 FRAMEWORKS = {
-    "torch_resnet": {"torch", "torchvision"},
-    "torch_spans": {"torch", "torchvision"},
-    "torch_parity": {"torch", "torchvision"},
+    "torch_resnet": {"torch"},
+    "torch_networks": {"torch", "torchvision"},
+    "torch_spans": {"torch"},
+    "torch_parity": {"torch"},
     "lucid_resnet": {"lucid", "mlx"},
+    "lucid_networks": {"lucid"},
     "lucid_spans": {"lucid", "mlx"},
     "lucid_parity": {"lucid", "mlx"},
     "mlx_resnet": {"mlx"},
+    "mlx_network": {"mlx"},
     "mlx_spans": {"mlx"},
     "mlx_parity": {"mlx"},
     "torch_kernels": {"torch"},
@@ -114,7 +117,7 @@ def test_an_experiment_imports_frameworks_only_when_it_is_applied(path: Path) ->
     modules = {alias.name for node in at_once for alias in node.names}
     modules |= {node.module for node in at_once if isinstance(node, ast.ImportFrom) and node.module}
     assert not {module.partition(".")[0] for module in modules} & HEAVY
-    kinds = ("_kernels", "_operations", "_spans", "_resnet")
+    kinds = ("_kernels", "_operations", "_spans", "_resnet", "_network", "_networks")
     assert not [module for module in modules if ".adapters." in module and module.endswith(kinds)]
 
 

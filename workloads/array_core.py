@@ -12,11 +12,22 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from epoch_gap.workloads import resnet18
+from epoch_gap.profiler.errors import UserError
+from epoch_gap.workloads.architecture import (
+    Activation,
+    Add,
+    Architecture,
+    BatchNorm,
+    Conv,
+    GlobalPool,
+    Linear,
+    Operation,
+    Pool,
+)
 from epoch_gap.workloads.array_parity import ArrayParity
 from epoch_gap.workloads.framework import ParityAccess, Tensor, Weights
 from epoch_gap.workloads.functional import FunctionalCore, State, Training
-from epoch_gap.workloads.operations import Add, BatchNorm, Conv, GlobalPool, Linear, Operation, Relu, run_operations
+from epoch_gap.workloads.optimizer import ADAM
 
 MOMENTUM, EPSILON = 0.1, 1e-5
 """of batch normalisation, and below of Adam: PyTorch's defaults"""
@@ -48,10 +59,18 @@ class ArrayCore(FunctionalCore):
     The state's weights and statistics are dicts of arrays by canonical name.
     """
 
-    adam = resnet18.ADAM
+    adam = ADAM
     keeps_outputs = False
     outputs: Mapping[str, Tensor] = {}
     """of the last pass in which they were kept"""
+
+    def __init__(self, device: str, architecture: Architecture) -> None:
+        """Raises UserError for a network that needs a function that the class lacks."""
+        super().__init__(device, architecture)
+        is_lacking = type(self).max_pool is ArrayCore.max_pool
+        if is_lacking and any(isinstance(o, Pool) and o.function == "max" for o in architecture.operations):
+            name = type(self).__name__
+            raise UserError(f"{name} has no max_pool, which {architecture.title} needs for images of this size")
 
     @abstractmethod
     def array(self, values: NDArray[np.float32]) -> Tensor:
@@ -68,6 +87,20 @@ class ArrayCore(FunctionalCore):
     @abstractmethod
     def cross_entropy(self, logits: Tensor, targets: Tensor) -> Tensor:
         """The mean cross-entropy of logits (B, classes) and labels (B,)."""
+
+    def tanh(self, x: Tensor) -> Tensor:
+        """The hyperbolic tangent."""
+        return x.tanh()
+
+    def max_pool(self, x: Tensor, kernel: int, stride: int, padding: int) -> Tensor:
+        """The maximum of each window; what is around the images is never one. ResNets need it for large images."""
+        raise NotImplementedError
+
+    def mean_pool(self, x: Tensor, kernel: int) -> Tensor:
+        """The mean of each window of kernel x kernel; rows and columns after the last whole window do not count."""
+        rows, columns = x.shape[2] // kernel, x.shape[3] // kernel
+        whole = x[:, :, : rows * kernel, : columns * kernel]
+        return whole.reshape(x.shape[0], x.shape[1], rows, kernel, columns, kernel).mean((3, 5))
 
     def sqrt(self, x: Tensor) -> Tensor:
         """The square root."""
@@ -94,7 +127,7 @@ class ArrayCore(FunctionalCore):
     def forward(self, state: State, weights: Mapping[str, Tensor], images: Tensor, training: bool) -> ForwardPass:
         """The network, with `weights` in place of the state's."""
         layers = Layers(self, weights, dict(state.statistics), training)
-        logits = run_operations(images, layers.compute)
+        logits = self.architecture.run(images, layers.compute)
         return ForwardPass(logits, layers.statistics, layers.outputs)
 
     def loss(
@@ -168,20 +201,26 @@ class Layers:
         return result
 
     def _compute(self, operation: Operation, x: Tensor, *more: Tensor) -> Tensor:
-        name = operation.name
+        name, core = operation.name, self.core
         match operation:
             case Conv():
-                return self.core.conv(x, self.weights[f"{name}.weight"], operation.stride, operation.padding)
+                result = core.conv(x, self.weights[f"{name}.weight"], operation.stride, operation.padding)
+                return result + _per_channel(self.weights[f"{name}.bias"]) if operation.has_bias else result
             case BatchNorm():
                 return self.batch_norm(name, x)
-            case Relu():
-                return self.core.relu(x)
+            case Activation():
+                return core.relu(x) if operation.function == "relu" else core.tanh(x)
+            case Pool() if operation.function == "max":
+                return core.max_pool(x, operation.kernel, operation.stride, operation.padding)
+            case Pool():
+                return core.mean_pool(x, operation.kernel)
             case Add():
                 return x + more[0]
             case GlobalPool():
                 return x.mean((2, 3))
             case Linear():
-                return x @ self.weights[f"{name}.weight"].T + self.weights[f"{name}.bias"]
+                rows = x if len(x.shape) == 2 else x.reshape(x.shape[0], -1)
+                return rows @ self.weights[f"{name}.weight"].T + self.weights[f"{name}.bias"]
 
     def batch_norm(self, name: str, x: Tensor) -> Tensor:
         """x normalised per channel, by its own moments in training mode and by the running ones otherwise."""

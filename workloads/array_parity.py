@@ -9,7 +9,7 @@ import numpy as np
 
 from epoch_gap.profiler.parity.definitions import BatchNormResult
 from epoch_gap.profiler.parity.tensors import Array, Tensors
-from epoch_gap.workloads import resnet18
+from epoch_gap.workloads.architecture import IMAGE_CHANNELS
 from epoch_gap.workloads.framework import Labels
 from epoch_gap.workloads.functional import Training
 
@@ -68,7 +68,7 @@ class ArrayParity:
 
     def cross_entropy(self, logits: Array, targets: Labels) -> float:
         """By the core's function."""
-        images = np.zeros((len(targets), resnet18.IMAGE_CHANNELS, 1, 1), np.float32)
+        images = np.zeros((len(targets), IMAGE_CHANNELS, 1, 1), np.float32)
         _, labels = self._core.to_device((images, targets))
         return float(self._core.read(self._core.cross_entropy(self._core.array(logits.astype(np.float32)), labels)))
 

@@ -10,10 +10,10 @@ import numpy as np
 
 from epoch_gap.profiler.errors import UserError, one_line
 from epoch_gap.profiler.parity.tensors import Deviation, Quantity, deviations, largest_difference
-from epoch_gap.workloads import resnet18
 from epoch_gap.workloads.contract_subject import BATCH_SIZE, BrokenRuleError, NotApplicableError, Subject
 from epoch_gap.workloads.contract_timing import check_clocks, check_delays, check_phases, check_wait
 from epoch_gap.workloads.framework import Framework, Weights
+from epoch_gap.workloads.optimizer import ADAM, StepLR
 from epoch_gap.workloads.parity_steps import Batches, take_plain_step, train_in_lockstep
 
 PARITY_STEPS, TOLERANCE, ROUNDINGS = 3, 1e-4, 2
@@ -57,10 +57,11 @@ def check_build(subject: Subject) -> str:
 
 def check_parameters(subject: Subject) -> str:
     """The number, the names and the shapes of the trainable parameters."""
-    count, expected = subject.first.parameter_count(), resnet18.parameter_count()
+    architecture, count = subject.first.architecture, subject.first.parameter_count()
+    expected = architecture.parameter_count()
     if count != expected:
         raise BrokenRuleError(f"{count} trainable parameters; the network has {expected}")
-    shapes, needed = _shapes(subject.first), dict(resnet18.parameters())
+    shapes, needed = _shapes(subject.first), dict(architecture.parameters())
     if missing := [name for name in needed if name not in shapes]:
         raise BrokenRuleError(f"read_weights() lacks {missing[0]}")
     if strange := [name for name in shapes if name not in needed]:
@@ -117,13 +118,13 @@ def check_learning_rate(subject: Subject) -> str:
     """The rate follows the schedule and reaches the optimizer: at a rate of 0, a step changes no weight."""
     framework = subject.build()
     batch, start, first = next(subject.batches(framework)), framework.read_weights(), framework.lr
-    if first != resnet18.ADAM.lr:
-        raise BrokenRuleError(f"it begins with {first:g}; expected {resnet18.ADAM.lr:g}")
+    if first != ADAM.lr:
+        raise BrokenRuleError(f"it begins with {first:g}; expected {ADAM.lr:g}")
     take_plain_step(framework, batch)
     before = framework.read_weights()
     if _changed(start, before) is None:
         raise BrokenRuleError("a step changes no weight")
-    framework.use_schedule(resnet18.StepLR(step_size=1, gamma=0.0))
+    framework.use_schedule(StepLR(step_size=1, gamma=0.0))
     framework.end_epoch()
     if framework.lr != 0:
         raise BrokenRuleError(f"it is {framework.lr:g} where the schedule has 0")

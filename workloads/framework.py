@@ -17,8 +17,9 @@ from epoch_gap.profiler.parity.definitions import BatchNormResult
 from epoch_gap.profiler.parity.tensors import Array, Tensors
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.recording.recorder import ReadUsage
+from epoch_gap.workloads.architecture import Architecture
 from epoch_gap.workloads.cifar10.resized import ResizedImages
-from epoch_gap.workloads.resnet18 import StepLR
+from epoch_gap.workloads.optimizer import StepLR
 
 Images = NDArray[np.float32] | ResizedImages
 """(N, 3, rows, columns)"""
@@ -43,7 +44,7 @@ class LayerTimings(Protocol):
     def layers(self, spans: Spans) -> AbstractContextManager[None]:
         """A context in which every training step reports the time of each layer to `spans`.
 
-        Layers have their canonical names (`resnet18.layers`); time outside them belongs to `network`. On a lazy
+        Layers have their canonical names (`Architecture.layers`); time outside them belongs to `network`. On a lazy
         device each layer waits for its result. A framework that computes forward and backward in one call ends these
         phases with `spans.mark`.
         """
@@ -74,7 +75,7 @@ class ParityAccess(Protocol):
         """The gradients of the loss, between `backward` and `step`, by the names of the weights."""
 
     def outputs(self) -> AbstractContextManager[dict[str, Array]]:
-        """A context in which `forward` adds the output of each layer (`resnet18.layers`) except the loss.
+        """A context in which `forward` adds the output of each layer (`Architecture.layers`) except the loss.
 
         A layer's output is copied before a following layer can change it in place.
         """
@@ -117,6 +118,10 @@ class Framework(Protocol):
     @property
     def device(self) -> str:
         """The device that was chosen; never `auto`."""
+
+    @property
+    def architecture(self) -> Architecture:
+        """The network, as data; images have its size."""
 
     @property
     def phases(self) -> frozenset[Phase]:
@@ -215,7 +220,7 @@ class Framework(Protocol):
         """Follow another learning-rate schedule, from the first epoch on."""
 
     def read_weights(self) -> Weights:
-        """Copies of all trainable parameters, under the names of `resnet18.parameters`."""
+        """Copies of all trainable parameters, under the names of `Architecture.parameters`."""
 
     def set_weights(self, weights: Weights) -> None:
         """Replace the trainable parameters; `weights` has the names and shapes of `read_weights`."""

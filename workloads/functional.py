@@ -11,6 +11,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 from numpy.typing import NDArray
 
 from epoch_gap.profiler.errors import UserError
+from epoch_gap.workloads.architecture import Architecture
 from epoch_gap.workloads.framework import Batch, LayerTimings, ParityAccess, Tensor, Weights
 
 
@@ -56,8 +57,8 @@ class FunctionalCore(ABC):
     """the file name of a checkpoint, with the suffix of its format"""
     layer_timings: LayerTimings | None = None
 
-    def __init__(self, device: str) -> None:
-        self.device = device
+    def __init__(self, device: str, architecture: Architecture) -> None:
+        self.device, self.architecture = device, architecture
 
     @classmethod
     def devices(cls) -> Sequence[str]:
@@ -83,7 +84,7 @@ class FunctionalCore(ABC):
 
     @abstractmethod
     def update(self, state: State, gradients: Any, lr: float) -> State:
-        """The state after a step of Adam (`resnet18.ADAM`), the weight decay added to the gradients."""
+        """The state after a step of Adam (`optimizer.ADAM`), the weight decay added to the gradients."""
 
     @abstractmethod
     def read(self, tensor: Tensor) -> NDArray[Any]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from epoch_gap.profiler.errors import UserError, one_line
+from epoch_gap.workloads.architecture import Architecture
 from epoch_gap.workloads.framework import Framework
 from epoch_gap.workloads.functional import FunctionalCore, choose_device, overrides
 
@@ -55,16 +56,20 @@ def can_compile(kind: type) -> bool:
     return issubclass(kind, FunctionalCore) and overrides(kind, "compile")
 
 
-def build_adapter(kind: Any, name: str, device: str, seed: int, compiled: bool) -> Framework:
+def build_adapter(
+    kind: Any, name: str, device: str, seed: int, compiled: bool, architecture: Architecture
+) -> Framework:
     """The adapter of a class: a core gets the chosen device, any other class the device as asked for, and the seed.
+
+    Both get the description of the network.
 
     Raises UserError for a device that is not there, and for a class that is no adapter.
     """
     if issubclass(kind, FunctionalCore):
         from epoch_gap.workloads.adapters.functional_adapter import FunctionalAdapter
 
-        return FunctionalAdapter(_call(kind, name, choose_device(kind, device)), name, seed, compiled)
-    framework: Any = _call(kind, name, device, seed)
+        return FunctionalAdapter(_call(kind, name, choose_device(kind, device), architecture), name, seed, compiled)
+    framework: Any = _call(kind, name, device, seed, architecture)
     if missing := [member for member in _MEMBERS if member != "name" and not hasattr(framework, member)]:
         raise UserError(f"{name} lacks {', '.join(missing)}; see docs/add-a-framework.md")
     framework.name = name

@@ -163,7 +163,7 @@ def train_in_lockstep(
     initial = reference.read_weights()
     _refuse_other_layers(other.read_weights(), initial, other, reference)
     other.set_weights(initial)
-    renumberings = [Renumbering.draw(initial, seed) for seed in range(len(rounded))]
+    renumberings = [Renumbering.draw(reference.architecture, seed) for seed in range(len(rounded))]
     for framework, renumbering in zip(rounded, renumberings, strict=True):
         framework.set_weights(renumbering.renumber(initial))
     ours, theirs, again = batches.load(reference), batches.load(other), [batches.load(f, True) for f in rounded]

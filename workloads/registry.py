@@ -6,7 +6,8 @@ from functools import partial
 from importlib.util import find_spec
 
 from epoch_gap.profiler.errors import UserError
-from epoch_gap.workloads import resnet18
+from epoch_gap.profiler.storage.manifest import DEFAULT_NETWORK, Network
+from epoch_gap.workloads.architecture import Architecture, find_architecture
 from epoch_gap.workloads.framework import Framework
 from epoch_gap.workloads.outside_adapters import FORM, build_adapter, can_compile, is_outside_name, load_class
 
@@ -26,6 +27,8 @@ class Options:
     """of all random generators"""
     batch_size: int = 128
     """images of a full batch, the unit of scripted costs"""
+    network: Network = DEFAULT_NETWORK
+    """`--model` and `--image-size`"""
     compiled: bool = False
     """compile the training step into one function (`--compile`)"""
     costs: str | None = None
@@ -46,6 +49,12 @@ class Options:
             raise UserError(f"seed {self.seed} is not between 0 and {MAX_SEED}")
         if self.batch_size < 1:
             raise UserError(f"batch size {self.batch_size} is less than 1")
+        find_architecture(self.network)  # refuse what does not exist
+
+    @property
+    def architecture(self) -> Architecture:
+        """The description of the network."""
+        return find_architecture(self.network)
 
 
 @dataclass(frozen=True)
@@ -70,37 +79,37 @@ class Entry:
 def _torch(options: Options) -> Framework:
     from epoch_gap.workloads.adapters.torch_resnet import TorchResNet
 
-    return TorchResNet(options.device, options.seed)
+    return TorchResNet(options.device, options.seed, options.architecture)
 
 
 def _lucid(options: Options) -> Framework:
     from epoch_gap.workloads.adapters.lucid_resnet import LucidResNet
 
-    return LucidResNet(options.device, options.seed)
+    return LucidResNet(options.device, options.seed, options.architecture)
 
 
 def _mlx(options: Options) -> Framework:
     from epoch_gap.workloads.adapters.mlx_resnet import MlxResNet
 
-    return MlxResNet(options.device, options.seed, options.compiled)
+    return MlxResNet(options.device, options.seed, options.compiled, options.architecture)
 
 
 def _jax(options: Options) -> Framework:
     from epoch_gap.workloads.adapters.jax_resnet import JaxResNet
 
-    return build_adapter(JaxResNet, "jax", options.device, options.seed, options.compiled)
+    return _adapt(JaxResNet, "jax", options)
 
 
 def _keras_torch(options: Options) -> Framework:
     from epoch_gap.workloads.adapters.keras_torch import KerasTorch
 
-    return build_adapter(KerasTorch, "keras_torch", options.device, options.seed, options.compiled)
+    return _adapt(KerasTorch, "keras_torch", options)
 
 
 def _keras_jax(options: Options) -> Framework:
     from epoch_gap.workloads.adapters.keras_jax import KerasJax
 
-    return build_adapter(KerasJax, "keras_jax", options.device, options.seed, options.compiled)
+    return _adapt(KerasJax, "keras_jax", options)
 
 
 def _fake(options: Options) -> Framework:
@@ -118,6 +127,7 @@ def _fake(options: Options) -> Framework:
         faults=options.faults or "",
         overlap=options.overlap,
         version=options.version or DEFAULT_VERSION,
+        architecture=options.architecture,
     )
 
 
@@ -150,12 +160,12 @@ def find_entry(name: str) -> Entry:
     if not is_outside_name(name):
         raise UserError(f"no framework {name!r}; choose one of: {', '.join(FRAMEWORKS)}, or an adapter as {FORM}")
     kind = load_class(name)
-    build = partial(_outside, kind, name)
+    build = partial(_adapt, kind, name)
     return Entry(build, can_compile=can_compile(kind))
 
 
-def _outside(kind: type, name: str, options: Options) -> Framework:
-    return build_adapter(kind, name, options.device, options.seed, options.compiled)
+def _adapt(kind: type, name: str, options: Options) -> Framework:
+    return build_adapter(kind, name, options.device, options.seed, options.compiled, options.architecture)
 
 
 def _installed(name: str, entry: Entry) -> Entry:
@@ -181,12 +191,13 @@ def build(name: str, options: Options) -> Framework:
     """Build the framework `name`.
 
     Raises UserError for an unknown name, for an option, device or version that the framework does not support, and
-    for a network other than ResNet-18.
+    for a network with another number of parameters than the described one.
     """
     framework = create(name, options)
-    parameters, expected = framework.parameter_count(), resnet18.parameter_count()
+    parameters, expected = framework.parameter_count(), options.architecture.parameter_count()
     if parameters != expected:
-        raise UserError(f"{name} built a network of {parameters} parameters; ResNet-18 has {expected}")
+        title = options.architecture.title
+        raise UserError(f"{name} built a network of {parameters} parameters; {title} has {expected}")
     return framework
 
 

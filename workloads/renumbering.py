@@ -12,43 +12,41 @@ import numpy as np
 from numpy.typing import NDArray
 
 from epoch_gap.profiler.parity.tensors import Array, Quantity, StepTensors, Tensors, layer_of
-from epoch_gap.workloads import resnet18
+from epoch_gap.workloads.architecture import IMAGE, Add, Architecture, Conv, Linear
 
-IMAGE, CLASSES = "image", "classes"
-"""groups of channels that keep their order"""
+Groups = Mapping[str, tuple[str, str]]
+"""by layer, the groups of its input and output channels; layers with a common group are connected"""
 
 
-def channel_groups() -> dict[str, tuple[str, str]]:
-    """By layer, the groups of its input and output channels; layers with a common group are connected."""
-    stream = "stem"
-    groups = {"stem.conv": (IMAGE, stream), "stem.bn": (stream, stream), "stem.relu": (stream, stream)}
-    for block, convs in resnet18.blocks().items():
-        inner, out = f"{block}.inner", block if "downsample" in convs else stream
-        groups |= {f"{block}.conv1": (stream, inner), f"{block}.conv2": (inner, out)}
-        groups |= dict.fromkeys((f"{block}.bn1", f"{block}.relu1"), (inner, inner))
-        groups |= dict.fromkeys((f"{block}.bn2", f"{block}.add", f"{block}.relu2"), (out, out))
-        if out != stream:
-            groups |= {f"{block}.downsample.conv": (stream, out), f"{block}.downsample.bn": (out, out)}
-        stream = out
-    return groups | {"pool": (stream, stream), "fc": (stream, CLASSES)}
+def channel_groups(architecture: Architecture) -> Groups:
+    """The groups of all layers. A convolution and a linear layer begin a group; an addition joins two."""
+    outputs = {IMAGE: IMAGE}
+    for operation in architecture.operations:
+        begins = isinstance(operation, Conv | Linear)
+        outputs[operation.name] = operation.name if begins else outputs[operation.sources[0]]
+        if isinstance(operation, Add):
+            joined, kept = (outputs[source] for source in operation.sources)
+            outputs = {name: kept if group == joined else group for name, group in outputs.items()}
+    return {
+        operation.name: (outputs[operation.sources[0]], outputs[operation.name])
+        for operation in architecture.operations
+    }
 
 
 @dataclass(frozen=True)
 class Renumbering:
     """A permutation of each group of channels."""
 
+    groups: Groups
     permutations: Mapping[str, NDArray[np.intp]]
 
     @classmethod
-    def draw(cls, weights: Tensors, seed: int) -> "Renumbering":
-        """Random permutations for a network with these weights."""
-        generator = np.random.default_rng(seed)
-        sizes = {
-            group: len(weights[f"{layer}.weight"])
-            for layer, (_, group) in channel_groups().items()
-            if group != CLASSES and f"{layer}.weight" in weights
-        }
-        return cls({group: generator.permutation(size) for group, size in sizes.items()})
+    def draw(cls, architecture: Architecture, seed: int) -> "Renumbering":
+        """Random permutations of all channels but those of the image and the classes."""
+        generator, groups, shapes = np.random.default_rng(seed), channel_groups(architecture), architecture.shapes()
+        _, classes = groups[architecture.operations[-1].name]
+        sizes = {group: shapes[layer][0] for layer, (_, group) in groups.items() if group != classes}
+        return cls(groups, {group: generator.permutation(size) for group, size in sizes.items()})
 
     def renumber(self, weights: Tensors) -> dict[str, Array]:
         """The weights of the renumbered network."""
@@ -65,12 +63,19 @@ class Renumbering:
         }
         return StepTensors(step.loss, tensors)
 
-    @staticmethod
-    def _permute(name: str, array: Array, orders: Mapping[str, NDArray[np.intp]], is_output: bool = False) -> Array:
+    def _permute(
+        self, name: str, array: Array, orders: Mapping[str, NDArray[np.intp]], is_output: bool = False
+    ) -> Array:
         """Outputs have their channels in axis 1; weights their outputs in axis 0, and their inputs in axis 1."""
-        inputs, outputs = channel_groups()[layer_of(name)]
+        inputs, outputs = self.groups[layer_of(name)]
         groups = ("", outputs) if is_output else (outputs, inputs)
         for axis, group in enumerate(groups[: array.ndim]):
             if group in orders:
-                array = array.take(orders[group], axis)
+                array = array.take(_positions(orders[group], array.shape[axis]), axis)
         return array
+
+
+def _positions(order: NDArray[np.intp], length: int) -> NDArray[np.intp]:
+    """The order of an axis of channels; of `length` numbers where each channel has several, one after the other."""
+    numbers = length // len(order)
+    return (order[:, None] * numbers + np.arange(numbers)).reshape(-1)

@@ -36,7 +36,7 @@ from epoch_gap.profiler.recording.recorder import Recorder, mark_cost_ns
 from epoch_gap.profiler.storage.final_status import store_final_status
 from epoch_gap.profiler.storage.manifest import Config, DataInfo, DataKind, EpochSize, FrameworkInfo, Manifest
 from epoch_gap.profiler.storage.writer import RunWriter, create_run
-from epoch_gap.workloads import loop, progress, registry, resnet18
+from epoch_gap.workloads import loop, progress, registry
 from epoch_gap.workloads.adapters.fake import DEFAULT_COSTS
 from epoch_gap.workloads.alternating import Alternating, check_alternation
 from epoch_gap.workloads.cifar10.load import FULL_SIZE, Cifar10, load_cifar10
@@ -49,6 +49,7 @@ from epoch_gap.workloads.experiments import (
 )
 from epoch_gap.workloads.framework import Batch, Framework, WrapCollate
 from epoch_gap.workloads.intervention import Collation, Workload
+from epoch_gap.workloads.optimizer import ADAM
 from epoch_gap.workloads.presets import PRESETS, Preset
 
 
@@ -274,7 +275,7 @@ def _load(args: argparse.Namespace, preset: Preset) -> Cifar10:
 def _build_manifest(
     args: argparse.Namespace, preset: Preset, framework: Framework, data: Cifar10, progress_stream: str
 ) -> Manifest:
-    optimizer = {"parameters": framework.parameter_count(), "optimizer": str(resnet18.ADAM)}
+    optimizer = {"parameters": framework.parameter_count(), "optimizer": str(ADAM)}
     order = preset.data_order
     clocks = {**framework.clocks, **describe_clocks(order), **describe_switch_clocks(args.switch, framework)}
     return Manifest(

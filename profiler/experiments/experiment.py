@@ -21,6 +21,8 @@ class Experiment:
     """sides on which it can be tested, as the registry's names; () = any"""
     devices: tuple[str, ...] = ()
     """() = any"""
+    needs: str = ""
+    """the kind of operation (`Architecture.kinds`) without which a network cannot be tested; empty: any network"""
     may_change: tuple[Phase, ...]
     """the phases that may change; all others must not"""
     prediction: Prediction | None

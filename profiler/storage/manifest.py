@@ -46,6 +46,33 @@ class Alternation:
     training step with its index"""
 
 
+@dataclass(frozen=True)
+class Network:
+    """The network that a built-in workload trains, and the size of its images."""
+
+    model: str = "resnet18"
+    """its name, as in `--model`"""
+    image_size: int = 32
+    """rows and columns, in pixels"""
+
+    @classmethod
+    def from_stored(cls, model: str | None, image_size: int | None) -> "Network":
+        """A network as stored; None stands for the article's."""
+        return cls(model or cls.model, image_size or cls.image_size)
+
+    @property
+    def settings(self) -> list[str]:
+        """What is not as in the article, in words: `resnet50`, `224x224`."""
+        settings = [self.model] if self.model != Network.model else []
+        if self.image_size != Network.image_size:
+            settings.append(f"{self.image_size}x{self.image_size}")
+        return settings
+
+
+DEFAULT_NETWORK = Network()
+"""the article's"""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Config:
     """The settings of a run, as requested. None: the built-in default, or not a setting of that kind of run."""

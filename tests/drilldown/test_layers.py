@@ -21,7 +21,7 @@ from epoch_gap.profiler.drilldown.spans import Direction, Key, Spans
 from epoch_gap.profiler.drilldown.spans import OperatorCategory as Category
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.phases import Phase
-from epoch_gap.workloads import resnet18
+from epoch_gap.workloads.architecture import resnet18
 from tests.helpers.adapters import build, images, layer_timings, operators_watch
 from tests.helpers.clocks import ScriptedClock
 from tests.helpers.drilldowns import drilldown
@@ -143,8 +143,9 @@ def test_a_delay_in_either_pass_of_a_layer_appears_there_in_mlx(clock: ScriptedC
             return same(super().__call__(x))
 
     framework: Any = build("mlx", "cpu")
-    framework.model.blocks[2].conv1.__class__ = SlowForward
-    framework.model.blocks[5].bn2.__class__ = SlowBackward
+    layers = dict(framework.model.named_layers())
+    layers["layer2.0.conv1"].__class__ = SlowForward
+    layers["layer3.1.bn2"].__class__ = SlowBackward
     spans = Spans(clock)
     watched_step(framework, spans)
     assert {key: ns for key, ns in spans.steps[0].items() if ns} == {

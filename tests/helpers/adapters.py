@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from epoch_gap.profiler.storage.manifest import DEFAULT_NETWORK, Network
 from epoch_gap.workloads import registry
 from epoch_gap.workloads.cifar10.resized import ResizedImages
 from epoch_gap.workloads.cifar10.synthetic import make_synthetic
@@ -38,10 +39,10 @@ def resized(count: int, side: int) -> tuple[ResizedImages, Any]:
     return ResizedImages(x, side), y
 
 
-def build(name: str, device: str) -> Framework:
+def build(name: str, device: str, network: Network = DEFAULT_NETWORK) -> Framework:
     """The framework; the scripted one without costs."""
     costs = "" if registry.FRAMEWORKS[name].is_scripted else None
-    return registry.build(name, Options(device, SEED, BATCH, costs=costs))
+    return registry.build(name, Options(device, SEED, BATCH, network=network, costs=costs))
 
 
 def layer_timings(framework: Framework) -> LayerTimings:

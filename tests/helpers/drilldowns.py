@@ -7,7 +7,7 @@ from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.recording.fencing import TimingMode
 from epoch_gap.profiler.recording.records import Step
 from epoch_gap.profiler.storage.manifest import DataKind
-from epoch_gap.workloads import resnet18
+from epoch_gap.workloads.architecture import resnet18
 from epoch_gap.workloads.loop_lines import PHASES
 
 

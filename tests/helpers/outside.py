@@ -4,6 +4,7 @@ import importlib.util
 from typing import Any
 
 from epoch_gap.workloads.adapters.functional_adapter import FunctionalAdapter
+from epoch_gap.workloads.architecture import Architecture, resnet18
 from tests.helpers.adapters import SEED
 from tests.helpers.paths import ROOT
 
@@ -20,6 +21,6 @@ def outside_class(module: str, name: str) -> Any:
     return getattr(loaded, name)
 
 
-def adapter_of(core: Any, compiled: bool = False) -> FunctionalAdapter:
+def adapter_of(core: Any, compiled: bool = False, architecture: Architecture = resnet18) -> FunctionalAdapter:
     """The adapter of a core on the CPU."""
-    return FunctionalAdapter(core("cpu"), core.__name__, SEED, compiled)
+    return FunctionalAdapter(core("cpu", architecture), core.__name__, SEED, compiled)

@@ -75,17 +75,17 @@ class Unbuildable(Constant):
 class Complete:
     """No functional core: one that delegates every member to the scripted fake of the project."""
 
-    def __init__(self, device, seed):
+    def __init__(self, device, seed, architecture):
         from epoch_gap.workloads.adapters.fake import Fake
 
-        self._fake = Fake(seed, 4, "")
+        self._fake = Fake(seed, 4, "", architecture=architecture)
 
     def __getattr__(self, name):
         return getattr(self._fake, name)
 
 
 class NoAdapter:
-    def __init__(self, device, seed):
+    def __init__(self, device, seed, architecture):
         pass
 
 

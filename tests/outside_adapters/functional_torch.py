@@ -13,6 +13,9 @@ class FunctionalTorch(ArrayCore):
     def conv(self, x, kernel, stride, padding):
         return F.conv2d(x, kernel, stride=stride, padding=padding)
 
+    def max_pool(self, x, kernel, stride, padding):
+        return F.max_pool2d(x, kernel, stride, padding)
+
     def detach(self, x):
         return x.detach()
 

@@ -15,8 +15,10 @@ from epoch_gap.profiler.phases import EPOCH_PHASES, Phase
 from epoch_gap.profiler.recording.fencing import POLICIES, TimingMode
 from epoch_gap.profiler.recording.recorder import Recorder
 from epoch_gap.profiler.recording.records import Step
-from epoch_gap.workloads import loop, registry, resnet18
+from epoch_gap.workloads import loop, registry
+from epoch_gap.workloads.architecture import resnet18
 from epoch_gap.workloads.framework import Framework
+from epoch_gap.workloads.optimizer import ADAM
 from epoch_gap.workloads.progress import Progress
 from epoch_gap.workloads.registry import Options
 from tests.helpers.adapters import BATCH, SEED, SIDES, STEPS, build, images
@@ -100,7 +102,7 @@ def test_an_adapter_trains_every_image_once_and_marks_every_phase_it_has(
         assert [step.images for step in steps] == [BATCH] * STEPS + [1]
         assert all(np.isfinite(step.loss) and 0 <= step.correct <= step.images for step in steps)
         assert all(step.durations.keys() == per_step for step in steps)
-        assert epoch.lr == done.lr == resnet18.ADAM.lr
+        assert epoch.lr == done.lr == ADAM.lr
         assert per_epoch <= epoch.durations.keys()
     assert (Phase.FLUSH in per_epoch) == (done.execution == "lazy")
     assert done.files == [done.checkpoint_name]

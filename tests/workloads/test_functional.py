@@ -1,5 +1,6 @@
 """A functional core has defaults for everything but six functions, and a phase for each that it overrides."""
 
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -7,15 +8,18 @@ import pytest
 
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.phases import BUILT_IN, Phase
-from epoch_gap.workloads import resnet18
+from epoch_gap.profiler.storage.manifest import Network
+from epoch_gap.workloads.architecture import find_architecture, resnet18
+from epoch_gap.workloads.array_core import ArrayCore
 from epoch_gap.workloads.functional import FunctionalCore, choose_device, leaves
 from epoch_gap.workloads.initial_weights import draw_weights
-from epoch_gap.workloads.operations import IMAGE, operations
+from epoch_gap.workloads.optimizer import ADAM
 from tests.helpers.adapters import SEED
 from tests.helpers.outside import adapter_of, outside_class
 from tests.helpers.switched_training import train_switched
 
 Constant, Splitting = (outside_class("constant", name) for name in ("Constant", "Splitting"))
+FunctionalTorch = outside_class("functional_torch", "FunctionalTorch")
 BOTH = Phase("loss_and_gradients")
 UNSPLIT = {Phase.ZERO_GRAD, Phase.FORWARD, Phase.MATERIALIZE, Phase.BACKWARD, Phase.STEP}
 
@@ -45,7 +49,7 @@ def test_a_compiled_step_is_one_phase() -> None:
     before = adapter.read_weights()["fc.bias"]
     sink = train_switched(adapter, batches=2)
     assert all(Phase.COMPILED in step.durations for step in sink.kept if step.stage == "train")
-    assert np.allclose(adapter.read_weights()["fc.bias"], before - 2 * resnet18.ADAM.lr)
+    assert np.allclose(adapter.read_weights()["fc.bias"], before - 2 * ADAM.lr)
 
 
 def test_the_text_of_a_clock_is_the_first_line_of_the_docstring_or_the_functions_name() -> None:
@@ -68,7 +72,7 @@ def test_a_long_docstring_is_shortened() -> None:
 
 
 def test_training_starts_from_weights_that_numpy_draws_from_the_seed() -> None:
-    adapter, drawn = adapter_of(Constant), draw_weights(SEED)
+    adapter, drawn = adapter_of(Constant), draw_weights(resnet18, SEED)
     assert all(np.array_equal(array, drawn[name]) for name, array in adapter.read_weights().items())
     assert adapter.parameter_count() == resnet18.parameter_count()
     conditions = adapter.describe()
@@ -116,13 +120,14 @@ def test_leaves_are_found_in_any_nesting() -> None:
     assert leaves(({"a": 1, "b": [2, (3, None)]}, 4)) == [1, 2, 3, 4]
 
 
-def test_the_operations_are_the_layers_and_each_has_its_sources_before_it() -> None:
-    layers = [layer.name for layer in resnet18.layers() if layer.name != "loss"]
-    assert [operation.name for operation in operations()] == layers
-    known = {IMAGE}
-    for operation in operations():
-        assert known.issuperset(operation.sources)
-        known.add(operation.name)
+def test_a_core_without_a_maximum_of_windows_is_refused_for_a_network_that_needs_one() -> None:
+    class WithoutMaximum(FunctionalTorch):
+        max_pool = ArrayCore.max_pool
+
+    for size, refuses in ((32, False), (64, True)):
+        expected = pytest.raises(UserError, match="WithoutMaximum has no max_pool, which ResNet-18 needs")
+        with expected if refuses else nullcontext():
+            WithoutMaximum("cpu", find_architecture(Network("resnet18", size)))
 
 
 def test_a_core_needs_its_six_functions() -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from epoch_gap.workloads import resnet18
+from epoch_gap.workloads.architecture import resnet18
 from epoch_gap.workloads.initial_weights import draw_weights
 from tests.helpers.adapters import FUNCTIONAL, SIDES, build, images
 
@@ -16,7 +16,7 @@ def test_the_parameters_are_those_of_the_network() -> None:
 
 
 def test_weights_depend_on_the_seed_alone() -> None:
-    first, again, other = draw_weights(1), draw_weights(1), draw_weights(2)
+    first, again, other = draw_weights(resnet18, 1), draw_weights(resnet18, 1), draw_weights(resnet18, 2)
     assert all((first[name] == again[name]).all() for name in first)
     assert not (first["stem.conv.weight"] == other["stem.conv.weight"]).any()
     assert first["layer1.0.conv1.weight"].std() == pytest.approx(np.sqrt(2 / (64 * 9)), rel=0.02)
@@ -30,7 +30,7 @@ def test_every_parameter_has_its_canonical_name_and_shape(name: str, device: str
 
 @network
 def test_weights_that_are_set_are_those_that_are_read_and_trained(name: str, device: str) -> None:
-    framework, weights = build(name, device), draw_weights(3)
+    framework, weights = build(name, device), draw_weights(resnet18, 3)
     framework.set_weights(weights)
     read = framework.read_weights()
     assert all((read[layer] == weights[layer]).all() for layer in weights)
@@ -39,7 +39,7 @@ def test_weights_that_are_set_are_those_that_are_read_and_trained(name: str, dev
 
 
 def test_frameworks_with_the_same_weights_have_the_same_first_loss() -> None:
-    losses, weights, batch = [], draw_weights(3), images(2)
+    losses, weights, batch = [], draw_weights(resnet18, 3), images(2)
     for name, device in NETWORKS:
         framework = build(name, device)
         framework.set_weights(weights)

@@ -11,7 +11,7 @@ import pytest
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.parity.definitions import DefinitionDifference, definition_differences
 from epoch_gap.profiler.parity.tensors import Quantity, deviations, largest_difference, relative_difference
-from epoch_gap.workloads import resnet18
+from epoch_gap.workloads.architecture import resnet18
 from epoch_gap.workloads.framework import Framework
 from epoch_gap.workloads.parity_steps import (
     Batches,
@@ -118,7 +118,7 @@ def test_a_framework_agrees_with_itself() -> None:
 def test_renumbered_channels_compute_the_same_step_in_another_order_of_summation() -> None:
     reference, other = torch(), torch()
     weights = reference.read_weights()
-    renumbering = Renumbering.draw(weights, 1)
+    renumbering = Renumbering.draw(reference.architecture, 1)
     other.set_weights(renumbering.renumber(weights))
     expected = take_step(reference, next(BATCHES.load(reference)))
     raw = take_step(other, next(BATCHES.load(other, True)), is_reversed=True)

@@ -13,7 +13,7 @@ from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.experiments.prediction import Scale
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.recording.records import Step
-from epoch_gap.workloads import experiments, registry, resnet18
+from epoch_gap.workloads import experiments, registry
 from epoch_gap.workloads.adapters.fake import Fake
 from epoch_gap.workloads.experiments import (
     apply_switches,
@@ -24,6 +24,7 @@ from epoch_gap.workloads.experiments import (
 )
 from epoch_gap.workloads.framework import Framework
 from epoch_gap.workloads.initial_weights import draw_weights
+from epoch_gap.workloads.optimizer import LUCID_SCHEDULE, TORCH_SCHEDULE, StepLR
 from tests.helpers.adapters import BATCH, SEED, build
 from tests.helpers.clocks import TickingClock
 from tests.helpers.recorded import RecordingSink
@@ -212,7 +213,7 @@ def test_lucid_on_mlx_learns_the_same_with_its_waits_moved() -> None:
 @pytest.mark.parametrize(("name", "device"), [("torch", "cpu"), ("lucid", "cpu"), ("mlx", "cpu")])
 def test_initial_weights_are_shared_and_put_back(name: str, device: str) -> None:
     framework = build(name, device)
-    before, drawn = framework.read_weights(), draw_weights(SEED)
+    before, drawn = framework.read_weights(), draw_weights(framework.architecture, SEED)
     undo = apply_switches(["shared_initial_weights"], workload_of(framework))
     shared = framework.read_weights()
     undo()
@@ -235,8 +236,8 @@ def test_initial_weights_are_those_that_the_other_side_draws(name: str, other: s
     assert described == {"initialisation": build(other, "cpu").describe()["initialisation"]}
 
 
-@pytest.mark.parametrize(("name", "other"), [("torch", resnet18.LUCID_SCHEDULE), ("lucid", resnet18.TORCH_SCHEDULE)])
-def test_the_schedule_is_that_of_the_other_side(name: str, other: resnet18.StepLR) -> None:
+@pytest.mark.parametrize(("name", "other"), [("torch", LUCID_SCHEDULE), ("lucid", TORCH_SCHEDULE)])
+def test_the_schedule_is_that_of_the_other_side(name: str, other: StepLR) -> None:
     framework, own = build(name, "cpu"), build(name, "cpu").schedule
     assert experiments.describe_switches(["other_schedule"], framework) == {"schedule": str(other)}
     framework.use_schedule(other)

@@ -7,10 +7,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
+from epoch_gap.profiler.parity.tensors import FLIPS, Quantity
+from epoch_gap.profiler.storage.manifest import DEFAULT_NETWORK, Network
 from epoch_gap.workloads.adapters import torch_kernels
+from epoch_gap.workloads.architecture import ARCHITECTURES, find_architecture
 from epoch_gap.workloads.experiments import apply_switches
 from epoch_gap.workloads.framework import Framework
-from tests.helpers.adapters import build, images
+from epoch_gap.workloads.transplant import Geometry
+from tests.helpers.adapters import build, images, resized
 from tests.helpers.switched_training import workload_of
 
 INSIDE_LUCID = ["torch_convolution", "torch_batch_norm", "torch_relu"]
@@ -26,8 +30,8 @@ class Step(NamedTuple):
     """in evaluation mode, after it"""
 
 
-def first_step(name: str, *switches: str) -> Step:
-    framework: Any = build(name, "cpu")
+def first_step(name: str, *switches: str, network: Network = DEFAULT_NETWORK) -> Step:
+    framework: Any = build(name, "cpu", network)
     undo = apply_switches(switches, workload_of(framework, batches=1))
     try:
         inputs, targets = batch_of(framework)
@@ -45,7 +49,8 @@ def first_step(name: str, *switches: str) -> Step:
 
 
 def batch_of(framework: Framework) -> tuple[Any, Any]:
-    x, y = images(4)
+    size = framework.architecture.image_size
+    x, y = images(4) if size == DEFAULT_NETWORK.image_size else resized(4, size)
     (batch,) = framework.loader(x, y, 4, False, lambda collate: collate)
     return framework.to_device(batch)
 
@@ -102,6 +107,57 @@ def test_copied_outputs_of_convolutions_follow_their_axes_and_compute_the_same(
 
 def test_lucids_convolution_inside_pytorch_computes_the_same(plain: Callable[[str], Step]) -> None:
     check_equal(plain("torch"), first_step("torch", "lucid_convolution"))
+
+
+GEOMETRIES = {
+    (conv.kernel, conv.stride, conv.padding)
+    for name in ARCHITECTURES
+    for size in (32, 64)
+    for conv in find_architecture(Network(name, size)).convolutions()
+}
+"""of all networks"""
+
+
+@pytest.mark.parametrize(("kernel", "stride", "padding"), sorted(GEOMETRIES))
+def test_both_frameworks_compute_the_same_convolution_of_every_network(
+    kernel: int, stride: int, padding: int
+) -> None:
+    from epoch_gap.workloads.adapters import lucid_kernels
+
+    draw = np.random.default_rng(1)
+    geometry = Geometry((stride,) * 2, (padding,) * 2, (1, 1), 1)
+    inputs, weights = (draw.normal(size=size).astype(np.float32) for size in ((2, 3, 16, 16), (4, 3, kernel, kernel)))
+    ours, theirs = lucid_kernels.CONVOLUTION, torch_kernels.CONVOLUTION
+    outputs = ours.forward(inputs, weights, geometry)
+    np.testing.assert_allclose(outputs, theirs.forward(inputs, weights, geometry), atol=1e-4)
+    gradient = draw.normal(size=outputs.shape).astype(np.float32)
+    for a, b in zip(
+        ours.backward(gradient, inputs, weights, geometry, True),
+        theirs.backward(gradient, inputs, weights, geometry, True),
+        strict=True,
+    ):
+        assert a is not None
+        np.testing.assert_allclose(a, b, atol=1e-3)
+
+
+@pytest.mark.parametrize(("name", "switch"), [("lucid", "torch_convolution"), ("torch", "lucid_convolution")])
+def test_convolutions_with_a_bias_are_replaced_too(name: str, switch: str) -> None:
+    network = Network("lenet5", 16)
+    check_equal(first_step(name, network=network), first_step(name, switch, network=network))
+
+
+@pytest.mark.parametrize(
+    "network", [Network("resnet50", 16), Network("resnet18", 64)], ids=["resnet50", "large images"]
+)
+@pytest.mark.parametrize(
+    ("name", "switches"), [("lucid", INSIDE_LUCID), ("torch", ["lucid_convolution"])], ids=["lucid", "torch"]
+)
+def test_other_networks_compute_the_same_up_to_rounding(name: str, switches: list[str], network: Network) -> None:
+    """Rounding that flips a ReLU shows in gradients: see `FLIPS`."""
+    plain, transplanted = (first_step(name, *chosen, network=network) for chosen in ((), switches))
+    assert transplanted.loss == pytest.approx(plain.loss, rel=1e-4)
+    for ours, theirs in zip(plain.gradients, transplanted.gradients, strict=True):
+        assert np.linalg.norm(theirs - ours) <= 1e-4 * FLIPS[Quantity.GRADIENT] * np.linalg.norm(ours)
 
 
 @pytest.mark.parametrize("name", ["lucid", "torch"])

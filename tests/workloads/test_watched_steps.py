@@ -136,7 +136,7 @@ def break_mlx(framework: Any, fail: Callable[[], None]) -> None:
             fail()
             return super().__call__(x)
 
-    framework.model.blocks[2].conv1.__class__ = Failing
+    dict(framework.model.named_layers())["layer2.0.conv1"].__class__ = Failing
 
 
 def break_fake(framework: Any, fail: Callable[[], None]) -> None:

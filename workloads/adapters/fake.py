@@ -14,8 +14,8 @@ from epoch_gap.profiler.drilldown.spans import Direction
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.phases import BUILT_IN, Phase
 from epoch_gap.profiler.recording.recorder import Clock, ReadUsage
-from epoch_gap.workloads import resnet18
 from epoch_gap.workloads.adapters.fake_spans import FakeLayerTimings
+from epoch_gap.workloads.architecture import Architecture, resnet18
 from epoch_gap.workloads.framework import (
     LOGGING_CLOCK,
     Batch,
@@ -26,10 +26,11 @@ from epoch_gap.workloads.framework import (
     WrapCollate,
     seed_python,
 )
+from epoch_gap.workloads.optimizer import StepLR
 
 DEFAULT_COSTS = "fetch=1,collate=2,to_device=1,forward=10,backward=20,step=5,metrics=1,evaluate=8"
 DEFAULT_VERSION = "1"
-CONSTANT = resnet18.StepLR(step_size=1, gamma=1.0)
+CONSTANT = StepLR(step_size=1, gamma=1.0)
 _LAZY = frozenset({Phase.MATERIALIZE, Phase.FLUSH})
 _SCRIPTABLE = BUILT_IN - {Phase.LOGGING, Phase.OTHER, Phase.COMPILED}
 
@@ -76,9 +77,10 @@ class Fake:
         faults: str = "",
         overlap: float = 0.0,
         version: str = DEFAULT_VERSION,
+        architecture: Architecture = resnet18,
     ) -> None:
         seed_python(seed)
-        self.version = version
+        self.version, self.architecture = version, architecture
         self.costs = parse_costs(costs)
         self._system_ms, self._faults = parse_costs(system, "--fake-system"), parse_faults(faults)
         self._done = _Work()
@@ -104,7 +106,7 @@ class Fake:
         return self.schedule.lr(self._epoch)
 
     def parameter_count(self) -> int:
-        return resnet18.parameter_count()
+        return self.architecture.parameter_count()
 
     def loader(
         self,
@@ -167,7 +169,7 @@ class Fake:
     def end_epoch(self) -> None:
         self._epoch += 1
 
-    def use_schedule(self, schedule: resnet18.StepLR) -> None:
+    def use_schedule(self, schedule: StepLR) -> None:
         self.schedule = schedule
 
     def read_weights(self) -> Weights:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from epoch_gap.profiler.phases import BUILT_IN, Phase
-from epoch_gap.workloads import resnet18
 from epoch_gap.workloads.adapters.numpy_loader import NumpyDataset, ShuffledBatches, numpy_collate
 from epoch_gap.workloads.framework import (
     LOGGING_CLOCK,
@@ -21,6 +20,7 @@ from epoch_gap.workloads.framework import (
 )
 from epoch_gap.workloads.functional import FunctionalCore, State, leaves, overrides
 from epoch_gap.workloads.initial_weights import INITIALISATION, draw_weights
+from epoch_gap.workloads.optimizer import TORCH_SCHEDULE, StepLR
 
 LONGEST_CLOCK = 80
 """characters of the text of a clock"""
@@ -36,17 +36,17 @@ class FunctionalAdapter:
     scripted_usage = None
 
     def __init__(self, core: FunctionalCore, name: str, seed: int, compiled: bool = False) -> None:
-        self.core, self.name = core, name
+        self.core, self.name, self.architecture = core, name, core.architecture
         self.title, self.version = core.title or type(core).__name__, core.version
         self.distribution = core.distribution
         self.device, self.checkpoint_name = core.device, core.checkpoint_name
         self.phases, self.charged_to = _phases(core, compiled)
         self.clocks = {phase: text for phase, text in _clocks(core).items() if phase in self.phases}
-        self.schedule = resnet18.TORCH_SCHEDULE
+        self.schedule = TORCH_SCHEDULE
         self._epoch = 0
         self._is_training = True
         seed_python(seed)
-        self.state = core.init(draw_weights(seed))
+        self.state = core.init(draw_weights(core.architecture, seed))
         self.pending: Any = None
         self._batch: tuple[Any, ...] = ()
         self._evaluate = core.compile(core.evaluate, False) if compiled else core.evaluate
@@ -127,7 +127,7 @@ class FunctionalAdapter:
     def end_epoch(self) -> None:
         self._epoch += 1
 
-    def use_schedule(self, schedule: resnet18.StepLR) -> None:
+    def use_schedule(self, schedule: StepLR) -> None:
         self.schedule = schedule
 
     def read_weights(self) -> Weights:

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from epoch_gap.workloads.architecture import Architecture
 from epoch_gap.workloads.functional import FunctionalCore
 
 
@@ -14,9 +15,9 @@ class JaxCore(FunctionalCore):
 
     execution, compiles_in_first_step = "asynchronous", True
 
-    def __init__(self, device: str) -> None:
+    def __init__(self, device: str, architecture: Architecture) -> None:
         jax.config.update("jax_default_device", jax.devices(device)[0])
-        super().__init__(device)
+        super().__init__(device, architecture)
 
     @classmethod
     def devices(cls) -> Sequence[str]:

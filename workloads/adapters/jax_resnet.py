@@ -18,10 +18,16 @@ class JaxResNet(JaxCore, ArrayCore):
     """`ArrayCore` with JAX's arrays."""
 
     title, version, distribution = "JAX", jax.__version__, "jax"
-    array, relu, sqrt = staticmethod(jnp.array), staticmethod(jax.nn.relu), staticmethod(jnp.sqrt)
+    array, sqrt = staticmethod(jnp.array), staticmethod(jnp.sqrt)
+    relu, tanh = staticmethod(jax.nn.relu), staticmethod(jnp.tanh)
 
     def conv(self, x: Tensor, kernel: Tensor, stride: int, padding: int) -> Tensor:
         return jax.lax.conv_general_dilated(x, kernel, (stride, stride), [(padding, padding)] * 2)
+
+    def max_pool(self, x: Tensor, kernel: int, stride: int, padding: int) -> Tensor:
+        around = [(0, 0), (0, 0), (padding, padding), (padding, padding)]
+        windows, steps = (1, 1, kernel, kernel), (1, 1, stride, stride)
+        return jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, windows, steps, around)
 
     def cross_entropy(self, logits: Tensor, targets: Tensor) -> Tensor:
         return -jnp.take_along_axis(jax.nn.log_softmax(logits), targets[:, None], axis=1).mean()

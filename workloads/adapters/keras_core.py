@@ -8,12 +8,23 @@ import numpy as np
 from keras import layers
 from numpy.typing import NDArray
 
-from epoch_gap.workloads import resnet18
 from epoch_gap.workloads.adapters.keras_parity import KerasParity
+from epoch_gap.workloads.architecture import (
+    IMAGE_CHANNELS,
+    Activation,
+    Add,
+    Architecture,
+    BatchNorm,
+    Conv,
+    GlobalPool,
+    Linear,
+    Operation,
+    Pool,
+)
 from epoch_gap.workloads.array_core import ADAM_EPSILON, EPSILON, MOMENTUM
 from epoch_gap.workloads.framework import Batch, ParityAccess, Tensor, Weights
 from epoch_gap.workloads.functional import FunctionalCore, State, Training
-from epoch_gap.workloads.operations import Add, BatchNorm, Conv, GlobalPool, Linear, Operation, Relu, run_operations
+from epoch_gap.workloads.optimizer import ADAM
 
 FIRST = "channels_first"
 KINDS = {"kernel": "weight", "gamma": "weight", "beta": "bias", "bias": "bias"}
@@ -28,24 +39,25 @@ class KerasCore(FunctionalCore):
 
     version, distribution = keras.__version__, "keras"
 
-    def __init__(self, device: str) -> None:
-        super().__init__(device)
-        images = keras.Input((resnet18.IMAGE_CHANNELS, None, None))
+    def __init__(self, device: str, architecture: Architecture) -> None:
+        super().__init__(device, architecture)
+        takes_any_size = any(isinstance(operation, GlobalPool) for operation in architecture.operations)
+        side = None if takes_any_size else architecture.image_size
+        images = keras.Input((IMAGE_CHANNELS, side, side))
         outputs: dict[str, Any] = {}
 
         def compute(operation: Operation, *inputs: Any) -> Any:
             outputs[operation.name] = _call(operation, *inputs)
             return outputs[operation.name]
 
-        run_operations(images, compute)
+        architecture.run(images, compute)
         self.last = next(reversed(outputs))
         self.model = self.network = keras.Model(images, {self.last: outputs[self.last]})
         self.watched = keras.Model(images, outputs)
         """the same layers, with the output of each"""
         self.outputs: Mapping[str, Tensor] = {}
         self.criterion = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        adam = resnet18.ADAM
-        self.optimizer = keras.optimizers.Adam(adam.lr, *adam.betas, epsilon=ADAM_EPSILON)
+        self.optimizer = keras.optimizers.Adam(ADAM.lr, *ADAM.betas, epsilon=ADAM_EPSILON)
         self.optimizer.build(self.model.trainable_variables)
 
     def init(self, weights: Weights) -> State:
@@ -64,8 +76,7 @@ class KerasCore(FunctionalCore):
 
     def decayed(self, gradients: Sequence[Tensor], weights: Sequence[Tensor]) -> list[Tensor]:
         """The gradients with the weight decay, which Keras would apply decoupled from them."""
-        decay = resnet18.ADAM.weight_decay
-        return [gradient + decay * weight for gradient, weight in zip(gradients, weights, strict=True)]
+        return [gradient + ADAM.weight_decay * weight for gradient, weight in zip(gradients, weights, strict=True)]
 
     def read(self, tensor: Tensor) -> NDArray[Any]:
         return np.array(keras.ops.convert_to_numpy(tensor))
@@ -101,21 +112,28 @@ def _call(operation: Operation, x: Any, *more: Any) -> Any:
     name = keras_name(operation.name)
     match operation:
         case Conv():
-            padding = "same" if operation.stride == 1 else "valid"
-            if operation.padding and padding == "valid":
+            is_same = operation.stride == 1 and 2 * operation.padding == operation.kernel - 1
+            if operation.padding and not is_same:
                 x = layers.ZeroPadding2D(operation.padding, FIRST)(x)
-            shape = (operation.out, operation.kernel, operation.stride, padding, FIRST)
-            return layers.Conv2D(*shape, use_bias=False, name=name)(x)
+            shape = (operation.out, operation.kernel, operation.stride, "same" if is_same else "valid", FIRST)
+            return layers.Conv2D(*shape, use_bias=operation.has_bias, name=name)(x)
         case BatchNorm():
             return layers.BatchNormalization(axis=1, momentum=1 - MOMENTUM, epsilon=EPSILON, name=name)(x)
-        case Relu():
-            return layers.ReLU(name=name)(x)
+        case Activation():
+            layer = layers.ReLU(name=name) if operation.function == "relu" else layers.Activation("tanh", name=name)
+            return layer(x)
+        case Pool():
+            if operation.padding:  # by zeros, the least that an activation before it gives
+                x = layers.ZeroPadding2D(operation.padding, FIRST)(x)
+            kind = layers.MaxPooling2D if operation.function == "max" else layers.AveragePooling2D
+            return kind(operation.kernel, operation.stride, "valid", FIRST, name=name)(x)
         case Add():
             return layers.Add(name=name)([x, *more])
         case GlobalPool():
             return layers.GlobalAveragePooling2D(FIRST, name=name)(x)
         case Linear():
-            return layers.Dense(operation.out, name=name)(x)
+            rows = layers.Reshape((operation.inputs,))(x) if len(x.shape) > 2 else x
+            return layers.Dense(operation.out, name=name)(rows)
 
 
 def _transposed(values: NDArray[Any], axes: Mapping[int, tuple[int, ...]]) -> NDArray[Any]:

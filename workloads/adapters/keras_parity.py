@@ -9,9 +9,9 @@ import numpy as np
 
 from epoch_gap.profiler.parity.definitions import BatchNormResult
 from epoch_gap.profiler.parity.tensors import Array, Tensors
-from epoch_gap.workloads import resnet18
 from epoch_gap.workloads.framework import Labels
 from epoch_gap.workloads.functional import Training
+from epoch_gap.workloads.optimizer import ADAM
 
 
 class KerasParity:
@@ -56,7 +56,7 @@ class KerasParity:
         variable = keras.Variable(parameter.astype(np.float32), trainable=False)
         after = []
         for gradient in gradients:
-            total = gradient + (resnet18.ADAM.weight_decay * self._core.read(variable.value) if decays else 0.0)
+            total = gradient + (ADAM.weight_decay * self._core.read(variable.value) if decays else 0.0)
             optimizer.apply([keras.ops.convert_to_tensor(total.astype(np.float32))], [variable])
             after.append(self._core.read(variable.value))
         return after

@@ -12,15 +12,16 @@ from lucid import nn
 
 from epoch_gap.profiler.parity.definitions import BatchNormResult
 from epoch_gap.profiler.parity.tensors import Array, Tensors
-from epoch_gap.workloads.adapters.lucid_spans import NETWORK, before_forward, canonical_name, walk_modules
+from epoch_gap.workloads.adapters.lucid_spans import before_forward, named_layers
+from epoch_gap.workloads.architecture import Architecture
 from epoch_gap.workloads.framework import Labels
 
 
 class LucidParity:
-    """`ParityAccess` of Lucid's resnet_18 and its optimizer, on NumPy or MLX."""
+    """`ParityAccess` of a network in lucid_networks.py and its optimizer, on NumPy or MLX."""
 
-    def __init__(self, model: Any, optimizer: Any, device: str) -> None:
-        self._model, self._optimizer, self._device = model, optimizer, device
+    def __init__(self, model: Any, architecture: Architecture, optimizer: Any, device: str) -> None:
+        self._model, self._architecture, self._optimizer, self._device = model, architecture, optimizer, device
 
     def statistics(self) -> Tensors:
         return {name: _copied(buffer.data) for name, buffer in self._named("_buffers")}
@@ -31,11 +32,12 @@ class LucidParity:
     @contextmanager
     def outputs(self) -> Iterator[dict[str, Array]]:
         collected: dict[str, Array] = {}
+        additions = self._architecture.rectified_sums()
         with ExitStack() as hooks:
             for name, module in self._layers():
                 hooks.callback(module.register_forward_hook(_after(name, collected)))
-                if name.endswith(".relu2"):
-                    hooks.callback(before_forward(module, _before(name, collected)))
+                if name in additions:
+                    hooks.callback(before_forward(module, _before(additions[name], collected)))
             yield collected
 
     def batch_norm(self, layer: str, inputs: Array) -> BatchNormResult:
@@ -73,10 +75,8 @@ class LucidParity:
 
     def _layers(self) -> Iterator[tuple[str, Any]]:
         """The modules without parts, by canonical name."""
-        for path, module in walk_modules(self._model, ""):
-            name = canonical_name(path, bool(module._modules), hasattr(module, "conv2"))
-            if name not in (None, NETWORK) and not module._modules:
-                yield name, module
+        layers = named_layers(self._model, self._architecture)
+        return ((name, module) for name, module in layers if not module._modules)
 
     def _named(self, registry: str) -> Iterator[tuple[str, Any]]:
         """The parameters or buffers, by canonical name."""
@@ -101,10 +101,10 @@ def _after(name: str, collected: dict[str, Array]) -> Callable[[Any, Any, Any], 
     return copy
 
 
-def _before(name: str, collected: dict[str, Array]) -> Callable[[Any, Any], None]:
+def _before(addition: str, collected: dict[str, Array]) -> Callable[[Any, Any], None]:
     """The input of a block's last ReLU is the residual addition, which is not a module."""
 
     def copy(module: Any, args: Any) -> None:
-        collected[f"{name.removesuffix('relu2')}add"] = _copied(args[0].data)
+        collected[addition] = _copied(args[0].data)
 
     return copy

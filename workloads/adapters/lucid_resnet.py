@@ -1,4 +1,4 @@
-"""Lucid: its resnet_18 with the article's stem, its DataLoader over NumPy arrays, its loop body."""
+"""Lucid: its network with the article's stem, its DataLoader over NumPy arrays, its loop body."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -9,9 +9,9 @@ from typing import Any
 
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.phases import BUILT_IN, Phase
-from epoch_gap.workloads import resnet18
 from epoch_gap.workloads.adapters.lucid_import import DISTRIBUTION, prepare
 from epoch_gap.workloads.adapters.numpy_loader import NumpyDataset, numpy_collate
+from epoch_gap.workloads.architecture import Architecture, resnet18
 from epoch_gap.workloads.framework import (
     LOGGING_CLOCK,
     Batch,
@@ -22,20 +22,20 @@ from epoch_gap.workloads.framework import (
     WrapCollate,
     seed_python,
 )
+from epoch_gap.workloads.optimizer import ADAM, LUCID_SCHEDULE, StepLR
 
 prepare()  # before the first import of Lucid: hence E402 below
 
 import lucid  # noqa: E402
 import lucid.data  # noqa: E402
-import lucid.models  # noqa: E402
 import lucid.nn.functional as F  # noqa: E402
 import lucid.optim.lr_scheduler  # noqa: E402
 import mlx.core as mx  # noqa: E402
 import numpy as np  # noqa: E402
-from lucid import nn  # noqa: E402
 
+from epoch_gap.workloads.adapters.lucid_networks import build_network, describe_initialisation  # noqa: E402
 from epoch_gap.workloads.adapters.lucid_parity import LucidParity  # noqa: E402
-from epoch_gap.workloads.adapters.lucid_spans import LucidLayerTimings, canonical_name, walk_modules  # noqa: E402
+from epoch_gap.workloads.adapters.lucid_spans import LucidLayerTimings, named_layers  # noqa: E402
 
 
 class LucidResNet:
@@ -49,31 +49,23 @@ class LucidResNet:
     scripted_usage = None
     charged_to: Mapping[Phase, Phase] = MappingProxyType({})
 
-    def __init__(self, device: str, seed: int) -> None:
-        self.device = _choose(device)
+    def __init__(self, device: str, seed: int, architecture: Architecture = resnet18) -> None:
+        self.device, self.architecture = _choose(device), architecture
         self.phases = BUILT_IN - {Phase.COMPILED} - ({Phase.FLUSH} if self.device == "cpu" else set())
         self.clocks = _clocks(self.device)
         seed_python(seed)
         lucid.random.seed(seed)
-        self.model = lucid.models.resnet_18(num_classes=resnet18.CLASSES)
-        stem = next(resnet18.convolutions())
-        self.model.stem = nn.Sequential(
-            nn.Conv2d(stem.inputs, stem.out, kernel_size=stem.kernel, stride=stem.stride, padding=1, bias=False),
-            nn.BatchNorm2d(stem.out),
-            nn.ReLU(),
-        )
-        self.model.maxpool = nn.Identity()
+        self.model = build_network(architecture)
         self.model.to(self.device)
-        adam = resnet18.ADAM
         self._optimizer = lucid.optim.Adam(
-            self.model.parameters(), lr=adam.lr, betas=adam.betas, weight_decay=adam.weight_decay
+            self.model.parameters(), lr=ADAM.lr, betas=ADAM.betas, weight_decay=ADAM.weight_decay
         )
-        self.schedule = resnet18.LUCID_SCHEDULE
+        self.schedule = LUCID_SCHEDULE
         self._schedule = lucid.optim.lr_scheduler.StepLR(
             self._optimizer, self.schedule.step_size, self.schedule.gamma
         )
-        self.layer_timings = LucidLayerTimings(self.model)
-        self.parity = LucidParity(self.model, self._optimizer, self.device)
+        self.layer_timings = LucidLayerTimings(self.model, architecture)
+        self.parity = LucidParity(self.model, architecture, self._optimizer, self.device)
         self._batch: tuple[Tensor, ...] = ()
 
     @property
@@ -150,7 +142,7 @@ class LucidResNet:
     def end_epoch(self) -> None:
         self._schedule.step()
 
-    def use_schedule(self, schedule: resnet18.StepLR) -> None:
+    def use_schedule(self, schedule: StepLR) -> None:
         self.schedule = schedule
         self._schedule.step_size, self._schedule.gamma = schedule.step_size, schedule.gamma
 
@@ -164,10 +156,10 @@ class LucidResNet:
 
     def _parameters(self) -> Iterator[tuple[str, Any]]:
         """(canonical name, parameter)"""
-        for path, module in walk_modules(self.model, ""):
+        for name, module in named_layers(self.model, self.architecture):
             for kind, parameter in module._parameters.items():
                 if parameter is not None:
-                    yield f"{canonical_name(path, False, False)}.{kind}", parameter
+                    yield f"{name}.{kind}", parameter
 
     def save(self, path: Path) -> None:
         lucid.save(self.model.state_dict(), path)
@@ -181,7 +173,7 @@ class LucidResNet:
             "layout": "NCHW",
             "tf32": False,
             "autocast": False,
-            "initialisation": "lucid resnet_18: kaiming_uniform convolutions and linear",
+            "initialisation": describe_initialisation(self.architecture),
             "data_order": "lucid DataLoader(shuffle=True), Python's random",
             "loader": "lucid.data.DataLoader, NumpyDataset, np.stack",
             "schedule": str(self.schedule),

@@ -8,6 +8,7 @@ import mlx.core as mx
 from lucid._backend.core import BackwardOperation, Operation
 
 from epoch_gap.profiler.drilldown.spans import Direction, OperatorCategory, Spans
+from epoch_gap.workloads.architecture import Architecture
 
 NETWORK = "network"
 LOSS = "cross_entropy_kernel"
@@ -15,6 +16,7 @@ CATEGORIES = {
     "conv_nd_kernel": OperatorCategory.CONVOLUTION,
     "batch_norm_kernel": OperatorCategory.NORMALISATION,
     "maximum": OperatorCategory.ACTIVATION,
+    "tanh": OperatorCategory.ACTIVATION,
     "pool_nd_kernel": OperatorCategory.POOLING,
     "matmul": OperatorCategory.LINEAR,
     LOSS: OperatorCategory.LOSS,
@@ -24,13 +26,13 @@ CATEGORIES = {
 
 
 class LucidLayerTimings:
-    """`LayerTimings` of Lucid's resnet_18. The spans of a layer name its operators."""
+    """`LayerTimings` of a network in lucid_networks.py. The spans of a layer name its operators."""
 
     operators = None
     peak_rates = None
 
-    def __init__(self, model: Any) -> None:
-        self._model = model
+    def __init__(self, model: Any, architecture: Architecture) -> None:
+        self._model, self._architecture = model, architecture
 
     @contextmanager
     def layers(self, spans: Spans) -> Iterator[None]:
@@ -40,11 +42,9 @@ class LucidLayerTimings:
         `BackwardOperation.__call__`.
         """
         with ExitStack() as restore:
-            for path, module in walk_modules(self._model, ""):
-                name = canonical_name(path, bool(module._modules), hasattr(module, "conv2"))
-                if name is not None:
-                    restore.callback(before_forward(module, _opening(spans, name)))
-                    restore.callback(module.register_forward_hook(lambda module, args, output: _close(spans, output)))
+            for name, module in [(NETWORK, self._model), *named_layers(self._model, self._architecture)]:
+                restore.callback(before_forward(module, _opening(spans, name)))
+                restore.callback(module.register_forward_hook(lambda module, args, output: _close(spans, output)))
             for owner, timed in ((Operation, _timed_forward), (BackwardOperation, _timed_backward)):
                 restore.callback(setattr, owner, "__call__", owner.__call__)
                 owner.__call__ = timed(owner.__call__, spans)
@@ -131,21 +131,54 @@ def _evaluate(arrays: list[Any]) -> None:
     mx.eval([array for array in arrays if isinstance(array, mx.array)])
 
 
-def canonical_name(path: str, has_children: bool, is_block: bool) -> str | None:
-    """`stem.0` -> `stem.conv`, a block -> its addition, `avgpool` -> `pool`; None for any other module."""
-    if not path:
-        return NETWORK
-    if is_block:
-        return f"{path}.add"
-    if has_children or path == "maxpool":
-        return None
-    names = {
-        "stem.0": "stem.conv",
-        "stem.1": "stem.bn",
-        "stem.2": "stem.relu",
-        "avgpool": "pool",
-        "downsample.0": "downsample.conv",
-        "downsample.1": "downsample.bn",
-    }
-    suffix = next((name for name in names if path.endswith(name)), None)
-    return path.removesuffix(suffix) + names[suffix] if suffix else path
+def named_layers(model: Any, architecture: Architecture) -> Iterator[tuple[str, Any]]:
+    """(canonical name, module) of every layer; a residual block is its addition, and has the block's layers in it."""
+    names = {layer.name for layer in architecture.layers()}
+    for path, module in walk_modules(model, ""):
+        if f"{path}.add" in names:
+            yield f"{path}.add", module
+        elif not module._modules and (name := canonical_name(path)) in names:
+            yield name, module
+
+
+OUTSIDE_BLOCKS = {
+    "stem.0": "stem.conv",
+    "stem.1": "stem.bn",
+    "stem.2": "stem.relu",
+    "maxpool": "stem.pool",
+    "avgpool": "pool",
+    "conv1.0": "layer1.conv",
+    "conv1.1": "layer1.tanh",
+    "conv1.2": "layer1.pool",
+    "conv2.0": "layer2.conv",
+    "conv2.1": "layer2.tanh",
+    "conv2.2": "layer2.pool",
+    "fc1": "layer3.linear",
+    "tanh3": "layer3.tanh",
+    "fc2": "layer4.linear",
+    "tanh4": "layer4.tanh",
+    "fc3": "fc",
+}
+"""canonical names by Lucid's, of all layers outside residual blocks"""
+WITHIN_BLOCKS = {
+    "downsample.0": "downsample.conv",
+    "downsample.1": "downsample.bn",
+    "conv1.conv": "conv1",
+    "conv1.bn": "bn1",
+    "conv1.relu": "relu1",
+    "conv2.conv": "conv2",
+    "conv2.bn": "bn2",
+    "conv2.relu": "relu2",
+    "conv3.0": "conv3",
+    "conv3.1": "bn3",
+    "relu": "relu3",
+}
+"""the same for a layer of a block; those of a bottleneck but `downsample`"""
+
+
+def canonical_name(path: str) -> str:
+    """`stem.0` -> `stem.conv`, `layer2.0.downsample.0` -> `layer2.0.downsample.conv`, `avgpool` -> `pool`."""
+    stage, number, layer = [*path.split(".", 2), "", ""][:3]
+    if number.isdigit() and stage.startswith("layer"):
+        return f"{stage}.{number}.{WITHIN_BLOCKS.get(layer, layer)}"
+    return OUTSIDE_BLOCKS.get(path, path)

@@ -11,7 +11,6 @@ from mlx.utils import tree_flatten
 
 from epoch_gap.profiler.parity.definitions import BatchNormResult
 from epoch_gap.profiler.parity.tensors import Array, Tensors
-from epoch_gap.workloads import resnet18
 from epoch_gap.workloads.adapters.mlx_spans import LOSS, run_unwatched
 from epoch_gap.workloads.framework import Labels
 
@@ -21,7 +20,7 @@ Decay = Callable[[Any, Any], Any]
 
 
 class MlxParity:
-    """`ParityAccess` of the network in mlx_resnet.py. `read_gradients` returns those of the last backward pass."""
+    """`ParityAccess` of a network in mlx_network.py. `read_gradients` returns those of the last backward pass."""
 
     def __init__(
         self,
@@ -35,10 +34,10 @@ class MlxParity:
         self._decay, self._read_gradients = decay, read_gradients
 
     def statistics(self) -> Tensors:
-        return {name: a for name, a in _named(self._model.parameters()).items() if ".running_" in name}
+        return {name: a for name, a in self._named(self._model.parameters()).items() if ".running_" in name}
 
     def gradients(self) -> Tensors:
-        return _named(self._read_gradients())
+        return self._named(self._read_gradients())
 
     @contextmanager
     def outputs(self) -> Iterator[dict[str, Array]]:
@@ -57,8 +56,7 @@ class MlxParity:
             self._model.run_layer = run_unwatched
 
     def batch_norm(self, layer: str, inputs: Array) -> BatchNormResult:
-        modules = {_canonical(path): module for path, module in self._model.named_modules() if path}
-        module = modules[layer]
+        module = dict(self._model.named_layers())[layer]
         kept = module.running_mean, module.running_var
         module.running_mean, module.running_var = mx.zeros_like(kept[0]), mx.ones_like(kept[1])
         module.train()
@@ -82,9 +80,8 @@ class MlxParity:
         loss: Any = self._cross_entropy(mx.array(logits.astype(np.float32)), mx.array(targets)).item()
         return float(loss)
 
-
-def _named(tree: Any) -> dict[str, Array]:
-    return {_canonical(path): _channels_first(array) for path, array in tree_flatten(tree)}
+    def _named(self, tree: Any) -> dict[str, Array]:
+        return {self._model.canonical(path): _channels_first(array) for path, array in tree_flatten(tree)}
 
 
 def _channels_first(array: mx.array) -> Array:
@@ -96,15 +93,3 @@ def _channels_first(array: mx.array) -> Array:
 def _channels_last(array: Array) -> mx.array:
     values = array.astype(np.float32)
     return mx.array(values.transpose(0, 2, 3, 1) if values.ndim == 4 else values)
-
-
-def _canonical(path: str) -> str:
-    """`conv1.weight` -> `stem.conv.weight`, `blocks.2.downsample.0` -> `layer2.0.downsample.conv`."""
-    first, _, rest = path.partition(".")
-    if first == "blocks":
-        number, _, inner = rest.partition(".")
-        for part, name in (("downsample.0", "downsample.conv"), ("downsample.1", "downsample.bn")):
-            inner = inner.replace(part, name)
-        return f"{list(resnet18.blocks())[int(number)]}.{inner}"
-    stem = {"conv1": "stem.conv", "bn1": "stem.bn"}
-    return f"{stem[first]}.{rest}".rstrip(".") if first in stem else path

@@ -1,4 +1,4 @@
-"""Native MLX: the article's network built from mlx.nn, to separate the time of Lucid from that of MLX."""
+"""Native MLX: the same network built from mlx.nn, to separate the time of Lucid from that of MLX."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,10 +14,11 @@ from mlx.utils import tree_flatten, tree_map
 
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.phases import BUILT_IN, Phase
-from epoch_gap.workloads import resnet18
+from epoch_gap.workloads.adapters.mlx_network import Network
 from epoch_gap.workloads.adapters.mlx_parity import MlxParity
-from epoch_gap.workloads.adapters.mlx_spans import LOSS, MlxLayerTimings, RunLayer, run_unwatched
+from epoch_gap.workloads.adapters.mlx_spans import LOSS, MlxLayerTimings
 from epoch_gap.workloads.adapters.numpy_loader import NumpyDataset, ShuffledBatches, numpy_collate
+from epoch_gap.workloads.architecture import Architecture, resnet18
 from epoch_gap.workloads.framework import (
     LOGGING_CLOCK,
     Batch,
@@ -28,53 +29,7 @@ from epoch_gap.workloads.framework import (
     WrapCollate,
     seed_python,
 )
-
-
-class _Block(nn.Module):  # type: ignore[misc]
-    """Two convolutions with batch normalisation, and the shortcut."""
-
-    def __init__(self, name: str, convs: dict[str, resnet18.Conv]) -> None:
-        super().__init__()
-        self.name = name
-        self.conv1, self.bn1 = _conv(convs["conv1"]), nn.BatchNorm(convs["conv1"].out)
-        self.conv2, self.bn2 = _conv(convs["conv2"]), nn.BatchNorm(convs["conv2"].out)
-        shortcut = convs.get("downsample")
-        self.downsample = [_conv(shortcut), nn.BatchNorm(shortcut.out)] if shortcut else []
-
-    def __call__(self, x: mx.array, run: RunLayer) -> mx.array:
-        y = run(f"{self.name}.bn1", self.bn1, run(f"{self.name}.conv1", self.conv1, x))
-        y = run(f"{self.name}.relu1", nn.relu, y)
-        y = run(f"{self.name}.bn2", self.bn2, run(f"{self.name}.conv2", self.conv2, y))
-        for part, layer in zip(("conv", "bn"), self.downsample, strict=False):
-            x = run(f"{self.name}.downsample.{part}", layer, x)
-        return run(f"{self.name}.relu2", nn.relu, run(f"{self.name}.add", mx.add, y, x))
-
-
-class _ResNet(nn.Module):  # type: ignore[misc]
-    """The article's ResNet-18; images (B, 32, 32, 3), logits (B, 10)."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        stem = next(resnet18.convolutions())
-        self.conv1, self.bn1 = _conv(stem), nn.BatchNorm(stem.out)
-        self.blocks = [_Block(name, convs) for name, convs in resnet18.blocks().items()]
-        self.fc = nn.Linear(resnet18.STAGES[-1][0], resnet18.CLASSES)
-        self.run_layer: RunLayer = run_unwatched
-
-    def __call__(self, x: mx.array) -> mx.array:
-        run = self.run_layer
-        x = run("stem.relu", nn.relu, run("stem.bn", self.bn1, run("stem.conv", self.conv1, x)))
-        for block in self.blocks:
-            x = block(x, run)
-        return run("fc", self.fc, run("pool", _pool, x))
-
-
-def _pool(x: mx.array) -> mx.array:
-    return x.mean(axis=(1, 2))
-
-
-def _conv(conv: resnet18.Conv) -> nn.Conv2d:
-    return nn.Conv2d(conv.inputs, conv.out, conv.kernel, conv.stride, padding=conv.kernel // 2, bias=False)
+from epoch_gap.workloads.optimizer import ADAM, TORCH_SCHEDULE, StepLR
 
 
 class MlxResNet:
@@ -90,7 +45,8 @@ class MlxResNet:
     checkpoint_name = "model.safetensors"
     scripted_usage = None
 
-    def __init__(self, device: str, seed: int, compiled: bool = False) -> None:
+    def __init__(self, device: str, seed: int, compiled: bool = False, architecture: Architecture = resnet18) -> None:
+        self.architecture = architecture
         unsplit = {Phase.ZERO_GRAD, Phase.FORWARD, Phase.MATERIALIZE, Phase.BACKWARD, Phase.STEP}
         self.phases = BUILT_IN - (unsplit if compiled else {Phase.COMPILED})
         self.charged_to = dict.fromkeys(unsplit, Phase.COMPILED) if compiled else {}
@@ -99,16 +55,15 @@ class MlxResNet:
         mx.set_default_device(mx.gpu if self.device == "gpu" else mx.cpu)
         seed_python(seed)
         mx.random.seed(seed)
-        self.model = _ResNet()
-        adam = resnet18.ADAM
-        self._optimizer = Adam(adam.lr, list(adam.betas), bias_correction=True)
+        self.model = Network(architecture)
+        self._optimizer = Adam(ADAM.lr, list(ADAM.betas), bias_correction=True)
         self._optimizer.init(self.model.trainable_parameters())
         mx.eval(self.model.parameters(), self._optimizer.state)
         self._loss_and_gradients = nn.value_and_grad(self.model, self._loss)
         self._compiled = self._compile() if compiled else None
         self.layer_timings = None if compiled else MlxLayerTimings(self.model)
         self.parity = None if compiled else self._parity_access()
-        self.schedule = resnet18.TORCH_SCHEDULE
+        self.schedule = TORCH_SCHEDULE
         self._epoch = 0
         self._batch: tuple[mx.array, ...] = ()
         self._gradients: Any = {}
@@ -206,32 +161,22 @@ class MlxResNet:
         self._epoch += 1
         self._optimizer.learning_rate = self.lr
 
-    def use_schedule(self, schedule: resnet18.StepLR) -> None:
+    def use_schedule(self, schedule: StepLR) -> None:
         self.schedule = schedule
 
     def read_weights(self) -> Weights:
         weights = {}
-        for layer, module in self._layers():
+        for layer, module in self.model.named_layers():
             for kind, array in tree_flatten(module.trainable_parameters()):
                 weights[f"{layer}.{kind}"] = np.array(array.transpose(0, 3, 1, 2) if array.ndim == 4 else array)
         return weights
 
     def set_weights(self, weights: Weights) -> None:
-        for layer, module in self._layers():
+        for layer, module in self.model.named_layers():
             kinds = [kind for kind, _ in tree_flatten(module.trainable_parameters())]
             arrays = {kind: weights[f"{layer}.{kind}"] for kind in kinds}
             module.update({k: mx.array(a.transpose(0, 2, 3, 1) if a.ndim == 4 else a) for k, a in arrays.items()})
         mx.eval(self.model.parameters())
-
-    def _layers(self) -> Iterator[tuple[str, Any]]:
-        """(canonical name, layer) of each layer that has parameters."""
-        yield from (("stem.conv", self.model.conv1), ("stem.bn", self.model.bn1))
-        for block in self.model.blocks:
-            yield from ((f"{block.name}.{name}", getattr(block, name)) for name in ("conv1", "bn1", "conv2", "bn2"))
-            yield from zip(
-                (f"{block.name}.downsample.{part}" for part in ("conv", "bn")), block.downsample, strict=False
-            )
-        yield "fc", self.model.fc
 
     def save(self, path: Path) -> None:
         self.model.save_weights(str(path))
@@ -277,7 +222,7 @@ _CLOCKS = {
 
 def _with_decay(gradients: Any, parameters: Any) -> Any:
     """The gradients plus the weight decay times the parameters, as in the Adam of PyTorch and Lucid."""
-    return tree_map(lambda g, p: g + resnet18.ADAM.weight_decay * p, gradients, parameters)
+    return tree_map(lambda g, p: g + ADAM.weight_decay * p, gradients, parameters)
 
 
 def _cross_entropy(logits: mx.array, targets: mx.array) -> mx.array:

@@ -16,7 +16,7 @@ from mlx.utils import tree_flatten, tree_unflatten
 
 from epoch_gap.profiler.drilldown.spans import Direction, OperatorCategory, Spans
 from epoch_gap.profiler.phases import Phase
-from epoch_gap.workloads import resnet18
+from epoch_gap.workloads.architecture import Architecture
 
 RunLayer = Callable[..., mx.array]
 """(layer's name, function, arrays) -> the result of the layer"""
@@ -31,11 +31,12 @@ def run_unwatched(name: str, function: Callable[..., mx.array], *arrays: mx.arra
 class Model(Protocol):
     """A network that runs every layer through a function that can be replaced."""
 
+    architecture: Architecture
     run_layer: RunLayer
 
 
 class MlxLayerTimings:
-    """`LayerTimings` of the network in mlx_resnet.py. The operators of MLX are the layers."""
+    """`LayerTimings` of a network in mlx_network.py. The operators of MLX are the layers."""
 
     operators = None
     peak_rates = None
@@ -52,7 +53,7 @@ class MlxLayerTimings:
             self._model.run_layer = run_unwatched
 
     def category(self, operator: str) -> OperatorCategory:
-        categories = {layer.name: layer.category for layer in resnet18.layers()}
+        categories = {layer.name: layer.category for layer in self._model.architecture.layers()}
         return categories.get(operator, OperatorCategory.OTHER)
 
 

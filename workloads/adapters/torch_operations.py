@@ -41,7 +41,6 @@ def transplant_convolution(model: nn.Module, convolution: Convolution) -> Undo:
 
 def _forward(module: nn.Conv2d, convolution: Convolution, inputs: torch.Tensor) -> torch.Tensor:
     assert isinstance(module.padding, tuple), "padding by name"
-    assert module.bias is None, "a bias"
     geometry = Geometry(module.stride, module.padding, module.dilation, module.groups)
     outputs: torch.Tensor = TransplantedConvolution.apply(inputs, module.weight, geometry, convolution)
-    return outputs
+    return outputs if module.bias is None else outputs + module.bias[:, None, None]

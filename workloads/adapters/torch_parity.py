@@ -7,19 +7,27 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from torchvision.models.resnet import BasicBlock
 
 from epoch_gap.profiler.parity.definitions import BatchNormResult
 from epoch_gap.profiler.parity.tensors import Array, Tensors
-from epoch_gap.workloads.adapters.torch_spans import canonical_name
+from epoch_gap.workloads.adapters.torch_spans import canonical_name, layer_names, shared_names
+from epoch_gap.workloads.architecture import Architecture
 from epoch_gap.workloads.framework import Labels
 
 
 class TorchParity:
-    """`ParityAccess` of torchvision's resnet18, its loss and its optimizer."""
+    """`ParityAccess` of a network in torch_networks.py, its loss and its optimizer."""
 
-    def __init__(self, model: nn.Module, criterion: nn.Module, optimizer: torch.optim.Optimizer, device: str) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        architecture: Architecture,
+        criterion: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        device: str,
+    ) -> None:
         self._model, self._criterion, self._optimizer, self._device = model, criterion, optimizer, device
+        self._names = layer_names(architecture)
 
     def statistics(self) -> Tensors:
         return {
@@ -37,11 +45,13 @@ class TorchParity:
         collected: dict[str, Array] = {}
         with ExitStack() as hooks:
             for path, module in self._model.named_modules():
-                if isinstance(module, BasicBlock):
-                    hooks.callback(module.relu.register_forward_pre_hook(_before_relu(path, collected)).remove)
-                    hooks.callback(module.relu.register_forward_hook(_after_relu(path, collected)).remove)
-                elif not list(module.children()) and path != "maxpool" and not path.endswith(".relu"):
-                    hooks.callback(module.register_forward_hook(_after(canonical_name(path), collected)).remove)
+                name = canonical_name(path)
+                if shared := shared_names(path, self._names):
+                    addition = f"{path.removesuffix('relu')}add"
+                    hooks.callback(module.register_forward_pre_hook(_before(addition, shared, collected)).remove)
+                    hooks.callback(module.register_forward_hook(_after_shared(shared, collected)).remove)
+                elif name in self._names:
+                    hooks.callback(module.register_forward_hook(_after(name, collected)).remove)
             yield collected
 
     def batch_norm(self, layer: str, inputs: Array) -> BatchNormResult:
@@ -95,18 +105,18 @@ def _after(name: str, collected: dict[str, Array]) -> Any:
     return copy
 
 
-def _before_relu(block: str, collected: dict[str, Array]) -> Any:
-    """A block's only ReLU runs twice; its second input is the residual addition, which is not a module."""
+def _before(addition: str, shared: Sequence[str], collected: dict[str, Array]) -> Any:
+    """The last input of a block's only ReLU is the residual addition, which is not a module."""
 
     def copy(module: nn.Module, args: Any) -> None:
-        if f"{block}.relu1" in collected:
-            collected[f"{block}.add"] = _copied(args[0])
+        if all(name in collected for name in shared[:-1]):
+            collected[addition] = _copied(args[0])
 
     return copy
 
 
-def _after_relu(block: str, collected: dict[str, Array]) -> Any:
+def _after_shared(shared: Sequence[str], collected: dict[str, Array]) -> Any:
     def copy(module: nn.Module, args: Any, output: torch.Tensor) -> None:
-        collected[f"{block}.relu{2 if f'{block}.relu1' in collected else 1}"] = _copied(output)
+        collected[next(name for name in shared if name not in collected)] = _copied(output)
 
     return copy

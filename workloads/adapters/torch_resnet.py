@@ -1,4 +1,4 @@
-"""PyTorch: torchvision's resnet18 with the article's stem, its DataLoader, its loop body."""
+"""PyTorch: torchvision's network with the article's stem, its DataLoader, its loop body."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -9,15 +9,17 @@ from typing import Any
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset, default_collate
-from torchvision import models
 
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.phases import BUILT_IN, Phase
-from epoch_gap.workloads import resnet18
+from epoch_gap.workloads.adapters.torch_networks import build_network, describe_initialisation
 from epoch_gap.workloads.adapters.torch_parity import TorchParity
 from epoch_gap.workloads.adapters.torch_spans import TorchLayerTimings, canonical_name
+from epoch_gap.workloads.architecture import Architecture, resnet18
+from epoch_gap.workloads.cifar10.images import SHAPE
 from epoch_gap.workloads.cifar10.resized import ResizedImages
 from epoch_gap.workloads.framework import LOGGING_CLOCK, Batch, Images, Labels, Weights, WrapCollate, seed_python
+from epoch_gap.workloads.optimizer import ADAM, TORCH_SCHEDULE, StepLR
 
 
 class ResizedDataset(Dataset[Any]):
@@ -44,29 +46,25 @@ class TorchResNet:
     scripted_usage = None
     charged_to: Mapping[Phase, Phase] = MappingProxyType({})
 
-    def __init__(self, device: str, seed: int) -> None:
-        self.device = _choose(device)
+    def __init__(self, device: str, seed: int, architecture: Architecture = resnet18) -> None:
+        self.device, self.architecture = _choose(device), architecture
         eager = {Phase.FLUSH} if self.device == "cpu" else set()
         self.phases = BUILT_IN - {Phase.MATERIALIZE, Phase.COMPILED} - eager
         self.clocks = _clocks(self.device)
         seed_python(seed)
         torch.manual_seed(seed)
-        self.model = models.resnet18(num_classes=resnet18.CLASSES)
-        stem = next(resnet18.convolutions())
-        self.model.conv1 = nn.Conv2d(stem.inputs, stem.out, stem.kernel, stem.stride, padding=1, bias=False)
-        self.model.maxpool = nn.Identity()
+        self.model = build_network(architecture)
         self.model.to(self.device)
         self._criterion = nn.CrossEntropyLoss()
-        adam = resnet18.ADAM
         self._optimizer = torch.optim.Adam(
-            self.model.parameters(), lr=adam.lr, betas=adam.betas, weight_decay=adam.weight_decay
+            self.model.parameters(), lr=ADAM.lr, betas=ADAM.betas, weight_decay=ADAM.weight_decay
         )
-        self.schedule = resnet18.TORCH_SCHEDULE
+        self.schedule = TORCH_SCHEDULE
         self._schedule = torch.optim.lr_scheduler.StepLR(
             self._optimizer, self.schedule.step_size, self.schedule.gamma
         )
-        self.layer_timings = TorchLayerTimings(self.model, self._criterion, self.device, self.wait)
-        self.parity = TorchParity(self.model, self._criterion, self._optimizer, self.device)
+        self.layer_timings = TorchLayerTimings(self.model, architecture, self._criterion, self.device, self.wait)
+        self.parity = TorchParity(self.model, architecture, self._criterion, self._optimizer, self.device)
 
     @property
     def lr(self) -> float:
@@ -135,7 +133,7 @@ class TorchResNet:
     def end_epoch(self) -> None:
         self._schedule.step()
 
-    def use_schedule(self, schedule: resnet18.StepLR) -> None:
+    def use_schedule(self, schedule: StepLR) -> None:
         self.schedule = schedule
         self._schedule.step_size, self._schedule.gamma = schedule.step_size, schedule.gamma
 
@@ -158,6 +156,7 @@ class TorchResNet:
 
     def describe(self) -> dict[str, Any]:
         cpu = torch.backends.cpu.get_cpu_capability()
+        dataset = (TensorDataset if self.architecture.image_size == SHAPE[1] else ResizedDataset).__name__
         return {
             "build": torch.__config__.show().partition("\n")[2].replace("\n", ";"),
             "accelerator": _accelerator(self.device),
@@ -171,9 +170,9 @@ class TorchResNet:
             "matmul_precision": torch.get_float32_matmul_precision(),
             "tf32": torch.backends.cudnn.allow_tf32 if self.device == "cuda" else False,
             "autocast": False,
-            "initialisation": "torchvision resnet18: kaiming_normal fan_out; stem and linear by torch's default",
+            "initialisation": describe_initialisation(self.architecture),
             "data_order": "DataLoader(shuffle=True), torch generator",
-            "loader": "torch.utils.data.DataLoader, 0 workers, TensorDataset, default_collate (torch.stack)",
+            "loader": f"torch.utils.data.DataLoader, 0 workers, {dataset}, default_collate (torch.stack)",
             "schedule": str(self.schedule),
             "execution": "eager",
         }

@@ -3,16 +3,16 @@
 Layers: module hooks in the forward pass, hooks of the autograd nodes in the backward pass. Operators: torch.profiler.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
 from torch import nn
-from torchvision.models.resnet import BasicBlock
 
 from epoch_gap.profiler.drilldown import roofline
 from epoch_gap.profiler.drilldown.spans import Direction, Key, OperatorCategory, Spans
+from epoch_gap.workloads.architecture import Architecture
 
 FORWARD_RANGE = "epoch-gap forward"
 ENGINE = "autograd::engine::evaluate_function: "
@@ -22,6 +22,7 @@ CATEGORIES = {
     "batch_norm": OperatorCategory.NORMALISATION,
     "batchnorm": OperatorCategory.NORMALISATION,
     "relu": OperatorCategory.ACTIVATION,
+    "tanh": OperatorCategory.ACTIVATION,
     "pool": OperatorCategory.POOLING,
     "mean": OperatorCategory.POOLING,
     "linear": OperatorCategory.LINEAR,
@@ -40,15 +41,23 @@ Nodes = Callable[[str, torch.Tensor], list[tuple[str, Any]]]
 
 
 class TorchLayerTimings:
-    """`LayerTimings` of torchvision's resnet18 and its loss, `criterion`."""
+    """`LayerTimings` of a network in torch_networks.py and its loss, `criterion`."""
 
-    def __init__(self, model: nn.Module, criterion: nn.Module, device: str, synchronize: Synchronize) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        architecture: Architecture,
+        criterion: nn.Module,
+        device: str,
+        synchronize: Synchronize,
+    ) -> None:
         self._model, self._criterion, self._device, self._synchronize = model, criterion, device, synchronize
+        self._names = layer_names(architecture)
 
     @contextmanager
     def layers(self, spans: Spans) -> Iterator[None]:
         with ExitStack() as hooks:
-            hook = _LayerHooks(spans, self._synchronize, hooks)
+            hook = _LayerHooks(self._names, spans, self._synchronize, hooks)
             for path, module in self._model.named_modules():
                 hook.module(path, module)
             hook.layer(self._criterion, _constant("loss"), _loss_nodes)
@@ -111,22 +120,23 @@ def _operator_key(event: Any) -> Key | None:
 class _LayerHooks:
     """Hooks layers so that they report to `spans`; the hooks are removed when `hooks` closes."""
 
-    def __init__(self, spans: Spans, synchronize: Synchronize, hooks: ExitStack) -> None:
-        self._spans, self._synchronize, self._hooks = spans, synchronize, hooks
+    def __init__(self, names: Sequence[str], spans: Spans, synchronize: Synchronize, hooks: ExitStack) -> None:
+        self._names, self._spans, self._synchronize, self._hooks = names, spans, synchronize, hooks
 
     def module(self, path: str, module: nn.Module) -> None:
-        """Hook the module at `path` of torchvision's resnet18, if it is a layer, under its canonical name."""
-        if path.endswith("relu") and path != "relu":
-            self.layer(module, _Alternating(f"{path}1", f"{path}2"), _own_node)
+        """Hook the module at `path` of the network, if it is a layer, under its canonical name."""
+        name = canonical_name(path)
+        if shared := shared_names(path, self._names):
+            self.layer(module, _Repeating(shared), _own_node)
             self._hooks.callback(
                 module.register_forward_pre_hook(self._hook_addition(f"{path.removesuffix('relu')}add")).remove
             )
-        elif isinstance(module, BasicBlock):
+        elif f"{path}.add" in self._names:
             self.layer(module, _constant(f"{path}.add"), _no_node)
         elif not path:
             self.layer(module, _constant("network"), _no_node)
-        elif not list(module.children()) and path != "maxpool":
-            self.layer(module, _constant(canonical_name(path)), _own_node)
+        elif name in self._names:
+            self.layer(module, _constant(name), _own_node)
 
     def layer(self, module: nn.Module, name: Callable[[], str], nodes_of: Nodes) -> None:
         """Hook `module` as the layer `name()`, and the autograd nodes of its output."""
@@ -171,24 +181,34 @@ class _LayerHooks:
         node.register_hook(after)
 
 
-class _Alternating:
-    """The names of a block's only ReLU module, which is called twice: its first layer, then its second."""
+class _Repeating:
+    """The names of a block's only ReLU module, which is several layers, one after the other."""
 
-    def __init__(self, first: str, second: str) -> None:
-        self._names, self._calls = (first, second), 0
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names, self._calls = names, 0
 
     def __call__(self) -> str:
         self._calls += 1
-        return self._names[(self._calls - 1) % 2]
+        return self._names[(self._calls - 1) % len(self._names)]
 
 
 def _constant(name: str) -> Callable[[], str]:
     return lambda: name
 
 
+def layer_names(architecture: Architecture) -> list[str]:
+    """The canonical names of all layers."""
+    return [layer.name for layer in architecture.layers()]
+
+
+def shared_names(path: str, names: Sequence[str]) -> list[str]:
+    """The layers that the module at `path` computes if it is a block's only ReLU: `relu` -> `relu1`, `relu2`, ..."""
+    return [name for name in names if path and name.removeprefix(path).isdigit()]
+
+
 def canonical_name(path: str) -> str:
     """`conv1` -> `stem.conv`, `layer2.0.downsample.0` -> `layer2.0.downsample.conv`, `avgpool` -> `pool`."""
-    stem = {"conv1": "stem.conv", "bn1": "stem.bn", "relu": "stem.relu", "avgpool": "pool"}
+    stem = {"conv1": "stem.conv", "bn1": "stem.bn", "relu": "stem.relu", "maxpool": "stem.pool", "avgpool": "pool"}
     parts = {"downsample.0": "downsample.conv", "downsample.1": "downsample.bn"}
     suffix = next((part for part in parts if path.endswith(part)), None)
     return path.removesuffix(suffix) + parts[suffix] if suffix else stem.get(path, path)

@@ -175,6 +175,8 @@ def _why_not(experiment: Experiment, framework: str, device: str) -> str | None:
 def _check(name: str, switch: _Switch, framework: Framework) -> None:
     if reason := _why_not(switch.experiment, framework.name, framework.device):
         raise UserError(f"--switch {name}: {reason}")
+    if switch.experiment.needs and switch.experiment.needs not in framework.architecture.kinds():
+        raise UserError(f"--switch {name}: {framework.architecture.title} has no {switch.experiment.needs}")
     try:
         if switch.phase is not None:
             check_delayable(switch.phase, framework)

@@ -4,6 +4,7 @@ from typing import Any
 
 from epoch_gap.profiler.experiments.experiment import Experiment
 from epoch_gap.workloads import registry
+from epoch_gap.workloads.architecture import Architecture
 from epoch_gap.workloads.experiments import Workload
 from epoch_gap.workloads.framework import Framework
 from epoch_gap.workloads.initial_weights import INITIALISATION, draw_weights
@@ -27,17 +28,19 @@ _OTHER = {"lucid": "torch", "torch": "lucid", "mlx": "torch"}
 def describe(framework: Framework) -> dict[str, Any]:
     """The initialisation, in the words of the side that draws it."""
     other = _OTHER.get(framework.name)
-    return {"initialisation": INITIALISATION if other is None else _build(other, 0).describe()["initialisation"]}
+    if other is None:
+        return {"initialisation": INITIALISATION}
+    return {"initialisation": _build(other, framework.architecture, 0).describe()["initialisation"]}
 
 
 def apply(workload: Workload, dose: float) -> Undo:
     """Build the other side's network with the same seed, and set its weights."""
     framework, before = workload.framework, workload.framework.read_weights()
-    other = _OTHER.get(framework.name)
-    seed = workload.seed
-    framework.set_weights(draw_weights(seed) if other is None else _build(other, seed).read_weights())
+    other, architecture, seed = _OTHER.get(framework.name), framework.architecture, workload.seed
+    drawn = draw_weights(architecture, seed) if other is None else _build(other, architecture, seed).read_weights()
+    framework.set_weights(drawn)
     return lambda: framework.set_weights(before)
 
 
-def _build(name: str, seed: int) -> Framework:
-    return registry.build(name, registry.Options(device="cpu", seed=seed))
+def _build(name: str, architecture: Architecture, seed: int) -> Framework:
+    return registry.build(name, registry.Options(device="cpu", seed=seed, network=architecture.network))

@@ -3,10 +3,10 @@
 from typing import Any
 
 from epoch_gap.profiler.experiments.experiment import Experiment
-from epoch_gap.workloads import resnet18
 from epoch_gap.workloads.experiments import Workload
 from epoch_gap.workloads.framework import Framework
 from epoch_gap.workloads.intervention import Undo
+from epoch_gap.workloads.optimizer import LUCID_SCHEDULE, TORCH_SCHEDULE, StepLR
 
 EXPERIMENT = Experiment(
     name="other_schedule",
@@ -19,9 +19,9 @@ EXPERIMENT = Experiment(
 )
 
 
-def _other(framework: Framework) -> resnet18.StepLR:
+def _other(framework: Framework) -> StepLR:
     """The schedule of the two that the framework does not follow."""
-    both = (resnet18.LUCID_SCHEDULE, resnet18.TORCH_SCHEDULE)
+    both = (LUCID_SCHEDULE, TORCH_SCHEDULE)
     return next(schedule for schedule in both if schedule != framework.schedule)
 
 

@@ -27,5 +27,5 @@ def describe(framework: Framework) -> dict[str, Any]:
 def apply(workload: Workload, dose: float) -> Undo:
     """Draw them from the seed, and set them."""
     framework, before = workload.framework, workload.framework.read_weights()
-    framework.set_weights(draw_weights(workload.seed))
+    framework.set_weights(draw_weights(framework.architecture, workload.seed))
     return lambda: framework.set_weights(before)

@@ -15,6 +15,7 @@ EXPERIMENT = Experiment(
     guess=1,
     frameworks=("lucid", "fake"),
     devices=("cpu",),
+    needs="normalisation",
     may_change=(Phase.FORWARD, Phase.BACKWARD),
     prediction=Substitute(OperatorCategory.NORMALISATION, (Phase.FORWARD, Phase.BACKWARD), by="torch"),
     keeps=1e-5,

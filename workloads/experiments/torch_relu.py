@@ -15,6 +15,7 @@ EXPERIMENT = Experiment(
     guess=1,
     frameworks=("lucid", "fake"),
     devices=("cpu",),
+    needs="relu",
     may_change=(Phase.FORWARD, Phase.BACKWARD, Phase.EVALUATE),
     prediction=Substitute(OperatorCategory.ACTIVATION, (Phase.FORWARD, Phase.BACKWARD, Phase.EVALUATE), by="torch"),
     keeps=1e-5,

@@ -19,7 +19,7 @@ from epoch_gap.profiler.machine.environment import read_commit, read_environment
 from epoch_gap.profiler.machine.run_lock import hold_run_lock
 from epoch_gap.profiler.storage.artifacts import store_json_artifact
 from epoch_gap.profiler.storage.manifest import DataKind, environment_to_json
-from epoch_gap.workloads import registry, resnet18, watched_steps
+from epoch_gap.workloads import registry, watched_steps
 from epoch_gap.workloads.cifar10.load import Cifar10, load_cifar10
 from epoch_gap.workloads.experiments import check_switches
 from epoch_gap.workloads.framework import Framework, LayerTimings, Watch
@@ -134,7 +134,7 @@ def layer_drilldown(training: WatchedTraining) -> layers.Drilldown:
         training.steps.spans,
         timings.category,
         {**roofline.numpy_peak_rates(), **own_rates},
-        list(resnet18.layers()),
+        list(training.framework.architecture.layers()),
     )
 
 
