@@ -10,6 +10,7 @@ from epoch_gap.profiler.comparison.subject import Subject
 from epoch_gap.profiler.learning.assessment import CrossAssessment
 from epoch_gap.profiler.learning.cross import SCHEDULE, WEIGHTS, Cell
 from epoch_gap.profiler.learning.outcomes import Outcome, measure_outcome
+from epoch_gap.profiler.storage.manifest import Network
 from epoch_gap.profiler.storage.run import Run
 from epoch_gap.reports.experiments import AnswerRow
 from epoch_gap.reports.sentences.learning import (
@@ -60,10 +61,15 @@ class Cross:
 
 
 def view_cross(crosses: Sequence[CrossAssessment], subjects: Sequence[Subject]) -> Cross | None:
-    """The newest cross of two frameworks that a report shows; None without one."""
-    shown = {subject.config.framework for subject in subjects}
-    found = next((c for c in crosses if {c.session.slow, c.session.fast} <= shown), None)
+    """The newest cross of two frameworks that a report shows, with the network that it shows; None without one."""
+    shown = {(subject.config.framework, subject.config.network) for subject in subjects}
+    found = next((c for c in crosses if _sides(c) <= shown), None)
     return None if found is None else describe_cross(found)
+
+
+def _sides(assessment: CrossAssessment) -> set[tuple[str, Network]]:
+    session = assessment.session
+    return {(framework, session.network) for framework in (session.slow, session.fast)}
 
 
 def describe_cross(assessment: CrossAssessment) -> Cross:

@@ -169,10 +169,11 @@ def describe_row(assessment: Assessment, outcome: Outcome, times: int = 1) -> Ex
 
 def _is_of(assessment: Assessment, subject: Subject) -> bool:
     session, config = assessment.session, subject.config
-    return (session.framework, session.device, session.batch_size) == (
+    return (session.framework, session.device, session.batch_size, session.network) == (
         config.framework,
         subject.framework.device,
         config.batch_size,
+        config.network,
     )
 
 

@@ -19,7 +19,7 @@ from epoch_gap.profiler.drilldown.stacks import Stacks
 from epoch_gap.profiler.experiments.assessment import Assessment
 from epoch_gap.profiler.learning.assessment import CrossAssessment
 from epoch_gap.profiler.phases import Phase, in_order
-from epoch_gap.profiler.storage.manifest import EpochSize, Manifest
+from epoch_gap.profiler.storage.manifest import DEFAULT_NETWORK, EpochSize, Manifest
 from epoch_gap.reports.article import ARTICLE, ArticleRun
 from epoch_gap.reports.cross import Cross, view_cross
 from epoch_gap.reports.experiments import Experiments, view_experiments
@@ -129,7 +129,8 @@ class View:
         ids = ", ".join(run.short_id for subject in self.subjects for run in subject.runs)
         data = " and ".join(dict.fromkeys(_describe_data(m) for m in manifests))
         batch = manifests[0].config.batch_size
-        return f"{data}, batch {batch} | {machines} | {days} | runs {ids}"
+        task = ", ".join([data, *manifests[0].config.network.settings, f"batch {batch}"])
+        return f"{task} | {machines} | {days} | runs {ids}"
 
 
 def _describe_data(manifest: Manifest) -> str:
@@ -159,7 +160,7 @@ def view_subjects(
     is_drillable = all(side in distinct for gap in gaps[:1] for side in (gap.slow, gap.fast))
     learning = compare_accuracy(gaps[0]) if gaps else None
     cross = view_cross(crosses, subjects)
-    frameworks = dict.fromkeys(s.config.framework for s in subjects if not s.is_custom)
+    frameworks = dict.fromkeys(s.config.framework for s in subjects if _trains_the_articles_network(s))
     experiments = view_experiments(assessments, subjects, gaps, cross.answers if cross else ())
     return View(
         subjects=subjects,
@@ -198,6 +199,10 @@ def _can_time_layers(gaps: Sequence[Gap]) -> bool:
     """Whether the adapters of the headline pair can; those of older runs can."""
     sides = [side for gap in gaps[:1] for side in (gap.slow, gap.fast)]
     return all(side.framework.conditions.get("layer_timings", True) for side in sides)
+
+
+def _trains_the_articles_network(subject: Subject) -> bool:
+    return not subject.is_custom and subject.config.network == DEFAULT_NETWORK
 
 
 def _further_verdicts(subjects: Sequence[Subject], gaps: Sequence[Gap]) -> tuple[str, ...]:

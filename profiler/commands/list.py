@@ -29,5 +29,5 @@ def _describe(run: RunHeader) -> str:
     config = run.manifest.config
     return (
         f"{run.id}  {run.status:<11}  {config.preset:<7}  batch {config.batch_size}  "
-        f"{run.training_steps} steps  {run.manifest.data.kind}"
+        f"{run.training_steps} steps  {'  '.join([run.manifest.data.kind, *config.network.settings])}"
     )

@@ -216,6 +216,8 @@ class _Session:
             batch_size=run.batch_size,
             data=run.manifest.data.kind,
             keeps_memory=run.manifest.keeps_memory,
+            model=run.config.network.model,
+            image_size=run.config.network.image_size,
             phase=self._phase,
             rounds=self.args.repeats,
             steps=round(median(self.steps)),

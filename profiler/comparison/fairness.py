@@ -8,7 +8,7 @@ from typing import Any
 from epoch_gap.profiler.analysis.run_analysis import RunAnalysis
 from epoch_gap.profiler.comparison.subject import Subject
 from epoch_gap.profiler.machine.environment import Environment, Machine
-from epoch_gap.profiler.storage.manifest import Config, DataKind, Manifest
+from epoch_gap.profiler.storage.manifest import DEFAULT_NETWORK, Config, DataKind, Manifest, Network
 
 NOT_AVAILABLE = "n/a"
 
@@ -101,6 +101,10 @@ def _describe_fences(manifest: Manifest) -> str | None:
     return manifest.config.fence if manifest.round is None else "by round"
 
 
+def _describe_size(network: Network) -> str:
+    return f"{network.image_size} x {network.image_size}"
+
+
 def _describe_git(manifest: Manifest) -> Mapping[str, Any]:
     git = manifest.environment.git
     known = {"commit": git.commit, "dirty": git.dirty}
@@ -154,10 +158,19 @@ CONDITIONS: tuple[Condition, ...] = (
     _manifest("project commit", _describe_git, Affects.BOTH),
 )
 
+NETWORK_CONDITIONS: tuple[Condition, ...] = (
+    _config("network", lambda config: config.network.model, Affects.BOTH),
+    _config("image size", lambda config: _describe_size(config.network), Affects.BOTH),
+    _framework("images", Affects.BOTH, "resizing of the images"),
+)
+"""listed unless all subjects have the article's network and image size"""
+
 
 def audit_fairness(subjects: Sequence[Subject]) -> list[Item]:
     """Every condition, differing ones first; n/a for a subject that does not have it."""
-    conditions = [*CONDITIONS, *_custom_conditions(subjects)]
+    is_articles = all(subject.config.network == DEFAULT_NETWORK for subject in subjects)
+    of_network = () if is_articles else NETWORK_CONDITIONS
+    conditions = [*CONDITIONS, *of_network, *_custom_conditions(subjects)]
     items = [_item(subjects, condition) for condition in conditions]
     return sorted(items, key=lambda item: not item.differs)
 

@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from epoch_gap.profiler.errors import UserError
-from epoch_gap.profiler.storage.manifest import DataKind, Manifest
+from epoch_gap.profiler.storage.manifest import DataKind, Manifest, Network
 from epoch_gap.profiler.storage.noise_floor_store import noise_floor_key
 from epoch_gap.profiler.storage.run import Run
 
@@ -31,10 +31,14 @@ KEPT = "memory kept"
 
 
 def active_settings(manifest: Manifest) -> list[str]:
-    """The settings of `SETTINGS` that are on, `KEPT`, and the interventions, in words."""
+    """The network if it is not the article's, the settings of `SETTINGS` that are on, `KEPT`, and the interventions.
+
+    All in words.
+    """
+    network = manifest.config.network.settings
     settings = [name for name in SETTINGS if getattr(manifest.config, name)]
     kept = [KEPT] if manifest.keeps_memory else []
-    return [*settings, *kept, *(name.replace("_", " ") for name in active_switches(manifest))]
+    return [*network, *settings, *kept, *(name.replace("_", " ") for name in active_switches(manifest))]
 
 
 def active_switches(manifest: Manifest) -> tuple[str, ...]:
@@ -75,7 +79,7 @@ def machine_key(manifest: Manifest) -> str:
 
 
 def comparison_key(manifest: Manifest, *, is_plain: bool = False) -> str:
-    """The key of the noise floor that applies: framework, device, batch size, data, allocator and interventions.
+    """The key of the noise floor that applies: framework, device, batch size, data, allocator, network, switches.
 
     With `is_plain`, that of the same without interventions, which applies if the other was not measured.
     """
@@ -86,6 +90,7 @@ def comparison_key(manifest: Manifest, *, is_plain: bool = False) -> str:
         config.batch_size,
         manifest.data.kind,
         manifest.keeps_memory,
+        config.network,
         switches,
     )
 
@@ -96,14 +101,23 @@ def candidate_key(manifest: Manifest) -> tuple[str, str, bool, tuple[str, ...]]:
 
 
 def drilldown_key(manifest: Manifest) -> str:
-    """Framework and device."""
-    return f"{manifest.config.framework}-{manifest.framework.device}"
+    """Framework, device and, if it is not the article's, the network."""
+    return name_drilldown(manifest.config.framework, manifest.framework.device, manifest.config.network)
 
 
-def watched_key(manifest: Manifest) -> tuple[str, str, str, bool, tuple[str, ...]]:
-    """Framework, version, device, allocator and interventions: drill-downs have no labels or other settings."""
-    framework = manifest.framework
-    return framework.name, framework.exact_version, framework.device, manifest.keeps_memory, active_switches(manifest)
+def name_drilldown(framework: str, device: str, network: Network) -> str:
+    """The conditions in the name of a drill-down. A network follows a dot, so that no name begins another."""
+    return ".".join([f"{framework}-{device}", *network.settings])
+
+
+type WatchedKey = tuple[str, str, str, bool, tuple[str, ...], Network]
+
+
+def watched_key(manifest: Manifest) -> WatchedKey:
+    """Framework, version, device, allocator, interventions, network: drill-downs have no labels or other settings."""
+    framework, switches = manifest.framework, active_switches(manifest)
+    of_framework = framework.name, framework.exact_version, framework.device
+    return *of_framework, manifest.keeps_memory, switches, manifest.config.network
 
 
 def series_key(manifest: Manifest) -> tuple[object, ...]:
@@ -122,7 +136,7 @@ def check_comparable(runs: Sequence[Run]) -> None:
 
 
 def check_same_task(runs: Sequence[Run]) -> None:
-    """Raise UserError unless all runs used the same batch size and the same data."""
+    """Raise UserError unless all runs used the same network, batch size and data."""
     _refuse(runs, why_different_tasks)
 
 
@@ -171,6 +185,11 @@ def _without_allocator(manifest: Manifest) -> str:
 
 def why_different_tasks(a: Run, b: Run) -> str | None:
     """The reason that two runs do not belong into one report, or None."""
+    networks = [run.manifest.config.network for run in (a, b)]
+    if networks[0].model != networks[1].model:
+        return f"models {networks[0].model} and {networks[1].model} differ"
+    if networks[0].image_size != networks[1].image_size:
+        return f"image sizes {networks[0].image_size} and {networks[1].image_size} differ"
     if a.batch_size != b.batch_size:
         return f"batch sizes {a.batch_size} and {b.batch_size} differ"
     if data_key(a.manifest) != data_key(b.manifest):

@@ -28,5 +28,7 @@ def measure_noise_floor(gap: Gap) -> NoiseFloor:
         processes=len(runs),
         day=first.manifest.created[:10],
         keeps_memory=first.manifest.keeps_memory,
+        model=first.config.network.model,
+        image_size=first.config.network.image_size,
         switches=active_switches(first.manifest),
     )

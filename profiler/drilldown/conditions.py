@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-from epoch_gap.profiler.storage.manifest import DataKind, Manifest, exact_version
+from epoch_gap.profiler.storage.manifest import DEFAULT_NETWORK, DataKind, Manifest, Network, exact_version
 from epoch_gap.profiler.storage.typed_json import convert_json
 
 
@@ -46,6 +46,7 @@ class DrilldownConditions:
     """whether the allocator kept freed memory"""
     switches: tuple[str, ...] = ()
     """the interventions that were on"""
+    network: Network = DEFAULT_NETWORK
     environment: Mapping[str, Any] | None = None
     """as in a run's manifest, for people who read the file; None in sampled stacks"""
 
@@ -64,6 +65,7 @@ class DrilldownConditions:
             data=DrilldownData(kind=manifest.data.kind),
             keeps_memory=manifest.keeps_memory,
             switches=manifest.config.switches or (),
+            network=manifest.config.network,
         )
 
 
@@ -75,6 +77,7 @@ def conditions_to_json(conditions: DrilldownConditions) -> dict[str, Any]:
         "data": _without_none(asdict(conditions.data)),
         **({"keeps_memory": True} if conditions.keeps_memory else {}),
         **({"switches": list(conditions.switches)} if conditions.switches else {}),
+        **({"network": asdict(conditions.network)} if conditions.network != DEFAULT_NETWORK else {}),
         **_without_none({"environment": conditions.environment}),
     }
 

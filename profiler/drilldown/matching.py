@@ -38,7 +38,8 @@ def explains(conditions: DrilldownConditions | None, manifest: Manifest) -> bool
     if conditions is None:
         return True
     framework = conditions.framework
-    watched = framework.name, framework.exact_version, framework.device, conditions.keeps_memory, conditions.switches
+    of_framework = framework.name, framework.exact_version, framework.device
+    watched = *of_framework, conditions.keeps_memory, conditions.switches, conditions.network
     return (
         watched == watched_key(manifest)
         and conditions.batch_size == manifest.config.batch_size

@@ -16,6 +16,7 @@ import msgspec
 from epoch_gap.profiler.analysis.stats import Estimate
 from epoch_gap.profiler.experiments.prediction import Change
 from epoch_gap.profiler.phases import Phase
+from epoch_gap.profiler.storage.manifest import NETWORK_FIELDS, Network
 from epoch_gap.profiler.storage.seals import START, chained, digest_of_values
 from epoch_gap.profiler.storage.typed_json import convert_json
 
@@ -97,6 +98,10 @@ class Session:
     """of the side, in reports"""
     device: str
     batch_size: int
+    model: str | None = None
+    """of the side; null: the article's, as in older sessions"""
+    image_size: int | None = None
+    """of the side; null: the article's, as in older sessions"""
     epoch_steps: float
     """training steps of an epoch, with the last partial one as its share"""
     epoch: Mean
@@ -111,6 +116,11 @@ class Session:
     """times of variants in isolation, new over present"""
     forecasts: tuple[Forecast, ...]
     results: tuple[Result, ...] = ()
+
+    @property
+    def network(self) -> Network:
+        """The side's network and the size of its images."""
+        return Network.from_stored(self.model, self.image_size)
 
     @property
     def seal(self) -> str:
@@ -161,7 +171,7 @@ def edited_forecasts(session: Session, run_sessions: Iterable[str]) -> set[str]:
 def _seals(session: Session) -> list[str]:
     """What each seal should be, given the stored one before it."""
     header = replace(session, forecasts=(), results=(), id="")
-    previous = [chained(START, digest_of_values(header)).hex(), *(f.seal for f in session.forecasts)]
+    previous = [chained(START, digest_of_values(header, NETWORK_FIELDS)).hex(), *(f.seal for f in session.forecasts)]
     seals: list[str] = []
     for forecast, before in zip(session.forecasts, previous, strict=False):
         before = before or seals[-1]  # not sealed yet

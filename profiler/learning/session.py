@@ -19,6 +19,7 @@ from epoch_gap.profiler.learning.outcomes import Outcome
 from epoch_gap.profiler.storage.artifacts import read_json_artifact
 from epoch_gap.profiler.storage.atomic import write_atomically
 from epoch_gap.profiler.storage.directories import create_directory
+from epoch_gap.profiler.storage.manifest import NETWORK_FIELDS, Network
 from epoch_gap.profiler.storage.seals import digest_of_values
 from epoch_gap.profiler.storage.typed_json import convert_json
 
@@ -76,12 +77,21 @@ class CrossSession:
     """display names, by the registry's"""
     size: str
     """the training in words: batch, epochs, images"""
+    model: str | None = None
+    """of both sides; null: the article's, as in older sessions"""
+    image_size: int | None = None
+    """of both sides; null: the article's, as in older sessions"""
     seeds: tuple[int, ...]
     baseline: tuple[str, str]
     """the ids of the runs of the slow and the fast side as they are"""
     rivals: tuple[Rival, ...]
     seal: str = ""
     trainings: tuple[Training, ...] = ()
+
+    @property
+    def network(self) -> Network:
+        """The network of both sides, and the size of its images."""
+        return Network.from_stored(self.model, self.image_size)
 
     @property
     def plan(self) -> list[Cell]:
@@ -100,7 +110,7 @@ class CrossSession:
 
 
 def _seal(session: CrossSession) -> str:
-    return digest_of_values(replace(session, seal="", trainings=(), id="")).hex()
+    return digest_of_values(replace(session, seal="", trainings=(), id=""), NETWORK_FIELDS).hex()
 
 
 def create_cross(runs_dir: Path, session: CrossSession) -> tuple[Path, CrossSession]:

@@ -9,7 +9,7 @@ from typing import Any
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.parity.definitions import DefinitionDifference
 from epoch_gap.profiler.parity.tensors import Quantity, Trace, Traces, Transposition
-from epoch_gap.profiler.storage.manifest import DataKind
+from epoch_gap.profiler.storage.manifest import DEFAULT_NETWORK, DataKind, Network
 from epoch_gap.profiler.storage.typed_json import convert_json
 
 FILE = "parity.json"
@@ -69,6 +69,7 @@ class Parity:
     tolerance: float
     definitions: tuple[DefinitionDifference, ...]
     transposed: Transposition | None = None
+    network: Network = DEFAULT_NETWORK
     environment: Mapping[str, Any] = field(default_factory=dict)
     """as in a run's manifest, for people who read the file"""
     traces: Traces = field(default_factory=dict)
@@ -80,9 +81,14 @@ class Parity:
 
 
 def parity_to_json(parity: Parity) -> dict[str, Any]:
-    """The stored form. A relative difference that is not finite is null: the values cannot be compared."""
+    """The stored form. A relative difference that is not finite is null: the values cannot be compared.
+
+    The network is stored unless it is the article's.
+    """
     data = asdict(parity)
     del data["traces"]
+    if parity.network == DEFAULT_NETWORK:
+        del data["network"]
     data["layers"] = {
         str(quantity): {
             layer: {"difference": _stored(trace.difference), "rounding": _stored(trace.rounding)}

@@ -71,6 +71,8 @@ class Network:
 
 DEFAULT_NETWORK = Network()
 """the article's"""
+NETWORK_FIELDS = tuple(f.name for f in fields(Network))
+"""the names under which a run, a session and a summary store it"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +107,15 @@ class Config:
     """the interventions that were on, `NAME`, `NAME=DOSE` or `NAME:PHASE=DOSE`; None: none, in older runs"""
     alternate: Alternation | None = None
     """the interventions that alternated; None: none, in all runs but those of experiments"""
+    model: str | None = None
+    """the network; None: resnet18, in older runs, or not known, in custom loops"""
+    image_size: int | None = None
+    """rows and columns of an image; None: 32, in older runs, or not known, in custom loops"""
+
+    @property
+    def network(self) -> Network:
+        """The network and the size of its images."""
+        return Network.from_stored(self.model, self.image_size)
 
 
 def exact_version(version: str, commit: str | None) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.storage.atomic import write_atomically
+from epoch_gap.profiler.storage.manifest import DEFAULT_NETWORK, Network
 
 NOISE_JSON = "noise.json"
 
@@ -32,6 +33,8 @@ class NoiseFloor:
     """date of the first run"""
     keeps_memory: bool = False
     """whether the allocator kept freed memory"""
+    model: str = DEFAULT_NETWORK.model
+    image_size: int = DEFAULT_NETWORK.image_size
     switches: Sequence[str] = ()
     """the interventions that were on"""
 
@@ -39,8 +42,19 @@ class NoiseFloor:
     def key(self) -> str:
         """Identifies the comparison among those of one machine."""
         return noise_floor_key(
-            self.framework, self.device, self.batch_size, self.data, self.keeps_memory, self.switches
+            self.framework,
+            self.device,
+            self.batch_size,
+            self.data,
+            self.keeps_memory,
+            self.network,
+            self.switches,
         )
+
+    @property
+    def network(self) -> Network:
+        """The network that was trained, and the size of its images."""
+        return Network(self.model, self.image_size)
 
 
 NoiseFloors = Mapping[str, Mapping[str, NoiseFloor]]
@@ -48,11 +62,17 @@ NoiseFloors = Mapping[str, Mapping[str, NoiseFloor]]
 
 
 def noise_floor_key(
-    framework: str, device: str, batch_size: int, data: str, keeps_memory: bool, switches: Sequence[str] = ()
+    framework: str,
+    device: str,
+    batch_size: int,
+    data: str,
+    keeps_memory: bool,
+    network: Network,
+    switches: Sequence[str] = (),
 ) -> str:
-    """Identifies a comparison of a framework with itself: with its device, data, allocator and interventions."""
+    """Identifies a comparison of a framework with itself, by its conditions."""
     kept = ["memory-kept"] if keeps_memory else []
-    return "-".join([framework, device, "batch", str(batch_size), data, *kept, *switches])
+    return "-".join([framework, device, "batch", str(batch_size), data, *kept, *network.settings, *switches])
 
 
 def load_noise_floors(runs_dir: Path) -> NoiseFloors:

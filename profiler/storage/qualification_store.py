@@ -11,6 +11,7 @@ import msgspec
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.storage.artifacts import read_json_artifact
 from epoch_gap.profiler.storage.atomic import write_atomically
+from epoch_gap.profiler.storage.manifest import DEFAULT_NETWORK, Network
 from epoch_gap.profiler.storage.noise_floor_store import noise_floor_key
 
 QUALIFICATION_JSON = "qualification.json"
@@ -45,6 +46,8 @@ class Qualification:
     data: str
     """cifar10 | synthetic"""
     keeps_memory: bool = False
+    model: str = DEFAULT_NETWORK.model
+    image_size: int = DEFAULT_NETWORK.image_size
     phase: str
     """where the slowdown was planted"""
     rounds: int
@@ -56,9 +59,16 @@ class Qualification:
     trials: tuple[Trial, ...]
 
     @property
+    def network(self) -> Network:
+        """The network that was trained, and the size of its images."""
+        return Network(self.model, self.image_size)
+
+    @property
     def key(self) -> str:
         """Identifies the workload among those of one machine; that of its noise floor."""
-        return noise_floor_key(self.framework, self.device, self.batch_size, self.data, self.keeps_memory)
+        return noise_floor_key(
+            self.framework, self.device, self.batch_size, self.data, self.keeps_memory, self.network
+        )
 
 
 Qualifications = Mapping[str, Mapping[str, Qualification]]

@@ -8,7 +8,7 @@ Digests are BLAKE2b, 16 bytes, of MessagePack, in which every value has one shor
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -58,10 +58,14 @@ def chained(previous: bytes, rows: bytes) -> bytes:
     return blake2b(previous + rows, digest_size=16).digest()
 
 
-def digest_of_values(content: Any) -> bytes:
-    """The digest of a dataclass's JSON values, with sorted keys."""
-    plain = msgspec.msgpack.encode(msgspec.to_builtins(content), order="sorted")
-    return blake2b(plain, digest_size=16).digest()
+def digest_of_values(content: Any, later: Collection[str] = ()) -> bytes:
+    """The digest of a dataclass's JSON values, with sorted keys.
+
+    `later` are fields that older versions did not store: they count only if they are set.
+    """
+    values = msgspec.to_builtins(content)
+    known = {key: value for key, value in values.items() if value is not None or key not in later}
+    return blake2b(msgspec.msgpack.encode(known, order="sorted"), digest_size=16).digest()
 
 
 def digest_of_manifest(entries: Mapping[str, str]) -> str:

@@ -22,6 +22,8 @@ COLOURS = {
     Quantity.GRADIENT: "#d55e00",
 }
 """Updated weights are in the tables only: their differences depend on single signs of Adam's first update."""
+MOST_LABELS = 15
+"""layers that are all named below the axis"""
 LOWEST = 1e-8
 """relative difference at which 0 is drawn"""
 
@@ -44,8 +46,9 @@ def describe_source(parity: Parity) -> str:
     """Data, seed and how the band was made."""
     digest = f", SHA-256 {parity.data.sha256[:12]}" if parity.data.sha256 else ""
     runs = "; ".join(run.label for run in parity.rounded)
-    data = f"{parity.data.kind} ({parity.data.source}{digest}), batch {parity.batch_size}, seed {parity.seed}"
-    return f"{data}. Band: {parity.reference.title} again: {runs}."
+    source = f"{parity.data.kind} ({parity.data.source}{digest})"
+    settings = [*parity.network.settings, f"batch {parity.batch_size}", f"seed {parity.seed}"]
+    return f"{', '.join([source, *settings])}. Band: {parity.reference.title} again: {runs}."
 
 
 def _draw_losses(axes: Axes, parity: Parity) -> None:
@@ -92,6 +95,8 @@ def _draw_layers(axes: Axes, parity: Parity) -> None:
     place = {name: x for x, name in enumerate(names)}
     for quantity, colour in COLOURS.items():
         rows = [(place[layer], trace) for layer, trace in parity.traces.get(quantity, {}).items() if layer in place]
+        if not rows:
+            continue  # a network without batch normalisation has no statistics
         rows.sort(key=lambda row: row[0])
         at = [x for x, _ in rows]
         found, rounding = ([_drawn(v) for v in values] for values in _first_step([trace for _, trace in rows]))
@@ -101,13 +106,19 @@ def _draw_layers(axes: Axes, parity: Parity) -> None:
     axes.axhline(parity.tolerance, color=theme.MUTED, linewidth=0.8, linestyle="--", label="tolerance")
     axes.set_yscale("log")
     axes.set_ylim(bottom=LOWEST)
-    blocks = [name for name in names if name.endswith((".conv1", "stem.conv")) or name == names[-1]]
-    labels = [name.removesuffix(".conv1").removesuffix(".conv") for name in blocks]
-    axes.set_xticks([place[name] for name in blocks], labels, rotation=30, ha="right", rotation_mode="anchor")
+    labels = {name: name for name in names} if len(names) <= MOST_LABELS else _block_labels(names)
+    places = [place[name] for name in labels]
+    axes.set_xticks(places, list(labels.values()), rotation=30, ha="right", rotation_mode="anchor")
     axes.yaxis.set_major_formatter(FuncFormatter(_power))
     axes.set_ylabel("relative difference in step 1")
     axes.grid(axis="y", linewidth=0.5)
     canvas.legend_above(axes, axes.get_legend_handles_labels()[0])
+
+
+def _block_labels(names: Sequence[str]) -> dict[str, str]:
+    """The first layer of each residual block, the stem and the last layer, with their labels."""
+    first = [name for name in names if name.endswith((".conv1", "stem.conv")) or name == names[-1]]
+    return {name: name.removesuffix(".conv1").removesuffix(".conv") for name in first}
 
 
 def _first_step(traces: Sequence[Trace]) -> tuple[list[float], list[float]]:

@@ -19,6 +19,7 @@ from epoch_gap.profiler.comparison.kernel_gap import (
     measure_kernel_gap,
 )
 from epoch_gap.profiler.comparison.subject import Subject
+from epoch_gap.profiler.storage.manifest import NETWORK_FIELDS
 from epoch_gap.profiler.storage.typed_json import finite_or_none
 from epoch_gap.reports.cross import Cross
 from epoch_gap.reports.experiments import NO_EXPERIMENTS, Experiments
@@ -61,6 +62,7 @@ def summarise_subject(subject: Subject) -> dict[str, Any]:
         "device": manifest.framework.device,
         "data": manifest.data.kind,
         "batch_size": manifest.config.batch_size,
+        **_network(subject),
         "runs": [run.id for run in subject.runs],
         "status": [run.status for run in subject.runs],
         "steps": _steps(subject),
@@ -84,6 +86,11 @@ def summarise_subject(subject: Subject) -> dict[str, Any]:
         "operating_system": _operating_system(subject),
         "per": subject.size.span,
     }
+
+
+def _network(subject: Subject) -> dict[str, Any]:
+    """The network and the rows of an image; null for a custom training loop."""
+    return dict.fromkeys(NETWORK_FIELDS) if subject.is_custom else asdict(subject.config.network)
 
 
 def _operating_system(subject: Subject) -> dict[str, Any] | None:

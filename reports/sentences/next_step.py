@@ -6,6 +6,7 @@ from epoch_gap.profiler.analysis.flags import ADVICE, CUSTOM_LOOP_ADVICE, FlagKi
 from epoch_gap.profiler.command_name import command_name
 from epoch_gap.profiler.comparison.gap import Gap, IntervalScope, Verdict
 from epoch_gap.profiler.comparison.subject import Subject
+from epoch_gap.profiler.storage.manifest import DEFAULT_NETWORK
 
 DEFAULT_BATCH = 128
 ARTICLE_EPOCHS = 20
@@ -32,9 +33,9 @@ def suggest_next_step(subjects: Sequence[Subject], gaps: Sequence[Gap], has_laye
         command = f"{command_name()} profile --frameworks {both.replace(' ', ',')}{_options(gap.slow)}"
         return f"{command}, whose rounds include the variation from process to process."
     if not all(subject.has_whole_epoch for subject in subjects):
-        return "make profile PRESET=epoch, for whole epochs and the accuracy after them."
+        return f"make profile PRESET=epoch{settings}, for whole epochs and the accuracy after them."
     if min(len(s.first.epochs) for s in subjects) < ARTICLE_EPOCHS:
-        return "make profile PRESET=article, for the article's 20 epochs."
+        return f"make profile PRESET=article{settings}, for the article's 20 epochs."
     return _show()
 
 
@@ -60,16 +61,25 @@ def _show() -> str:
 
 def _make_settings(subject: Subject) -> str:
     """The variables that `make` needs for a comparable run."""
-    size = subject.first.batch_size
-    batch = f" BATCH={size}" if size != DEFAULT_BATCH else ""
-    return f"{batch} ALLOCATOR=keep" if subject.manifest.keeps_memory else batch
+    return _assignments(subject, " MODEL={}", " IMAGE_SIZE={}", " BATCH={}", " ALLOCATOR=keep")
 
 
 def _options(subject: Subject) -> str:
     """The same as options of the command."""
-    size = subject.first.batch_size
-    batch = f" --batch-size {size}" if size != DEFAULT_BATCH else ""
-    return f"{batch} --allocator keep" if subject.manifest.keeps_memory else batch
+    return _assignments(subject, " --model {}", " --image-size {}", " --batch-size {}", " --allocator keep")
+
+
+def _assignments(subject: Subject, model: str, image_size: str, batch_size: str, keep: str) -> str:
+    """Those of the texts whose setting is not the default, with its value."""
+    network, size = subject.config.network, subject.first.batch_size
+    return "".join(
+        [
+            model.format(network.model) if network.model != DEFAULT_NETWORK.model else "",
+            image_size.format(network.image_size) if network.image_size != DEFAULT_NETWORK.image_size else "",
+            batch_size.format(size) if size != DEFAULT_BATCH else "",
+            keep if subject.manifest.keeps_memory else "",
+        ]
+    )
 
 
 def _most_harmful(advice: Mapping[FlagKind, str], subjects: Sequence[Subject]) -> str | None:

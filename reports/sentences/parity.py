@@ -38,9 +38,10 @@ def describe_verdict(parity: Parity) -> str:
 
 
 def headline(parity: Parity) -> str:
-    """The pair and the verdict."""
+    """The pair, the network if it is not the article's, and the verdict."""
     verdict = VERDICTS[compare_losses(parity).trajectory]
-    return f"{parity.other.label} and {parity.reference.label}: {verdict}"
+    pair = f"{parity.other.label} and {parity.reference.label}"
+    return f"{', '.join([pair, *parity.network.settings])}: {verdict}"
 
 
 def describe_losses(parity: Parity) -> str:

@@ -131,7 +131,7 @@ def describe_noise_floor(floor: NoiseFloor | None) -> str:
     """The noise floor and its origin."""
     if floor is None:
         return "This machine's noise floor is not known; `make noise` measures it."
-    settings = ", ".join([floor.device, *(name.replace("_", " ") for name in floor.switches)])
+    settings = ", ".join([floor.device, *floor.network.settings, *(s.replace("_", " ") for s in floor.switches)])
     return (
         f"This machine's noise floor is \N{PLUS-MINUS SIGN}{formats.percent(floor.share)}: {floor.framework} "
         f"({settings}) against itself, {floor.processes} processes, {floor.day}, ratio "

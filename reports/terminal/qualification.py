@@ -22,7 +22,8 @@ def qualification_table(qualification: Qualification, floor: NoiseFloor | None) 
     q = qualification
     return "\n".join(
         [
-            f"{q.framework} {q.version} ({q.device}), batch {q.batch_size}, {q.data}: {q.rounds} rounds, "
+            f"{q.framework} {q.version} ({', '.join([q.device, *q.network.settings])}), batch {q.batch_size}, "
+            f"{q.data}: {q.rounds} rounds, "
             f"about {q.steps} steps per process, slowed down in {q.phase}",
             "",
             align(list(_rows(q, share)), left=1),

@@ -10,6 +10,7 @@ from epoch_gap.profiler.parity.definitions import DefinitionDifference
 from epoch_gap.profiler.parity.result import parity_from_json, parity_to_text
 from epoch_gap.profiler.parity.tensors import Quantity, Trace, Transposition
 from epoch_gap.profiler.parity.verdict import Trajectory, compare_losses, first_deviations
+from epoch_gap.profiler.storage.manifest import Network
 from tests.helpers.parity import BIASED, parity, side, traces
 
 
@@ -78,3 +79,11 @@ def test_the_band_never_closes_and_is_a_few_last_digits_wide_at_least() -> None:
     assert first[0] == pytest.approx(8 * 2 * 2.0**-23)
     assert first[1] == pytest.approx(1e-3)
     assert compare_losses(parity()).threads == pytest.approx((0, 2e-4))
+
+
+def test_the_network_is_stored_unless_it_is_the_articles() -> None:
+    assert "network" not in json.loads(parity_to_text(parity()))
+    assert parity_from_json(json.loads(parity_to_text(parity()))).network == Network("resnet18", 32)
+    text = parity_to_text(parity(network=Network("resnet50", 64)))
+    assert json.loads(text)["network"] == {"model": "resnet50", "image_size": 64}
+    assert parity_from_json(json.loads(text)).network == Network("resnet50", 64)

@@ -6,6 +6,7 @@ import pytest
 
 from epoch_gap.profiler.parity.definitions import DefinitionDifference
 from epoch_gap.profiler.parity.tensors import Quantity, Trace, Transposition
+from epoch_gap.profiler.storage.manifest import Network
 from epoch_gap.reports.charts.parity import parity_figure
 from epoch_gap.reports.page.parity_page import by_layer_rows, render_parity
 from epoch_gap.reports.sentences.parity import describe_first, describe_verdict, relative
@@ -90,3 +91,13 @@ def test_the_picture_shows_the_band_the_difference_and_gaps() -> None:
     ]
     assert upper.get_yscale() == lower.get_yscale() == "log"
     assert "[synthetic data]" in figure.get_suptitle().replace("\n", " ")
+
+
+def test_a_network_without_normalisation_has_a_picture_and_tables() -> None:
+    without = {quantity: layers for quantity, layers in traces().items() if quantity is not Quantity.STATISTICS}
+    check = parity(traces=without, definitions=(), network=Network("lenet5", 40))
+    assert b"lenet5, 40x40, batch 8" in render_parity(check)["index.html"]
+    assert describe_verdict(check).startswith("Lucid 1.2 (cpu) and PyTorch 1.2 (cpu), lenet5, 40x40: same trajectory")
+    assert [row[0] for row in layer_rows(check)[1:]] == [q for q in Quantity if q is not Quantity.STATISTICS]
+    labels = [text.get_text() for text in parity_figure(check).axes[1].get_legend().get_texts()]
+    assert str(Quantity.STATISTICS) not in labels
