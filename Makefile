@@ -16,13 +16,15 @@ READY := .venv/.linked
 TOOLS := .venv/tools
 PROFILER := $(PYTHON) -m profiler
 STORES := --runs-dir "$(RUNS)" --out "$(OUT)"
-WORKLOAD := --preset $(PRESET) --device $(DEVICE) --data "$(DATA)" \
+NETWORK := $(if $(MODEL),--model $(MODEL)) $(if $(IMAGE_SIZE),--image-size $(IMAGE_SIZE))
+WORKLOAD := --preset $(PRESET) --device $(DEVICE) --data "$(DATA)" $(NETWORK) \
   $(if $(BATCH),--batch-size $(BATCH)) $(if $(STEPS),--steps $(STEPS)) $(if $(EPOCHS),--epochs $(EPOCHS)) \
   $(if $(REPEATS),--repeats $(REPEATS)) $(if $(SEED),--seed $(SEED)) $(if $(ALLOCATOR),--allocator $(ALLOCATOR)) --runs-dir "$(RUNS)"
 WORK := $(WORKLOAD) $(if $(MINUTES),--minutes $(MINUTES)) --out "$(OUT)"
 
 help: ## this list
 	@echo "make TARGET [PRESET=smoke|quick|epoch|article|curve] [DEVICE=auto|cpu|gpu|mps|cuda] [DATA=auto|synthetic|PATH]"
+	@echo "            [MODEL=resnet18|resnet34|resnet50|lenet5] [IMAGE_SIZE=32]"
 	@echo "            [BATCH=] [STEPS=] [EPOCHS=] [REPEATS=] [MINUTES=] [SEED=] [ALLOCATOR=default|keep] [RUNS=runs] [OUT=reports/out]"
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' Makefile | while IFS='|' read -r name text; do \
 	  printf '  %-16s %s\n' "$$name" "$$text"; done
@@ -50,7 +52,7 @@ qualify: $(READY) ## measure how often the gate of compare and gate is right for
 profile-mlx: $(READY) ## native MLX alone, then the report with the newest run of the others
 	@$(PROFILER) profile --frameworks mlx $(WORK)
 
-DRILL := --device $(DEVICE) --data "$(DATA)" $(if $(BATCH),--batch-size $(BATCH)) $(if $(STEPS),--steps $(STEPS)) \
+DRILL := --device $(DEVICE) --data "$(DATA)" $(NETWORK) $(if $(BATCH),--batch-size $(BATCH)) $(if $(STEPS),--steps $(STEPS)) \
   $(if $(ALLOCATOR),--allocator $(ALLOCATOR)) --runs-dir "$(RUNS)"
 FRAMEWORKS ?= torch lucid
 layers: $(READY) ## forward and backward of FRAMEWORKS="torch lucid", by layer and by operator category, then the report
@@ -61,17 +63,18 @@ layers: $(READY) ## forward and backward of FRAMEWORKS="torch lucid", by layer a
 COMMA := ,
 parity: $(READY) ## compare what FRAMEWORKS="torch lucid" compute from the same weights on the same batches, layer by layer
 	@$(PROFILER) parity --frameworks $(subst $() ,$(COMMA),$(strip $(FRAMEWORKS))) --devices $(DEVICE),$(DEVICE) \
-	  --data "$(DATA)" $(if $(BATCH),--batch-size $(BATCH)) $(if $(STEPS),--steps $(STEPS)) $(if $(SEED),--seed $(SEED)) \
+	  --data "$(DATA)" $(NETWORK) $(if $(BATCH),--batch-size $(BATCH)) $(if $(STEPS),--steps $(STEPS)) $(if $(SEED),--seed $(SEED)) \
 	  --runs-dir "$(RUNS)" --out "$(OUT)/parity"
 
-TESTS := --preset $(PRESET) --device $(DEVICE) --data "$(DATA)" $(if $(BATCH),--batch-size $(BATCH)) $(if $(STEPS),--steps $(STEPS)) \
+TESTS := --preset $(PRESET) --device $(DEVICE) --data "$(DATA)" $(NETWORK) \
+  $(if $(BATCH),--batch-size $(BATCH)) $(if $(STEPS),--steps $(STEPS)) \
   $(if $(SEED),--seed $(SEED)) $(if $(ALLOCATOR),--allocator $(ALLOCATOR)) $(if $(MINUTES),--minutes $(MINUTES)) $(STORES)
 experiments: $(READY) ## test the explanations of the gap on FRAMEWORKS="torch lucid", 30 minutes each, then the report
 	@for framework in $(FRAMEWORKS); do \
 	  $(PROFILER) experiment all --framework $$framework $(TESTS) || exit $$?; done
 
 curve: $(READY) ## train FRAMEWORKS="torch lucid" for 20 epochs on a small subset, and test what makes their accuracies differ, about an hour
-	@$(PROFILER) curve --frameworks $(subst $() ,$(COMMA),$(strip $(FRAMEWORKS))) --device $(DEVICE) --data "$(DATA)" \
+	@$(PROFILER) curve --frameworks $(subst $() ,$(COMMA),$(strip $(FRAMEWORKS))) --device $(DEVICE) --data "$(DATA)" $(NETWORK) \
 	  $(if $(BATCH),--batch-size $(BATCH)) $(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(SEED),--seed $(SEED)) \
 	  $(if $(SEEDS),--seeds $(SEEDS)) $(if $(ALLOCATOR),--allocator $(ALLOCATOR)) --runs-dir "$(RUNS)" --out "$(OUT)/curve"
 

@@ -86,10 +86,10 @@ def test_every_target_of_the_makefile_is_described_and_no_other() -> None:
 
 
 def test_every_variable_of_the_makefile_is_described_and_no_other() -> None:
-    defaults = dict(re.findall(r"^([A-Z]+) \?= *(.*)$", MAKEFILE, re.M))
-    optional = set(re.findall(r"\$\(if \$\(([A-Z]+)\)", MAKEFILE))
+    defaults = dict(re.findall(r"^([A-Z_]+) \?= *(.*)$", MAKEFILE, re.M))
+    optional = set(re.findall(r"\$\(if \$\(([A-Z_]+)\)", MAKEFILE))
     assert {"PRESET", "OUT"} <= defaults.keys()
-    assert {"BATCH", "SVG"} <= optional
+    assert {"BATCH", "IMAGE_SIZE", "SVG"} <= optional
     assert names("Variables") == defaults.keys() | optional
     described = {code(row[0])[0]: code(row[1]) for row in rows("Variables")}
     assert {name: described[name] for name in defaults} == {name: [value] for name, value in defaults.items()}

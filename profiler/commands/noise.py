@@ -6,6 +6,7 @@ from epoch_gap.profiler.commands.shared.options import (
     add_framework,
     add_switches,
     add_workload,
+    architecture_of,
     parse_pairs,
     workload_arguments,
 )
@@ -38,7 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Run A, A, A, A ... and store half the interval of the comparison."""
-    switches_of_sides(args.switch, [args.framework], args.device)  # refuse bad ones before the work
+    # refuse bad ones before the work
+    switches_of_sides(args.switch, [args.framework], args.device, architecture_of(args))
     load_noise_floors(args.runs_dir)  # and report a damaged file
     data, warning = resolve_source(args.data)
     if warning:

@@ -8,7 +8,14 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from epoch_gap.profiler.commands.shared.options import add_runs_dir, framework_names, parse_positive, parse_seed
+from epoch_gap.profiler.commands.shared.options import (
+    add_network,
+    add_runs_dir,
+    framework_names,
+    network_of,
+    parse_positive,
+    parse_seed,
+)
 from epoch_gap.profiler.commands.shared.output_folder import REPORTS, prepare_folder, write_files
 from epoch_gap.profiler.commands.shared.printing import ProgressLine, warn
 from epoch_gap.profiler.commands.shared.rounding_runs import losses_by_threads
@@ -58,6 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--devices", type=_devices, default=["auto", "auto"], metavar="A,B", help="default: auto,auto"
     )
+    add_network(parser)
     parser.add_argument("--steps", type=parse_positive, default=STEPS, metavar="N", help=f"default: {STEPS}")
     parser.add_argument(
         "--batch-size", type=parse_positive, default=BATCH_SIZE, metavar="N", help=f"default: {BATCH_SIZE}"
@@ -128,13 +136,15 @@ def _show(parity: Parity, out: Path) -> int:
 
 
 def _build(args: argparse.Namespace, side: int) -> Framework:
-    options = registry.Options(device=args.devices[side], seed=args.seed, batch_size=args.batch_size)
+    options = registry.Options(
+        device=args.devices[side], seed=args.seed, batch_size=args.batch_size, network=network_of(args)
+    )
     return registry.build(args.frameworks[side], options)
 
 
 def _load(args: argparse.Namespace, data: str) -> Batches:
     needed = args.batch_size * args.steps
-    loaded = load_cifar10(data, train_limit=needed, test_limit=1)
+    loaded = load_cifar10(data, train_limit=needed, test_limit=1, image_size=args.image_size)
     if len(loaded.y_train) < needed:
         raise UserError(f"{needed} images are needed, but the data have {len(loaded.y_train)}; lower --steps")
     return Batches(loaded, args.batch_size, args.steps, args.seed)
@@ -161,6 +171,7 @@ def _check(args: argparse.Namespace) -> Parity:
         rounded=(*_renumbered(lockstep), *_threaded(args, source)),
         data=_describe_data(batches.data),
         batch_size=args.batch_size,
+        network=network_of(args),
         seed=args.seed,
         tolerance=args.tolerance,
         definitions=tuple(definition_differences(definitions[0], definitions[1], weights)),
@@ -200,6 +211,7 @@ def _threaded(args: argparse.Namespace, source: str) -> list[RoundedRun]:
     """The reference with another number of threads, in fresh processes."""
     words = ["--frameworks", ",".join(args.frameworks), "--devices", ",".join(args.devices), "--data", source]
     words += ["--steps", str(args.steps), "--batch-size", str(args.batch_size), "--seed", str(args.seed)]
+    words += ["--model", args.model, "--image-size", str(args.image_size)]
     return [
         RoundedRun(label=f"{n} thread{'s' * (n > 1)}", losses=finite_or_none(losses), threads=n)
         for n, losses in losses_by_threads(words).items()

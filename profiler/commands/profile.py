@@ -8,6 +8,7 @@ from epoch_gap.profiler.commands.shared.exit_status import INTERRUPTED, TERMINAT
 from epoch_gap.profiler.commands.shared.options import (
     add_switches,
     add_workload,
+    architecture_of,
     framework_names,
     parse_positive,
     workload_arguments,
@@ -50,7 +51,7 @@ def execute(args: argparse.Namespace) -> int:
     """
     for name in args.frameworks:
         registry.find_entry(name)  # refuse one that cannot be imported before any is trained
-    switches = switches_of_sides(args.switch, args.frameworks, args.device)
+    switches = switches_of_sides(args.switch, args.frameworks, args.device, architecture_of(args))
     prepare_report_folder(args.out)
     data, warning = resolve_source(args.data)
     if warning:

@@ -21,6 +21,7 @@ from epoch_gap.profiler.commands.shared.options import (
     add_switches,
     add_workload,
     alternation_of,
+    network_of,
 )
 from epoch_gap.profiler.commands.shared.printing import warn
 from epoch_gap.profiler.commands.shared.turns import Turns
@@ -40,6 +41,7 @@ from epoch_gap.workloads import loop, progress, registry
 from epoch_gap.workloads.adapters.fake import DEFAULT_COSTS
 from epoch_gap.workloads.alternating import Alternating, check_alternation
 from epoch_gap.workloads.cifar10.load import FULL_SIZE, Cifar10, load_cifar10
+from epoch_gap.workloads.cifar10.resized import describe_image_clocks, describe_images
 from epoch_gap.workloads.data_order import DataOrder, describe_clocks, describe_order, own_loader, share_order
 from epoch_gap.workloads.experiments import (
     apply_switches,
@@ -121,6 +123,7 @@ def _execute(args: argparse.Namespace) -> int:
                     device=args.device,
                     seed=args.seed,
                     batch_size=preset.batch_size,
+                    network=network_of(args),
                     compiled=args.compile,
                     costs=args.fake_costs,
                     system=args.fake_system,
@@ -266,7 +269,13 @@ def _preset(args: argparse.Namespace) -> Preset:
 
 
 def _load(args: argparse.Namespace, preset: Preset) -> Cifar10:
-    data = load_cifar10(args.data, train_limit=preset.train_limit, test_limit=preset.test_limit, mmap=args.mmap)
+    data = load_cifar10(
+        args.data,
+        train_limit=preset.train_limit,
+        test_limit=preset.test_limit,
+        mmap=args.mmap,
+        image_size=args.image_size,
+    )
     if preset.batch_size > len(data.y_train):
         raise UserError(f"--batch-size {preset.batch_size} is more than the {len(data.y_train)} training images")
     return data
@@ -276,8 +285,14 @@ def _build_manifest(
     args: argparse.Namespace, preset: Preset, framework: Framework, data: Cifar10, progress_stream: str
 ) -> Manifest:
     optimizer = {"parameters": framework.parameter_count(), "optimizer": str(ADAM)}
+    images = None if registry.is_scripted(args.framework) else data.x_train  # a script reads no images
     order = preset.data_order
-    clocks = {**framework.clocks, **describe_clocks(order), **describe_switch_clocks(args.switch, framework)}
+    clocks = {
+        **framework.clocks,
+        **describe_image_clocks(images),
+        **describe_clocks(order),
+        **describe_switch_clocks(args.switch, framework),
+    }
     return Manifest(
         config=Config(
             framework=args.framework,
@@ -290,6 +305,8 @@ def _build_manifest(
             allocator=args.allocator,
             switches=tuple(args.switch),
             alternate=alternation_of(args),
+            model=args.model,
+            image_size=args.image_size,
             **asdict(preset),
         ),
         session=args.session,
@@ -309,6 +326,7 @@ def _build_manifest(
                 **optimizer,
                 **({} if framework.layer_timings else {"layer_timings": False}),
                 **framework.describe(),
+                **describe_images(images),
                 **describe_order(order, args.seed),
                 **describe_switches(args.switch, framework),
             },

@@ -31,6 +31,25 @@ def test_a_run_is_compared_with_the_runs_of_a_baseline(make_run: MakeRun, capsys
     assert "B: slower" in printed
 
 
+@pytest.mark.parametrize(
+    ("network", "text"),
+    [
+        ({"model": "lenet5"}, "models resnet18 and lenet5 differ"),
+        ({"image_size": 64}, "image sizes 32 and 64 differ"),
+    ],
+    ids=["model", "image size"],
+)
+def test_a_run_of_another_network_is_not_compared_with_a_baseline(
+    make_run: MakeRun, capsys: pytest.CaptureFixture[str], network: dict[str, object], text: str
+) -> None:
+    base, other = make_run(STEADY), make_run(STEADY, config=network)
+    folder = base.path.parent
+    assert baseline(folder, "set", "main", base.id) == 0
+    assert compare(folder, other.id, "--against", "main", "--fail-above", "2") == 2
+    assert text in capsys.readouterr().err
+    assert baseline(folder, "set", "main", base.id, other.id) == 2, "they are no repeats"
+
+
 def test_a_name_can_be_given_again_listed_and_removed(make_run: MakeRun, capsys: pytest.CaptureFixture[str]) -> None:
     first, second = make_run(STEADY), make_run(STEADY)
     folder = first.path.parent

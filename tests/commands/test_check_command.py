@@ -23,6 +23,13 @@ def test_an_adapter_that_keeps_all_rules_has_a_line_for_each(capsys: pytest.Capt
     assert lines[3] == "ok    phases: 11 in each of 3 steps and 4 in the epoch, and no other"
 
 
+@pytest.mark.usefixtures("outside")
+def test_an_adapter_is_checked_with_the_network_that_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "constant:Splitting", "--model", "lenet5", "--image-size", "40"]) == 0
+    expected = "ok    parameters: 108086 trainable parameters, under the network's names and in its shapes"
+    assert expected in capsys.readouterr().out.splitlines()
+
+
 def test_a_broken_rule_is_exit_status_1(outside: object, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "constant:Unchanging"]) == 1
     lines = capsys.readouterr().out.splitlines()

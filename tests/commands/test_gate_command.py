@@ -11,7 +11,8 @@ from epoch_gap.profiler.commands import gate
 from epoch_gap.profiler.commands.main import main
 from epoch_gap.profiler.commands.shared import side_drilldowns
 from epoch_gap.profiler.comparison.identity import machine_key
-from epoch_gap.profiler.storage.artifacts import DRILLDOWNS
+from epoch_gap.profiler.storage.artifacts import DRILLDOWNS, read_json_artifact
+from epoch_gap.profiler.storage.manifest import Network
 from epoch_gap.profiler.storage.qualification_store import Qualification, Trial, save_qualification
 from epoch_gap.profiler.storage.reader import find_runs, read_run
 from tests.helpers.in_process import Rounds, on_one_clock, run_layers
@@ -59,6 +60,14 @@ def test_a_slower_head_fails_and_the_layers_of_both_sides_are_attached(
     assert any(line.startswith("- backward of linear: +") for line in lines)
     assert len(list((runs / gate.FOLDER / DRILLDOWNS).glob("*/layers.json"))) == 2
     assert find_runs(runs) == [], "reports do not select these runs"
+
+
+def test_the_layers_of_both_sides_are_those_of_the_network_that_was_compared(run_gate: Gate, runs: Path) -> None:
+    assert run_gate(SLOWER, "--model", "lenet5", "--image-size", "40") == 1
+    stored = [read_json_artifact(path) for path in (runs / gate.FOLDER / DRILLDOWNS).glob("*/layers.json")]
+    assert [drilldown["network"] for drilldown in stored] == [{"model": "lenet5", "image_size": 40}] * 2
+    runs_of_gate = [read_run(path) for path in find_runs(runs / gate.FOLDER)]
+    assert {run.config.network for run in runs_of_gate} == {Network("lenet5", 40)}
 
 
 def test_an_equal_head_passes_and_nothing_else_is_timed(

@@ -22,8 +22,10 @@ from epoch_gap.profiler.drilldown import roofline
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.machine.run_lock import hold_run_lock
 from epoch_gap.profiler.matrix.matrix import read_matrix
+from epoch_gap.profiler.storage.artifacts import find_artifacts
+from epoch_gap.profiler.storage.manifest import Network
 from epoch_gap.profiler.storage.reader import find_runs, read_run
-from tests.helpers.matrix import FAKES, Scheduler, scheduler, write_matrix
+from tests.helpers.matrix import FAKES, WORKLOAD, Scheduler, scheduler, write_matrix
 from tests.helpers.paths import ROOT
 
 __all__ = ["scheduler"]
@@ -138,6 +140,26 @@ def test_layers_are_timed_once_per_configuration_after_all_cells(
     scheduler.ids = []
     assert call() == 0
     assert scheduler.ids == []
+
+
+def test_cells_and_layers_of_another_network_are_others(
+    runs: Path, tmp_path: Path, call, scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(roofline, "SIDE", 128)
+    monkeypatch.setattr(roofline, "COPIED", 100_000)
+    write_matrix(tmp_path, layers=True)
+    assert call() == 0
+    write_matrix(tmp_path, workload=f'{WORKLOAD}model = "lenet5"\nimage_size = 40\n', layers=True)
+    assert call() == 0
+    assert len(scheduler.ids) == 9, "six cells and three times of layers, none of them again"
+    lenet = Network("lenet5", 40)
+    store = runs / "matrix" / "mine"
+    assert [read_run(path).config.network for path in find_runs(store)] == [Network()] * 6 + [lenet] * 6
+    assert len(find_artifacts(store, "layers.json", "layers-fake-cpu.lenet5.40x40-")) == 3
+    page = html.unescape((tmp_path / "out" / "index.html").read_text())
+    assert "scripted fake (cpu, lenet5, 40x40), batch 10" in page
+    assert call() == 0
+    assert len(scheduler.ids) == 9, "everything is complete"
 
 
 def test_an_environment_that_cannot_be_made_fails_its_cells_only(

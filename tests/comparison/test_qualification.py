@@ -101,3 +101,13 @@ def test_it_applies_to_runs_of_its_workload_on_its_machine(make_run: MakeRun) ->
     assert applicable_qualification(known, [run, run]) == FOUND
     assert applicable_qualification(known, [run, other]) is None
     assert applicable_qualification({"elsewhere": {FOUND.key: FOUND}}, [run]) is None
+
+
+def test_it_does_not_apply_to_another_network(make_run: MakeRun) -> None:
+    plain, lenet = make_run([1.0] * 5), make_run([1.0] * 5, config={"model": "lenet5", "image_size": 40})
+    other = replace(FOUND, model="lenet5", image_size=40)
+    known = {machine_key(plain.manifest): {FOUND.key: FOUND}}
+    assert applicable_qualification(known, [lenet]) is None
+    both = {machine_key(plain.manifest): {FOUND.key: FOUND, other.key: other}}
+    assert [applicable_qualification(both, [run]) for run in (plain, lenet)] == [FOUND, other]
+    assert "fake 1 (cpu, lenet5, 40x40), batch 10" in qualification_table(other, None)

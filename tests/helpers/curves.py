@@ -1,8 +1,9 @@
 """Trainings with known accuracies and losses, in place of the verb `run`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from epoch_gap.profiler.learning.cross import SCHEDULE, WEIGHTS
 from epoch_gap.profiler.phases import Phase
@@ -34,8 +35,10 @@ class Trainings:
         switches = [word for before, word in pairwise(words) if before == "--switch"]
         accuracy, first = self._truth(framework, SCHEDULE in switches, WEIGHTS in switches, seed)
         session = value_of(words, "--session") if "--session" in words else ""
+        network = {"model": value_of(words, "--model"), "image_size": int(value_of(words, "--image-size"))}
+        folder = Path(value_of(words, "--runs-dir"))
         path = store_training(
-            Path(value_of(words, "--runs-dir")), self._clock, framework, switches, seed, session, accuracy, first
+            folder, self._clock, framework, switches, seed, session, accuracy, first, network=network
         )
         return 0, path
 
@@ -53,6 +56,7 @@ def store_training(
     session: str,
     accuracy: float,
     first_loss: float,
+    network: Mapping[str, Any],
 ) -> Path:
     """A run of the preset `curve` whose test accuracy rises to `accuracy` and stays. Lucid's steps are longer."""
     ns = 3 * 10**8 if framework == "lucid" else 10**8
@@ -65,6 +69,7 @@ def store_training(
         "train_limit": STEPS * BATCH,
         "test_limit": 100,
         "switches": list(switches),
+        **network,
     }
     told = manifest(
         config=config,

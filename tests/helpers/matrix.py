@@ -30,12 +30,14 @@ costs = { "1" = "forward=1", "2" = "forward=1", "3" = "forward=4" }
 """
 
 
-def write_matrix(folder: Path, frameworks: str = FAKES, name: str = "mine", **keys: object) -> Path:
+def write_matrix(
+    folder: Path, frameworks: str = FAKES, name: str = "mine", workload: str = WORKLOAD, **keys: object
+) -> Path:
     """A file in `folder` with these frameworks on a small workload; `keys` are values of the whole matrix."""
     values = {"repeats": 2, "devices": ["cpu"], "batch_sizes": [10], **keys}
     lines = [f"{key} = {json.dumps(value)}" for key, value in values.items()]
     path = folder / f"{name}.toml"
-    path.write_text("\n".join(lines) + WORKLOAD + frameworks)
+    path.write_text("\n".join(lines) + workload + frameworks)
     return path
 
 

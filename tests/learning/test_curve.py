@@ -1,8 +1,11 @@
 """`curve`: what makes the accuracies differ, on trainings whose accuracies and losses are known."""
 
 import json
+from dataclasses import replace
+from hashlib import blake2b
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -13,9 +16,11 @@ from epoch_gap.profiler.experiments.verdict import Verdict
 from epoch_gap.profiler.learning.assessment import CrossAssessment, load_cross_assessments
 from epoch_gap.profiler.learning.cross import SCHEDULE
 from epoch_gap.profiler.learning.outcomes import Outcome
-from epoch_gap.profiler.learning.session import CURVES, FILE
+from epoch_gap.profiler.learning.session import CURVES, FILE, cross_from_json
+from epoch_gap.profiler.storage.manifest import Network
 from epoch_gap.profiler.storage.reader import find_runs, read_run
 from epoch_gap.reports.charts import curves
+from epoch_gap.reports.cross import view_cross
 from epoch_gap.reports.view import view_subjects
 from tests.helpers.curves import BATCH, EPOCHS, STEPS, Trainings, Truth, value_of
 from tests.helpers.live import check_by_plotly
@@ -229,6 +234,37 @@ def test_summary_json_has_the_trainings_and_the_answers(runs: Path, monkeypatch:
     low, high = schedule["measured"]["low"], schedule["measured"]["high"]
     assert low < 0.3 < high
     assert {key: answer["verdict"] for key, answer in answers.items()} == verdicts(assessment)
+
+
+def test_a_cross_is_of_its_network_and_a_report_shows_that_of_its_own(
+    runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, small = Trainings(accuracies(schedule=0.3)), Trainings(accuracies(schedule=0.3))
+    assert train(runs, monkeypatch, plain) == 0
+    assert train(runs, monkeypatch, small, "--model", "lenet5", "--image-size", "40") == 0
+    assert len(small.calls) == len(plain.calls), "no training of the other network counts"
+    first, second = reversed(load_cross_assessments(runs, print))
+    assert (first.session.network, second.session.network) == (Network(), Network("lenet5", 40))
+    assert second.session.size.startswith("lenet5, 40x40, batch 32, ")
+    assert set(first.session.baseline).isdisjoint(second.session.baseline)
+    sides = [read_run(path) for path in find_runs(runs)]
+    for network, session in ((Network(), first.session), (Network("lenet5", 40), second.session)):
+        shown = group_runs([run for run in sides if run.config.network == network])
+        cross = view_cross(load_cross_assessments(runs, print), shown)
+        assert cross is not None
+        assert {answer.session for answer in cross.answers} == {session.id}
+
+
+def test_the_seal_of_an_older_cross_still_fits(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An older one stores no network: its digest is without it."""
+    assert train(runs, monkeypatch, Trainings(accuracies(schedule=0.3))) == 0
+    session = newest(runs).session
+    older = {k: v for k, v in msgspec.to_builtins(session).items() if k not in ("model", "image_size")}
+    content = msgspec.msgpack.encode({**older, "seal": "", "trainings": [], "id": ""}, order="sorted")
+    seal = blake2b(content, digest_size=16).hexdigest()
+    read = cross_from_json(json.loads(json.dumps({**older, "seal": seal})))
+    assert not read.is_edited([seal])
+    assert replace(read, model="lenet5").is_edited([seal])
 
 
 def test_two_different_sides_are_needed(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -26,6 +26,7 @@ from typing import Any
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.experiments.experiment import Experiment
 from epoch_gap.profiler.phases import Phase
+from epoch_gap.workloads.architecture import Architecture
 from epoch_gap.workloads.framework import Framework
 from epoch_gap.workloads.intervention import Undo, Workload, check_delayable, undo_all
 
@@ -135,14 +136,16 @@ def check_switches(names: Sequence[str], framework: Framework) -> None:
         _check(name, switch, framework)
 
 
-def switches_of_sides(names: Sequence[str], frameworks: Sequence[str], device: str) -> dict[str, list[str]]:
+def switches_of_sides(
+    names: Sequence[str], frameworks: Sequence[str], device: str, architecture: Architecture
+) -> dict[str, list[str]]:
     """The switches that each framework can have on a device, as far as that is known before a framework is built.
 
     Raises UserError for a switch that is unknown or named twice, or that none of the frameworks can have.
     """
     sides: dict[str, list[str]] = {framework: [] for framework in frameworks}
     for name, switch in _parse_all(names).items():
-        reasons = {framework: _why_not(switch.experiment, framework, device) for framework in sides}
+        reasons = {framework: _why_not(switch.experiment, framework, device, architecture) for framework in sides}
         if None not in reasons.values():
             raise UserError(f"--switch {name}: {', and '.join(dict.fromkeys(filter(None, reasons.values())))}")
         for framework, reason in reasons.items():
@@ -160,8 +163,8 @@ def _parse_all(names: Sequence[str]) -> dict[str, _Switch]:
     return dict(zip(names, switches, strict=True))
 
 
-def _why_not(experiment: Experiment, framework: str, device: str) -> str | None:
-    """Why an experiment is no switch of a framework on a device (`auto`: not known yet)."""
+def _why_not(experiment: Experiment, framework: str, device: str, architecture: Architecture) -> str | None:
+    """Why an experiment is no switch of a framework on a device (`auto`: not known yet) for a network."""
     if experiment.options:
         words = " ".join(f"--{option} {value}".strip() for option, value in experiment.options.items())
         return f"it is the option {words}; use that"
@@ -169,14 +172,14 @@ def _why_not(experiment: Experiment, framework: str, device: str) -> str | None:
         return f"not for {framework}; for: {', '.join(experiment.frameworks)}"
     if experiment.devices and device not in (*experiment.devices, "auto"):
         return f"not for the device {device}; for: {', '.join(experiment.devices)}"
+    if experiment.needs and experiment.needs not in architecture.kinds():
+        return f"{architecture.title} has no {experiment.needs}"
     return None
 
 
 def _check(name: str, switch: _Switch, framework: Framework) -> None:
-    if reason := _why_not(switch.experiment, framework.name, framework.device):
+    if reason := _why_not(switch.experiment, framework.name, framework.device, framework.architecture):
         raise UserError(f"--switch {name}: {reason}")
-    if switch.experiment.needs and switch.experiment.needs not in framework.architecture.kinds():
-        raise UserError(f"--switch {name}: {framework.architecture.title} has no {switch.experiment.needs}")
     try:
         if switch.phase is not None:
             check_delayable(switch.phase, framework)

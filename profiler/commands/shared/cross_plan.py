@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from epoch_gap.profiler.commands.shared.options import workload_arguments
+from epoch_gap.profiler.commands.shared.options import network_of, workload_arguments
 from epoch_gap.profiler.commands.shared.run_selection import if_readable, newest_repeats
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.learning.cross import Cell
@@ -94,6 +94,7 @@ class CrossTraining:
         return (
             config.framework == name
             and config.seed == self.args.seed
+            and config.network == network_of(self.args)
             and sizes == (preset.batch_size, preset.epochs, preset.train_limit, preset.test_limit)
             and not config.label
             and not config.switches
@@ -120,6 +121,8 @@ class CrossTraining:
             fast=fast.config.framework,
             titles={run.config.framework: run.manifest.framework.title for run in sides},
             size=_describe_size(slow.manifest),
+            model=slow.config.network.model,
+            image_size=slow.config.network.image_size,
             seeds=seeds,
             baseline=baseline,
             rivals=predict_rivals(slow, fast),
@@ -155,4 +158,4 @@ def _describe(cell: Cell) -> str:
 def _describe_size(manifest: Manifest) -> str:
     config, data = manifest.config, manifest.data
     images = f"{data.train_images} training and {data.test_images} test images of {data.title}, balanced by class"
-    return f"batch {config.batch_size}, {config.epochs} epochs, {images}"
+    return ", ".join([*config.network.settings, f"batch {config.batch_size}", f"{config.epochs} epochs", images])

@@ -16,6 +16,7 @@ from epoch_gap.profiler.experiments.prediction import Change, Delay, Ratio, Subs
 from epoch_gap.profiler.experiments.session import Forecast, store_estimate
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.workloads import registry
+from epoch_gap.workloads.architecture import Architecture
 from epoch_gap.workloads.experiments import experiment_with_dose
 
 Names = tuple[str, ...]
@@ -26,7 +27,11 @@ JOINT = "+"
 
 
 def choose_experiments(
-    names: Sequence[str], modules: Mapping[str, ModuleType], framework: str, device: str
+    names: Sequence[str],
+    modules: Mapping[str, ModuleType],
+    framework: str,
+    device: str,
+    architecture: Architecture,
 ) -> list[Experiment]:
     """The experiments that `names` name, without the controls, which every session has; each once, in order.
 
@@ -34,14 +39,14 @@ def choose_experiments(
     unknown, or that cannot be tested there.
     """
     known: dict[str, Experiment] = {name: module.EXPERIMENT for name, module in modules.items()}
-    able = [e for e in known.values() if _why_untestable(e, framework, device) is None]
+    able = [e for e in known.values() if _why_untestable(e, framework, device, architecture) is None]
     chosen: dict[str, Experiment] = {}
     for name in (part for joined in names for part in joined.split(JOINT)):
         if name == ALL:
             chosen |= {e.name: e for e in able if not e.is_control and e.name != DOSES}
         elif (base := name.partition("=")[0]) not in known:
             raise UserError(f"no experiment {base!r}; choose all, or from: {', '.join(known)}")
-        elif reason := _why_untestable(known[base], framework, device):
+        elif reason := _why_untestable(known[base], framework, device, architecture):
             raise UserError(f"{base} cannot be tested {reason}")
         else:
             experiment = known[base] if name == base else experiment_with_dose(name)
@@ -62,13 +67,15 @@ def choose_combinations(names: Sequence[str], experiments: Sequence[Experiment],
     return list(dict.fromkeys([*found, *(sets_to_measure(chosen) if all_of_them else [])]))
 
 
-def _why_untestable(experiment: Experiment, framework: str, device: str) -> str | None:
+def _why_untestable(experiment: Experiment, framework: str, device: str, architecture: Architecture) -> str | None:
     if experiment.prediction is None:
         return "by its time: its claim is about the accuracy, which `curve` tests"
     if experiment.frameworks and framework not in experiment.frameworks:
         return f"on {framework}; it is for {', '.join(experiment.frameworks)}"
     if experiment.devices and device not in (*experiment.devices, "auto"):
         return f"on the device {device}; it is for {', '.join(experiment.devices)}"
+    if experiment.needs and experiment.needs not in architecture.kinds():
+        return f"on {architecture.name}: it has no {experiment.needs}"
     return None
 
 

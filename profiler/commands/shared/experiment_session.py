@@ -24,7 +24,7 @@ from epoch_gap.profiler.commands.shared.experiment_plan import (
     variants_needed,
 )
 from epoch_gap.profiler.commands.shared.experiment_processes import Processes
-from epoch_gap.profiler.commands.shared.options import workload_arguments
+from epoch_gap.profiler.commands.shared.options import architecture_of, network_of, workload_arguments
 from epoch_gap.profiler.commands.shared.printing import warn
 from epoch_gap.profiler.commands.shared.run_selection import newest_repeats, readable_noise_floors
 from epoch_gap.profiler.comparison.identity import comparison_key, machine_key
@@ -84,9 +84,10 @@ class ExperimentSession:
 
     def check_names(self) -> list[Experiment]:
         """The experiments that the command names. Raises UserError for a name that is none of the side."""
-        experiments = choose_experiments(self.args.names, self.modules, self.args.framework, self.args.device)
-        choose_combinations(self.args.names, experiments, all_of_them=False)
-        if self.args.together:
+        args, architecture = self.args, architecture_of(self.args)
+        experiments = choose_experiments(args.names, self.modules, args.framework, args.device, architecture)
+        choose_combinations(args.names, experiments, all_of_them=False)
+        if args.together:
             check_combination(experiments)
         return experiments
 
@@ -153,6 +154,8 @@ class ExperimentSession:
             title=subject.title,
             device=subject.framework.device,
             batch_size=own.first.batch_size,
+            model=own.first.config.network.model,
+            image_size=own.first.config.network.image_size,
             epoch_steps=epoch_steps,
             epoch=store_estimate(subject.epoch.total),
             floor=None if floor is None else floor.share,
@@ -185,6 +188,7 @@ class ExperimentSession:
             and not config.switches
             and config.alternate is None
             and config.batch_size == (args.batch_size or PRESETS[args.preset].batch_size)
+            and config.network == network_of(args)
             and manifest.framework.device in (args.device, manifest.framework.device if args.device == "auto" else "")
             and manifest.keeps_memory == (args.allocator is Allocator.KEEP)
             and manifest.data.kind in kinds.get(args.data, [DataKind.CIFAR10])

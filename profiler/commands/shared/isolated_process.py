@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from epoch_gap.profiler.commands.shared.exit_status import exit_status_of
-from epoch_gap.profiler.commands.shared.options import add_workload
+from epoch_gap.profiler.commands.shared.options import add_workload, network_of
 from epoch_gap.profiler.experiments.prediction import Ratio
 from epoch_gap.profiler.recording.recorder import Recorder
 from epoch_gap.profiler.recording.records import DiscardingSink
@@ -45,9 +45,11 @@ def measure_ratios(args: argparse.Namespace) -> list[float]:
     rule = module.EXPERIMENT.prediction
     assert isinstance(rule, Ratio), "only variants have a ratio"
     size = args.batch_size or PRESETS[args.preset].batch_size
-    options = registry.Options(device=args.device, seed=args.seed, batch_size=size, costs=args.fake_costs)
+    options = registry.Options(
+        device=args.device, seed=args.seed, batch_size=size, network=network_of(args), costs=args.fake_costs
+    )
     framework = registry.build(args.framework, options)
-    data = load_cifar10(args.data, train_limit=2 * size, test_limit=size, mmap=args.mmap)
+    data = load_cifar10(args.data, train_limit=2 * size, test_limit=size, mmap=args.mmap, image_size=args.image_size)
     recorder = Recorder(framework.phases, DiscardingSink(), wait=framework.wait)
     collation = Collation(loop.timed_collate(recorder))
     loader = framework.loader(data.x_train, data.y_train, size, False, collation)

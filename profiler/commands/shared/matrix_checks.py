@@ -14,7 +14,7 @@ from epoch_gap.workloads.registry import FRAMEWORKS
 
 WORKLOAD = (
     *("preset", "data", "steps", "seconds", "epochs", "train_limit", "test_limit", "fence", "data_order", "seed"),
-    *("checkpoint", "mmap", "compile", "allocator"),
+    *("checkpoint", "mmap", "compile", "allocator", "model", "image_size"),
 )
 """the options of `run` that a matrix may set for all of its cells"""
 

@@ -23,7 +23,7 @@ THREAD_VARIABLES = (
     *("MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NUMEXPR_NUM_THREADS"),
 )
 """Snakemake sets them to the threads of a job, which would be a condition that nobody asked for."""
-OF_LAYERS = ("seed", "allocator", "mmap")
+OF_LAYERS = ("seed", "allocator", "mmap", "model", "image_size")
 """the options of a workload that the timing of layers takes"""
 
 

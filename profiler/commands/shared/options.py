@@ -10,7 +10,8 @@ from epoch_gap.profiler.experiments.arms import BLOCK
 from epoch_gap.profiler.machine.allocator import Allocator
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.recording.fencing import POLICIES
-from epoch_gap.profiler.storage.manifest import Alternation
+from epoch_gap.profiler.storage.manifest import DEFAULT_NETWORK, Alternation, Network
+from epoch_gap.workloads.architecture import ARCHITECTURES, IMAGE_SIZES, Architecture, find_architecture
 from epoch_gap.workloads.data_order import DataOrder
 from epoch_gap.workloads.intervention import DELAYABLE
 from epoch_gap.workloads.outside_adapters import FORM
@@ -42,7 +43,14 @@ def parse_pairs(text: str) -> int:
     return value
 
 
-parse_positive.__name__ = parse_seed.__name__ = parse_pairs.__name__ = "whole number"
+def _image_size(text: str) -> int:
+    value = int(text)
+    if value not in IMAGE_SIZES:
+        raise argparse.ArgumentTypeError(f"{value} is not between {IMAGE_SIZES[0]} and {IMAGE_SIZES[-1]}")
+    return value
+
+
+parse_positive.__name__ = parse_seed.__name__ = parse_pairs.__name__ = _image_size.__name__ = "whole number"
 
 
 def parse_percentage(text: str) -> float:
@@ -72,11 +80,37 @@ def add_framework(parser: argparse.ArgumentParser, *, default: str | None = None
     )
 
 
+def add_network(parser: argparse.ArgumentParser) -> None:
+    """`--model` and `--image-size`; `network_of` reads them."""
+    default = DEFAULT_NETWORK
+    parser.add_argument(
+        "--model", choices=ARCHITECTURES, default=default.model, help=f"the network (default: {default.model})"
+    )
+    parser.add_argument(
+        "--image-size",
+        type=_image_size,
+        default=default.image_size,
+        metavar="N",
+        help=f"rows and columns of an image (default: {default.image_size}, as they are)",
+    )
+
+
+def network_of(args: argparse.Namespace) -> Network:
+    """The network, and the size of its images."""
+    return Network(args.model, args.image_size)
+
+
+def architecture_of(args: argparse.Namespace) -> Architecture:
+    """The description of the network."""
+    return find_architecture(network_of(args))
+
+
 def add_workload(parser: argparse.ArgumentParser) -> None:
     """Declare the options of a workload; `workload_arguments` turns them back into a command line."""
     parser.add_argument("--preset", choices=PRESETS, default="quick", help="amount of work (default: quick)")
     parser.add_argument("--device", default="auto", metavar="auto|cpu|gpu|mps|cuda", help="default: auto")
     parser.add_argument("--data", default="auto", metavar="auto|synthetic|PATH", help="default: auto")
+    add_network(parser)
     parser.add_argument("--batch-size", type=parse_positive, metavar="N", help="images per step")
     parser.add_argument(
         "--steps", type=parse_positive, metavar="N", help="maximum number of training steps per epoch"
@@ -180,7 +214,7 @@ def alternation_of(args: argparse.Namespace) -> Alternation | None:
 
 _PASSED_ON = (
     *("preset", "device", "data", "batch_size", "steps", "seconds", "epochs"),
-    *("train_limit", "test_limit", "fence", "data_order", "seed", "allocator", "runs_dir"),
+    *("train_limit", "test_limit", "fence", "data_order", "seed", "allocator", "runs_dir", "model", "image_size"),
 )
 _SWITCHES = ("checkpoint", "mmap", "compile", "allow_busy", "quiet")
 

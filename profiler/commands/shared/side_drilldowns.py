@@ -76,6 +76,7 @@ def _layers_words(manifest: Manifest, runs_dir: Path, data: str) -> list[str]:
     chosen = data or ("synthetic" if manifest.data.kind is DataKind.SYNTHETIC else "auto")
     words = ["--framework", config.framework, "--device", manifest.framework.device]
     words += ["--batch-size", str(config.batch_size), "--data", chosen]
+    words += ["--model", config.network.model, "--image-size", str(config.network.image_size)]
     words += [] if config.seed is None else ["--seed", str(config.seed)]
     words += ["--allocator", "keep"] if config.allocator is Allocator.KEEP else []
     words += [f"--{name}" for name in ("compile", "mmap") if getattr(config, name)]

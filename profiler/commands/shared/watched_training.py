@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from epoch_gap.profiler.commands.shared.options import add_framework, add_switches, add_workload
+from epoch_gap.profiler.commands.shared.options import add_framework, add_switches, add_workload, network_of
+from epoch_gap.profiler.comparison.identity import name_drilldown
 from epoch_gap.profiler.drilldown import layers, roofline
 from epoch_gap.profiler.drilldown.conditions import (
     DrilldownConditions,
@@ -18,7 +19,7 @@ from epoch_gap.profiler.machine.allocator import Allocator, check_allocator, rea
 from epoch_gap.profiler.machine.environment import read_commit, read_environment
 from epoch_gap.profiler.machine.run_lock import hold_run_lock
 from epoch_gap.profiler.storage.artifacts import store_json_artifact
-from epoch_gap.profiler.storage.manifest import DataKind, environment_to_json
+from epoch_gap.profiler.storage.manifest import DataKind, Network, environment_to_json
 from epoch_gap.workloads import registry, watched_steps
 from epoch_gap.workloads.cifar10.load import Cifar10, load_cifar10
 from epoch_gap.workloads.experiments import check_switches
@@ -39,8 +40,8 @@ class WatchedTraining:
 
     @property
     def name(self) -> str:
-        """The framework and its device, for the names of files."""
-        return f"{self.framework.name}-{self.framework.device}"
+        """The framework, its device and network, for the names of files."""
+        return name_drilldown(self.framework.name, self.framework.device, self.conditions.network)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,6 +65,7 @@ def train_watched(args: argparse.Namespace, choose_watch: Callable[[Framework], 
             device=args.device,
             seed=args.seed,
             batch_size=size,
+            network=network_of(args),
             compiled=args.compile,
             costs=args.fake_costs,
             version=args.fake_version,
@@ -73,18 +75,21 @@ def train_watched(args: argparse.Namespace, choose_watch: Callable[[Framework], 
         watch = choose_watch(framework)
         data = _load(args, size, steps)
         collected = watched_steps.train(framework, data, size, steps, watch, args.quiet, args.seed, args.switch)
-    return WatchedTraining(framework, _conditions(framework, data, size, args.switch), collected)
+    conditions = _conditions(framework, data, size, args.switch, network_of(args))
+    return WatchedTraining(framework, conditions, collected)
 
 
 def _load(args: argparse.Namespace, size: int, steps: int) -> Cifar10:
     needed = watched_steps.images_needed(size, steps)
-    data = load_cifar10(args.data, train_limit=needed, test_limit=size, mmap=args.mmap)
+    data = load_cifar10(args.data, train_limit=needed, test_limit=size, mmap=args.mmap, image_size=args.image_size)
     if len(data.y_train) < needed:
         raise UserError(f"{needed} training images are needed, but the data have {len(data.y_train)}; lower --steps")
     return data
 
 
-def _conditions(framework: Framework, data: Cifar10, size: int, switches: Sequence[str]) -> DrilldownConditions:
+def _conditions(
+    framework: Framework, data: Cifar10, size: int, switches: Sequence[str], network: Network
+) -> DrilldownConditions:
     return DrilldownConditions(
         framework=DrilldownFramework(
             name=framework.name,
@@ -97,6 +102,7 @@ def _conditions(framework: Framework, data: Cifar10, size: int, switches: Sequen
         data=DrilldownData(kind=DataKind(data.kind), sha256=data.sha256),
         keeps_memory=read_allocator() is Allocator.KEEP,
         switches=tuple(switches),
+        network=network,
         environment=environment_to_json(read_environment()),
     )
 
