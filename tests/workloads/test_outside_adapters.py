@@ -46,7 +46,10 @@ def test_an_entry_point_is_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
         ("constant:Variable", "constant:Variable: constant has no class Variable"),
         ("constant:no_class", "constant:no_class: constant has no class no_class"),
         ("constant:Lacking", "constant:Lacking lacks loss_and_gradients, read, to_device, wait; see docs/add-a-"),
-        ("constant:NoAdapter", "constant:NoAdapter lacks title, version, distribution, device, architecture, phases, "),
+        (
+            "constant:NoAdapter",
+            "constant:NoAdapter lacks title, version, distribution, device, architecture, phases, ",
+        ),
         ("constant:NoArguments", "constant:NoArguments cannot be called with 3 argument(s): "),
         ("constant", "no framework 'constant'; choose one of: lucid, torch, mlx, "),
         (":Class", "no framework ':Class'; choose one of: "),

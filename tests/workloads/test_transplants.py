@@ -11,7 +11,7 @@ from epoch_gap.profiler.parity.tensors import FLIPS, Quantity
 from epoch_gap.profiler.storage.manifest import DEFAULT_NETWORK, Network
 from epoch_gap.workloads.adapters import torch_kernels
 from epoch_gap.workloads.architecture import ARCHITECTURES, find_architecture
-from epoch_gap.workloads.experiments import apply_switches
+from epoch_gap.workloads.experiments import apply_switches, contiguous_convolution
 from epoch_gap.workloads.framework import Framework
 from epoch_gap.workloads.transplant import Geometry
 from tests.helpers.adapters import build, images, resized
@@ -87,12 +87,13 @@ def test_pytorchs_operations_inside_lucid_compute_the_same(
     assert copied <= 2, "only the gradient of the pooling cannot be written to"
 
 
-def test_copied_outputs_of_convolutions_follow_their_axes_and_compute_the_same(
-    plain: Callable[[str], Step], monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def in_order(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Grows with Lucid's batch normalisations: whether what each gets follows the order of its axes in memory."""
+    build("lucid", "cpu")  # makes Lucid importable
     from lucid.nn._kernel.norm import batch_norm_kernel
 
-    seen = []
+    seen: list[bool] = []
 
     def watched(self: Any, a: Any, *tensors: Any) -> Any:
         seen.append(a.data.flags.c_contiguous)
@@ -100,9 +101,22 @@ def test_copied_outputs_of_convolutions_follow_their_axes_and_compute_the_same(
 
     before = batch_norm_kernel.cpu
     monkeypatch.setattr(batch_norm_kernel, "cpu", watched)
-    check_equal(first_step("lucid"), first_step("lucid", "contiguous_convolution"))
-    half = len(seen) // 2
-    assert (any(seen[:half]), all(seen[half:])) == (False, True)
+    return seen
+
+
+def test_copied_outputs_of_convolutions_follow_their_axes_and_compute_the_same(in_order: list[bool]) -> None:
+    plain = first_step("lucid")
+    assert not any(in_order)
+    in_order.clear()
+    check_equal(plain, first_step("lucid", "contiguous_convolution"))
+    assert in_order
+    assert all(in_order)
+
+
+def test_the_layout_is_timed_on_a_stage_with_and_without_copies(in_order: list[bool]) -> None:
+    for call in (*contiguous_convolution.variants(build("lucid", "cpu"), [0, 1]),) * 2:
+        call()
+    assert in_order == ([False] * 4 + [True] * 4) * 2, "two blocks with two normalisations each"
 
 
 def test_lucids_convolution_inside_pytorch_computes_the_same(plain: Callable[[str], Step]) -> None:

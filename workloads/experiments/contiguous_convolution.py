@@ -15,12 +15,11 @@ EXPERIMENT = Experiment(
     guess=1,
     frameworks=("lucid",),
     devices=("cpu",),
+    needs="normalisation",
     may_change=(Phase.FORWARD, Phase.BACKWARD),
     prediction=Ratio((Phase.FORWARD, Phase.BACKWARD), isolated="variants"),
     keeps=1e-5,
 )
-SHAPE = (64, 32, 32)
-"""of an image at the entry of `layer1`: channels, rows, columns"""
 
 
 def apply(workload: Workload, dose: float) -> Undo:
@@ -34,7 +33,9 @@ def variants(framework: Any, indices: Sequence[int]) -> tuple[Callable[[], None]
     """Forward and backward of the stage `layer1` on one batch: as they are, and with the copies."""
     from epoch_gap.workloads.adapters.lucid_operations import copy_convolutions, step_of
 
-    present = step_of(framework.model.layer1, (len(indices), *SHAPE))
+    architecture = framework.architecture
+    entry = next(o.sources[0] for o in architecture.operations if o.name.startswith("layer1."))
+    present = step_of(framework.model.layer1, (len(indices), *architecture.shapes()[entry]))
 
     def new() -> None:
         undo = copy_convolutions()
