@@ -96,7 +96,7 @@ def test_the_adapter_of_the_guide_keeps_the_contract(outside: Path) -> None:
         data=small_data(BATCH_SIZE * PARITY_STEPS),
         clock=ScriptedClock(),
     )
-    for rule in ("build", "parameters", "clocks", "phases", "wait", "parity"):
+    for rule in ("build", "parameters", "clocks", "wait", "parity"):
         outcome = check_rule(rule, subject)
         assert not outcome.is_broken, outcome.text
 

@@ -73,4 +73,5 @@ class ArrayParity:
         return float(self._core.read(self._core.cross_entropy(self._core.array(logits.astype(np.float32)), labels)))
 
     def _read(self, arrays: Any) -> dict[str, Array]:
+        self._core.wait(list(arrays.values()))  # together: a lazy framework computes what they share once
         return {name: self._core.read(array) for name, array in arrays.items()}
