@@ -241,7 +241,7 @@ def test_a_job_has_the_threads_of_the_command_and_imports_this_project_only(tmp_
 @pytest.mark.parametrize(
     ("change", "line"),
     [
-        (('name = "fake"', 'name = "jax"'), "no framework 'jax'; choose from lucid, torch, mlx, fake"),
+        (('name = "fake"', 'name = "jux"'), "no framework 'jux'; choose from lucid, torch, mlx, jax, "),
         (('name = "fake"', 'name = "torch"'), "torch has no scripted costs"),
         (("steps = 3", "steps = 'many'"), "workload: argument --steps: invalid whole number value: 'many'"),
         (("steps = 3", "stpes = 3"), "unknown key 'stpes' in workload; the keys are preset, data"),

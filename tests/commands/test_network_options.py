@@ -127,7 +127,11 @@ def test_all_experiments_of_a_side_are_those_that_its_network_allows() -> None:
         architecture = find_architecture(Network(model))
         return {e.name for e in choose_experiments(names, find_experiments(), "lucid", "cpu", architecture)}
 
-    assert chosen("resnet34", "all") - chosen("lenet5", "all") == {"torch_relu", "torch_batch_norm"}
+    assert chosen("resnet34", "all") - chosen("lenet5", "all") == {
+        "torch_relu",
+        "torch_batch_norm",
+        "contiguous_convolution",
+    }
     assert "torch_convolution" in chosen("lenet5", "all")
     with pytest.raises(UserError, match="torch_relu cannot be tested on lenet5: it has no relu"):
         chosen("lenet5", "torch_relu")

@@ -24,6 +24,8 @@ SUBJECT = {
     "device",
     "data",
     "batch_size",
+    "model",
+    "image_size",
     "runs",
     "status",
     "steps",
