@@ -11,8 +11,10 @@ from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.storage.atomic import open_atomically
 from epoch_gap.profiler.storage.reader import locate_run, read_run
 from epoch_gap.profiler.storage.run import Run
+from epoch_gap.profiler.storage.schema import COLLECTIVES
 from epoch_gap.reports.export.run_tables import (
     WRITERS,
+    collectives_table,
     epochs_table,
     phase_usage_table,
     phases_table,
@@ -37,8 +39,9 @@ def execute(args: argparse.Namespace) -> int:
         "phase_usage": phase_usage_table(run),
         "epochs": epochs_table(run),
         "phases": phases_table(_subject(run)),
+        **({COLLECTIVES: collectives_table(run)} if len(run.collectives) else {}),
     }
-    prepare_folder(out, [f"{name}.{form}" for name in tables for form in WRITERS])
+    prepare_folder(out, [f"{name}.{form}" for name in (*tables, COLLECTIVES) for form in WRITERS])
     with errors_as_one_line(out):
         for name, table in tables.items():
             path = out / f"{name}.{args.format}"

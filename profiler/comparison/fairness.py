@@ -170,9 +170,17 @@ def audit_fairness(subjects: Sequence[Subject]) -> list[Item]:
     """Every condition, differing ones first; n/a for a subject that does not have it."""
     is_articles = all(subject.config.network == DEFAULT_NETWORK for subject in subjects)
     of_network = () if is_articles else NETWORK_CONDITIONS
-    conditions = [*CONDITIONS, *of_network, *_custom_conditions(subjects)]
+    conditions = [*CONDITIONS, *of_network, *_rank_conditions(subjects), *_custom_conditions(subjects)]
     items = [_item(subjects, condition) for condition in conditions]
     return sorted(items, key=lambda item: not item.differs)
+
+
+def _rank_conditions(subjects: Sequence[Subject]) -> Iterator[Condition]:
+    """The ranks, their threads and their collectives, if any subject is one; torchrun sets one thread by itself."""
+    if any(subject.manifest.rank is not None for subject in subjects):
+        yield _manifest("ranks", lambda manifest: manifest.rank and manifest.rank.world_size, Affects.BOTH)
+        yield _framework("threads", Affects.TIME, "threads of each process")
+        yield _framework("distributed", Affects.BOTH, "distributed training")
 
 
 def _custom_conditions(subjects: Sequence[Subject]) -> Iterator[Condition]:

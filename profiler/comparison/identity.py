@@ -31,14 +31,15 @@ KEPT = "memory kept"
 
 
 def active_settings(manifest: Manifest) -> list[str]:
-    """The network if it is not the article's, the settings of `SETTINGS` that are on, `KEPT`, and the interventions.
+    """The network if it is not the article's, the settings of `SETTINGS` that are on, `KEPT`, interventions, rank.
 
     All in words.
     """
     network = manifest.config.network.settings
     settings = [name for name in SETTINGS if getattr(manifest.config, name)]
     kept = [KEPT] if manifest.keeps_memory else []
-    return [*network, *settings, *kept, *(name.replace("_", " ") for name in active_switches(manifest))]
+    switches = [name.replace("_", " ") for name in active_switches(manifest)]
+    return [*network, *settings, *kept, *switches, *([manifest.rank.title] if manifest.rank is not None else [])]
 
 
 def active_switches(manifest: Manifest) -> tuple[str, ...]:
@@ -81,10 +82,11 @@ def machine_key(manifest: Manifest) -> str:
 def comparison_key(manifest: Manifest, *, is_plain: bool = False) -> str:
     """The key of the noise floor that applies: framework, device, batch size, data, allocator, network, switches.
 
-    With `is_plain`, that of the same without interventions, which applies if the other was not measured.
+    With `is_plain`, that of the same without interventions, which applies if the other was not measured. None was
+    measured for ranks.
     """
     config, switches = manifest.config, () if is_plain else active_switches(manifest)
-    return noise_floor_key(
+    key = noise_floor_key(
         config.framework,
         manifest.framework.device,
         config.batch_size,
@@ -93,11 +95,13 @@ def comparison_key(manifest: Manifest, *, is_plain: bool = False) -> str:
         config.network,
         switches,
     )
+    return key if manifest.rank is None else f"{key}-{manifest.rank.title.replace(' ', '-')}"
 
 
-def candidate_key(manifest: Manifest) -> tuple[str, str, bool, tuple[str, ...]]:
-    """Framework, label, allocator and interventions."""
-    return manifest.config.framework, manifest.config.label, manifest.keeps_memory, active_switches(manifest)
+def candidate_key(manifest: Manifest) -> tuple[str, str, bool, tuple[str, ...], str]:
+    """Framework, label, allocator, interventions and rank."""
+    config, rank = manifest.config, "" if manifest.rank is None else manifest.rank.title
+    return config.framework, config.label, manifest.keeps_memory, active_switches(manifest), rank
 
 
 def drilldown_key(manifest: Manifest) -> str:
@@ -150,6 +154,11 @@ def check_no_alternation(runs: Sequence[Run]) -> None:
 def alternates(manifest: Manifest) -> bool:
     """Whether interventions were turned on and off within the run."""
     return manifest.config.alternate is not None
+
+
+def stands_alone(manifest: Manifest) -> bool:
+    """Whether a run is reported like others: not a rank, and without interventions that alternated."""
+    return manifest.rank is None and not alternates(manifest)
 
 
 def _refuse(runs: Sequence[Run], why: Callable[[Run, Run], str | None]) -> None:

@@ -249,6 +249,19 @@ def read_commit(distribution: str | None) -> str | None:
     return None if described in ("", UNKNOWN) else described
 
 
+def read_boot() -> str:
+    """The host's boot, and the offsets of a container's own clocks: where both are equal, so is the monotonic clock.
+
+    Empty if unknown.
+    """
+    if sys.platform == "darwin":
+        boot = _output(["sysctl", "-n", "kern.bootsessionuuid"])
+        return "" if boot == UNKNOWN else boot
+    boot = (read_text("/proc/sys/kernel/random/boot_id") or "").strip()
+    offsets = " ".join((read_text("/proc/self/timens_offsets") or "").split())
+    return f"{boot} {offsets}".strip() if boot else ""
+
+
 def _read_git(directory: Path) -> Git:
     commit = _output(["git", "-C", str(directory), "rev-parse", "HEAD"])
     status = _output(["git", "-C", str(directory), "status", "--porcelain"])

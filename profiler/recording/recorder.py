@@ -14,6 +14,7 @@ from resource import struct_rusage
 from typing import Any
 
 from epoch_gap.profiler.phases import Phase
+from epoch_gap.profiler.recording.collectives import CollectiveLog
 from epoch_gap.profiler.recording.fencing import POLICIES, Schedule, TimingMode, begins_block
 from epoch_gap.profiler.recording.records import (
     DiscardingSink,
@@ -98,6 +99,8 @@ class Recorder:
     """A different function in as-run and fenced steps: look it up again in each step."""
     clock: Clock
     """the clock of all marks"""
+    collectives: CollectiveLog
+    """of the current step, in a distributed training"""
 
     def __init__(
         self,
@@ -120,6 +123,7 @@ class Recorder:
         }
         self._sink = sink
         self.clock = clock
+        self.collectives = CollectiveLog(clock)
         self._flush_after_ns = flush_after_ns
         self._read_machine = read_machine
         self._rss_bytes = rss_bytes
@@ -308,6 +312,7 @@ class Recorder:
             rss_bytes=self._rss_bytes(),
             usage=usage,
             phase_usage=phase_usage,
+            collectives=self.collectives.take(),
         )
         self._steps.append(step)
         e.steps[e.stage] += 1
@@ -435,6 +440,7 @@ class Recorder:
     def _discard_marks(self) -> None:
         self._marks.clear()
         self._usage_at_marks.clear()
+        self.collectives.take()
 
     def _close_rest(self) -> None:
         """All time since the last step belongs to the epoch and to no step: `other`."""

@@ -9,6 +9,7 @@ from resource import struct_rusage
 from typing import Literal, Protocol
 
 from epoch_gap.profiler.phases import Phase
+from epoch_gap.profiler.recording.collectives import Collective
 from epoch_gap.profiler.recording.fencing import TimingMode
 
 Stage = Literal["train", "evaluate"]
@@ -78,6 +79,8 @@ class Step:
     """from the first boundary to the last; None: not counted"""
     phase_usage: Mapping[Phase, ResourceUsage] = field(default_factory=dict)
     """of each phase of a fenced step; empty for an as-run step, whose marks read only the clock"""
+    collectives: tuple[Collective, ...] = ()
+    """of a rank of a distributed training, in order"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import Any
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.machine.allocator import Allocator
 from epoch_gap.profiler.machine.environment import Environment
+from epoch_gap.profiler.machine.rank import Rank
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.storage.typed_json import convert_json
 
@@ -236,6 +237,8 @@ class Manifest:
     """the id of the cell of a matrix to which the run belongs; None: none"""
     round: int | None = None
     """the round of the session to which the run belongs, from 1; None without rounds"""
+    rank: Rank | None = None
+    """the process's place in a distributed training; None: it trained alone"""
     progress: str | None = None
     """the progress bar's destination: terminal | lines | discarded"""
     created: str = ""

@@ -18,8 +18,15 @@ from epoch_gap.profiler.phases import RESERVED, Phase, in_order
 from epoch_gap.profiler.recording.records import USAGE_FIELDS, Epoch, Reading
 from epoch_gap.profiler.storage.database import CHUNK, is_being_written, open_database, stored_id
 from epoch_gap.profiler.storage.manifest import Manifest, RunStatus, manifest_from_json
-from epoch_gap.profiler.storage.run import UNKNOWN, Run, StepTable, UsageTable
-from epoch_gap.profiler.storage.schema import DATABASE, DIGEST, EPOCH_COLUMNS, FIRST_SEALED, READING_COLUMNS
+from epoch_gap.profiler.storage.run import UNKNOWN, CollectiveTable, Run, StepTable, UsageTable
+from epoch_gap.profiler.storage.schema import (
+    COLLECTIVES,
+    DATABASE,
+    DIGEST,
+    EPOCH_COLUMNS,
+    FIRST_SEALED,
+    READING_COLUMNS,
+)
 from epoch_gap.profiler.storage.seals import digest_of_manifest, verify_seals
 from epoch_gap.profiler.storage.write_ahead_log import describe_lost_log, was_logged
 
@@ -89,6 +96,7 @@ def read_run(path: Path) -> Run:
                 *([("log", lost)] if lost else []),
             ),
             readings=_read_readings(db),
+            collectives=_read_collectives(db),
         )
         check_sums(run)
         return run
@@ -252,6 +260,14 @@ def _epoch_from_row(row: tuple[Any, ...], known: list[Phase]) -> Epoch:
     values = dict(zip(EPOCH_COLUMNS, row, strict=False))
     phases = zip(known, row[len(EPOCH_COLUMNS) :], strict=True)
     return Epoch(**values, durations={phase: ns for phase, ns in phases if ns is not None})
+
+
+def _read_collectives(db: sqlite3.Connection) -> CollectiveTable:
+    if not _columns(db, COLLECTIVES):
+        return CollectiveTable.from_rows([])  # before version 5
+    columns = "epoch, step, phase, kind, bytes, ready_ns, done_ns"
+    query = f"SELECT {columns} FROM {COLLECTIVES} WHERE stage = 'train' ORDER BY epoch, step, number"
+    return CollectiveTable.from_rows(db.execute(query).fetchall())
 
 
 def _read_readings(db: sqlite3.Connection) -> tuple[Reading, ...]:

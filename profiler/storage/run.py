@@ -1,13 +1,15 @@
 """A stored run, immutable: its manifest and all of its steps."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from epoch_gap.profiler.phases import Phase
+from epoch_gap.profiler.recording.collectives import CollectiveKind
 from epoch_gap.profiler.recording.fencing import TimingMode
 from epoch_gap.profiler.recording.records import USAGE_FIELDS, Epoch, Reading, ResourceUsage, Step
 from epoch_gap.profiler.storage.manifest import Config, FrameworkInfo, Manifest, RunStatus
@@ -147,6 +149,47 @@ def _phase_usage_tables(steps: Sequence[Step]) -> dict[Phase, UsageTable]:
     return {p: UsageTable.from_usages([s.phase_usage.get(p, ResourceUsage()) for s in steps]) for p in phases}
 
 
+@dataclass(frozen=True, eq=False)
+class CollectiveTable:
+    """The collectives of a rank's training steps as columns, each of shape (n,), in order. Compared by identity."""
+
+    epoch: NDArray[np.int64]
+    step: NDArray[np.int64]
+    phase: NDArray[np.object_]
+    """as in `Collective`: Phase"""
+    kind: NDArray[np.object_]
+    """as in `Collective`: CollectiveKind"""
+    bytes: NDArray[np.int64]
+    ready_ns: NDArray[np.int64]
+    done_ns: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.ready_ns)
+
+    def where(self, keep: NDArray[np.bool_]) -> "CollectiveTable":
+        """The collectives for which `keep`, of shape (n,), is true."""
+        return CollectiveTable(*(getattr(self, column.name)[keep] for column in fields(self)))
+
+    @classmethod
+    def from_steps(cls, steps: Sequence[Step]) -> "CollectiveTable":
+        """The collectives of recorded steps as columns."""
+        return cls.from_rows([(s.epoch, s.index, *astuple(c)) for s in steps for c in s.collectives])
+
+    @classmethod
+    def from_rows(cls, rows: Sequence[tuple[Any, ...]]) -> "CollectiveTable":
+        """Columns from rows of epoch, step, phase, kind, bytes, ready_ns, done_ns."""
+        epoch, step, phase, kind, size, ready, done = zip(*rows, strict=True) if rows else [()] * 7
+        return cls(
+            np.array(epoch, np.int64),
+            np.array(step, np.int64),
+            np.array([*map(Phase, phase)], np.object_),
+            np.array([*map(CollectiveKind, kind)], np.object_),
+            np.array(size, np.int64),
+            np.array(ready, np.int64),
+            np.array(done, np.int64),
+        )
+
+
 @dataclass(frozen=True)
 class Run:
     """One process's run."""
@@ -163,6 +206,8 @@ class Run:
     """(kind, text), in order"""
     readings: tuple[Reading, ...] = ()
     """of the machine, before and after every block of training steps, in order"""
+    collectives: CollectiveTable = field(default_factory=lambda: CollectiveTable.from_rows([]))
+    """of the training steps of a rank of a distributed training"""
 
     @property
     def config(self) -> Config:

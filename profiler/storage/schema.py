@@ -7,6 +7,7 @@ Versions of the schema:
   3  resource usage per step, and per phase of fenced steps in the table `phase_usage`; `turn` per reading.
   4  seals: every row has the number of the seal that covers it, and the manifest has a digest; see seals.py.
      `correct` and `lr` may be NULL. A custom loop's own phases have columns, too.
+  5  table `collectives`, of the ranks of a distributed training.
 """
 
 from collections.abc import Iterable
@@ -15,7 +16,7 @@ from dataclasses import fields
 from epoch_gap.profiler.phases import Phase, all_phases
 from epoch_gap.profiler.recording.records import USAGE_FIELDS, Reading
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 FIRST_SEALED = 4
 """the first version with seals"""
 DATABASE = "run.sqlite"
@@ -24,9 +25,12 @@ DIGEST = "digest"
 HISTORY_JSON = "history.json"
 
 EPOCH_COLUMNS = ["epoch", "wall_ns", "paused_ns", "lr", "train_loss", "train_acc", "test_loss", "test_acc"]
+COLLECTIVES = "collectives"
+"""a table that runs of earlier versions do not have"""
 SEALED_TABLES: dict[str, tuple[str, ...]] = {
     "steps": ("stage", "epoch", "step"),
     "phase_usage": ("stage", "epoch", "step", "phase"),
+    COLLECTIVES: ("stage", "epoch", "step", "number"),
     "epochs": ("epoch",),
     "readings": (),
     "events": (),
@@ -51,6 +55,10 @@ def statements(own: Iterable[Phase]) -> tuple[str, ...]:
         f"""CREATE TABLE phase_usage (
   stage TEXT NOT NULL, epoch INTEGER NOT NULL, step INTEGER NOT NULL, phase TEXT NOT NULL, {_USAGE},
   seal INTEGER NOT NULL, PRIMARY KEY (stage, epoch, step, phase)) WITHOUT ROWID""",
+        f"""CREATE TABLE {COLLECTIVES} (
+  stage TEXT NOT NULL, epoch INTEGER NOT NULL, step INTEGER NOT NULL, number INTEGER NOT NULL, phase TEXT NOT NULL,
+  kind TEXT NOT NULL, bytes INTEGER NOT NULL, ready_ns INTEGER NOT NULL, done_ns INTEGER NOT NULL,
+  seal INTEGER NOT NULL, PRIMARY KEY (stage, epoch, step, number)) WITHOUT ROWID""",
         f"""CREATE TABLE epochs (
   epoch INTEGER PRIMARY KEY, wall_ns INTEGER NOT NULL, paused_ns INTEGER NOT NULL, lr REAL,
   train_loss REAL, train_acc REAL, test_loss REAL, test_acc REAL, {phases},

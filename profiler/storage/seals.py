@@ -20,7 +20,7 @@ import msgspec
 
 from epoch_gap.profiler.errors import one_line
 from epoch_gap.profiler.storage.database import CHUNK
-from epoch_gap.profiler.storage.schema import SEALED_TABLES
+from epoch_gap.profiler.storage.schema import COLLECTIVES, SEALED_TABLES
 
 Row = tuple[Any, ...]
 """a row's values in the order of the table's columns, without the number of its seal"""
@@ -82,6 +82,8 @@ def verify_seals(db: sqlite3.Connection, expected: int | None = None) -> Verific
     unreadable = ""
     for table in SEALED_TABLES:
         try:
+            if table == COLLECTIVES and not columns_of(db, table):
+                continue  # before version 5
             for number, sealed in _seals_of(db, table):
                 found[number] = None if number in found else sealed  # a seal has rows of one table, stored together
         except sqlite3.Error as error:

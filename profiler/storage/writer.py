@@ -24,6 +24,7 @@ from epoch_gap.profiler.storage.atomic import write_atomically
 from epoch_gap.profiler.storage.directories import create_directory
 from epoch_gap.profiler.storage.manifest import Manifest, RunStatus, manifest_to_json
 from epoch_gap.profiler.storage.schema import (
+    COLLECTIVES,
     DATABASE,
     DIGEST,
     EPOCH_COLUMNS,
@@ -86,8 +87,13 @@ class RunWriter:
             for s in steps
             for phase, usage in s.phase_usage.items()
         ]
+        collectives = [
+            (s.stage, s.epoch, s.index, number, c.phase, c.kind, c.bytes, c.ready_ns, c.done_ns)
+            for s in steps
+            for number, c in enumerate(s.collectives)
+        ]
         with self._transaction():
-            for table, of_table in (("steps", rows), ("phase_usage", usages)):
+            for table, of_table in (("steps", rows), ("phase_usage", usages), (COLLECTIVES, collectives)):
                 for _, of_stage in groupby(sorted(of_table, key=_place), key=itemgetter(0)):
                     self._append(table, list(of_stage))
             self._stored |= {s.stage: (s.epoch, s.index) for s in steps}
@@ -223,8 +229,8 @@ def create_run(runs_dir: Path, manifest: Manifest) -> RunWriter:
 
 
 def _place(row: Row) -> Row:
-    """The part of a step's or of a phase's row that orders it: stage, epoch, step, and the phase."""
-    return (*row[:3], str(row[3]))
+    """The part of a row that orders it: stage, epoch, step, and the phase or the number of the collective."""
+    return (*row[:3], row[3] if isinstance(row[3], int) else str(row[3]))
 
 
 def _usage_values(usage: ResourceUsage | None) -> list[int | None]:

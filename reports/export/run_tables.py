@@ -79,6 +79,22 @@ def phase_usage_table(run: Run) -> pa.Table:
     return pa.concat_tables([_NO_PHASE_USAGE, *tables]).sort_by([("epoch", "ascending"), ("step", "ascending")])
 
 
+def collectives_table(run: Run) -> pa.Table:
+    """A row per collective of a training step; no rows for a process that trained alone."""
+    table = run.collectives
+    return pa.table(
+        {
+            "epoch": pa.array(table.epoch),
+            "step": pa.array(table.step),
+            "phase": pa.array([str(phase) for phase in table.phase], pa.string()),
+            "kind": pa.array([str(kind) for kind in table.kind], pa.string()),
+            "bytes": pa.array(table.bytes),
+            "ready_ns": pa.array(table.ready_ns),
+            "done_ns": pa.array(table.done_ns),
+        }
+    )
+
+
 def epochs_table(run: Run) -> pa.Table:
     """A row per finished epoch; `<phase>_ns` is the time outside its training steps."""
     columns = {
