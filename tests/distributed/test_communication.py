@@ -1,0 +1,136 @@
+"""Compute, wait, transfer and rest of every rank, against scripts in which they are known."""
+
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+
+from epoch_gap.profiler.distributed.analysis import analyse_ranks
+from epoch_gap.profiler.distributed.communication import COMMUNICATION, REST, TRANSFER, WAIT
+from epoch_gap.profiler.distributed.training import group_ranks
+from epoch_gap.profiler.phases import Phase
+from epoch_gap.profiler.recording.collectives import CollectiveKind
+from epoch_gap.profiler.storage.run import CollectiveTable
+from tests.helpers.ranks import BROADCAST_MS, MS, TRANSFER_MS, WORK, Script, late, simulate, without_collectives
+
+
+def test_the_rank_that_is_not_late_waits_and_the_last_one_does_not() -> None:
+    analysis = analyse_ranks(simulate(Script(delays={Phase.BACKWARD: late(1, 200)})))
+    times = analysis.exposed[Phase.BACKWARD]
+    assert (times.wait[0] == 200 * MS).all()
+    assert (times.wait[1] == 0).all()
+    assert (times.transfer == TRANSFER_MS * MS).all()
+    assert (times.rest == 0).all()
+
+
+def test_a_delay_before_the_forward_pass_is_waited_for_at_its_broadcast() -> None:
+    """DDP broadcasts the buffers of batch normalisation at the start of forward: ranks meet there, too."""
+    analysis = analyse_ranks(simulate(Script(delays={Phase.COLLATE: late(1, 200)})))
+    assert (analysis.exposed[Phase.FORWARD].wait[0] == 200 * MS).all()
+    assert (analysis.exposed[Phase.FORWARD].transfer == BROADCAST_MS * MS).all()
+    assert (analysis.exposed[Phase.BACKWARD].wait == 0).all()
+
+
+def test_the_parts_sum_to_every_phase_exactly() -> None:
+    training = simulate(Script(ranks=5, noise=0.3, steps=300, delays={Phase.FORWARD: late(3, 40, 5)}))
+    analysis = analyse_ranks(training)
+    for place, (split, steps) in enumerate(zip(analysis.split, analysis.steps, strict=True)):
+        parts = split.train.phase_ns
+        assert (sum(parts.values()) == steps.wall_ns).all()
+        assert all((ns >= 0).all() for ns in parts.values())
+        held = sum(times.held[place] for times in analysis.exposed.values())
+        assert (sum(parts[part] for part in COMMUNICATION) == held).all()
+        for phase in (Phase.FORWARD, Phase.BACKWARD):
+            times = analysis.exposed[phase]
+            assert (
+                parts[phase] + times.wait[place] + times.transfer[place] + times.rest[place] == steps.phase_ns[phase]
+            ).all()
+            assert (parts[phase] - (3 * MS if phase is Phase.BACKWARD else 0) >= 0).all()
+        assert (parts[Phase.COLLATE] == steps.phase_ns[Phase.COLLATE]).all()
+
+
+def test_what_is_left_of_a_phase_is_the_ranks_own_work() -> None:
+    training = simulate(Script(delays={Phase.BACKWARD: late(1, 200)}))
+    (first, second) = analyse_ranks(training).split
+    for split, own_ms in ((first, 200), (second, 400)):
+        assert (split.train.phase_ns[Phase.BACKWARD] == (own_ms + 3) * MS).all()
+        assert (split.train.phase_ns[Phase.FORWARD] == WORK[Phase.FORWARD] * MS).all()
+
+
+def test_communication_is_a_group_of_phases_in_the_epoch() -> None:
+    analysis = analyse_ranks(simulate(Script(delays={Phase.BACKWARD: late(1, 200)}, noise=0.01)))
+    waits = [epoch.phases[WAIT] for epoch in analysis.epochs]
+    assert waits[0] is not None
+    assert waits[1] is not None
+    assert waits[0].value > 100 * max(waits[1].value, 1e-9) or waits[0].value > waits[1].value + 1.0
+    for epoch in analysis.epochs:
+        parts = [part.value for part in epoch.phases.values() if part is not None]
+        assert abs(sum(parts) - epoch.total.value) < 1e-9
+        assert {WAIT, TRANSFER, REST} <= {phase for phase, part in epoch.phases.items() if part is not None}
+
+
+def test_buckets_have_their_hidden_waits_and_transfers_too() -> None:
+    analysis = analyse_ranks(simulate(Script(delays={Phase.BACKWARD: late(1, 100)})))
+    assert [round(bucket.transfer * 1e3, 3) for bucket in analysis.buckets] == [BROADCAST_MS, *[TRANSFER_MS] * 3]
+    assert [round(bucket.wait * 1e3, 3) for bucket in analysis.buckets] == [0, 15, 35, 50]  # the mean of two ranks
+
+
+def test_the_first_steps_whose_buckets_are_rebuilt_do_not_count() -> None:
+    analysis = analyse_ranks(simulate(Script(steps=30)))
+    assert analysis.arrivals is not None
+    assert analysis.arrivals.steps.min() >= 2
+
+
+def test_a_rank_without_times_leaves_the_runs_as_they_are_and_nobody_is_named() -> None:
+    training = without_collectives(simulate(Script(delays={Phase.BACKWARD: late(1, 200)})), rank=1)
+    analysis = analyse_ranks(training)
+    assert analysis.arrivals is None
+    assert analysis.split == training.runs
+    assert analysis.blame.reason == "no times of the collectives of rank 1"
+
+
+def test_a_step_without_the_times_of_all_ranks_is_dropped_and_counted() -> None:
+    training = without_collectives(simulate(Script(steps=40)), rank=1, of_step=20)
+    arrivals = analyse_ranks(training).arrivals
+    assert arrivals is not None
+    assert (len(arrivals.steps), arrivals.dropped) == (37, 1)
+    assert 20 not in arrivals.steps
+
+
+def test_steps_without_the_exchange_tell_the_exposed_communication_too() -> None:
+    """A run in which the exchange was turned on and off: blocks of two steps, A B B A."""
+    alternate = {"levels": [[], ["no_sync"]], "block": 2}
+    training = simulate(Script(steps=80, noise=0.01), config={"alternate": alternate})
+    is_off = np.isin(np.arange(80) % 8, [2, 3, 4, 5])
+    held = (BROADCAST_MS + TRANSFER_MS) * MS
+    runs = []
+    for run in training.runs:
+        phases = dict(run.train.phase_ns)
+        phases[Phase.BACKWARD] = phases[Phase.BACKWARD] - np.where(is_off, held, 0)
+        table = run.collectives.where(~np.isin(run.collectives.step, np.flatnonzero(is_off)))
+        train = replace(run.train, phase_ns=phases, wall_ns=sum(phases.values()))
+        runs.append(replace(run, train=train, collectives=table))
+    analysis = analyse_ranks(group_ranks(runs))
+    assert analysis.arrivals is not None
+    assert analysis.arrivals.dropped == 0
+    assert analysis.without_exchange is not None
+    by_arrivals, by_no_sync = analysis.without_exchange
+    assert by_no_sync == pytest.approx(0.014, abs=0.004)
+    assert by_arrivals > 0.014 - 1e-9
+
+
+def test_ddps_own_timers_are_compared_with_the_arrivals() -> None:
+    """They are noted one step late, on another clock."""
+    training = simulate(Script(steps=40))
+    runs = []
+    for run in training.runs:
+        table = run.collectives
+        noted = [
+            (0, step, Phase.BACKWARD, CollectiveKind.TIMERS, 0, 10**18, 10**18 + TRANSFER_MS * MS)
+            for step in range(1, 40)
+        ]
+        rows = zip(*(getattr(table, column.name).tolist() for column in fields(table)), strict=True)
+        runs.append(replace(run, collectives=CollectiveTable.from_rows(sorted([*rows, *noted], key=lambda r: r[:2]))))
+    analysis = analyse_ranks(group_ranks(runs))
+    assert np.array(analysis.timers) == pytest.approx(np.full((2, 2), TRANSFER_MS / 1e3))
+    assert analyse_ranks(training).timers == ()
