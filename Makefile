@@ -1,7 +1,7 @@
 # `make help` lists the targets. Each target creates .venv first if it is missing.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup frameworks demo profile profile-lucid profile-torch profile-mlx noise qualify parity experiments curve layers lines-lucid lines-torch lines-mlx flame-lucid flame-torch flame-mlx report history matrix sample test lint format bench clean lock
+.PHONY: help setup frameworks demo profile profile-lucid profile-torch profile-mlx ranks scaling noise qualify parity experiments curve layers lines-lucid lines-torch lines-mlx flame-lucid flame-torch flame-mlx report history matrix sample test lint format bench clean lock
 
 PRESET ?= quick
 DEVICE ?= auto
@@ -40,8 +40,8 @@ profile: $(READY) ## the main job: both frameworks, then the report
 profile-lucid: $(READY) ## Lucid alone, then the report with the newest run of the others
 	@$(PROFILER) profile --frameworks lucid $(WORK)
 
-profile-torch: $(READY) ## PyTorch alone, then the report with the newest run of the others
-	@$(PROFILER) profile --frameworks torch $(WORK)
+profile-torch: $(READY) ## PyTorch alone, then the report with the newest run of the others; NPROC=2 trains two ranks, and shows who waits
+	@$(PROFILER) profile --frameworks torch $(WORK) $(if $(NPROC),--nproc $(NPROC))
 
 noise: $(READY) ## compare PyTorch with itself, about 10 minutes: the smallest difference that can be claimed on this machine
 	@$(PROFILER) noise --framework torch $(WORKLOAD)
@@ -49,8 +49,14 @@ noise: $(READY) ## compare PyTorch with itself, about 10 minutes: the smallest d
 qualify: $(READY) ## measure how often the gate of compare and gate is right for PyTorch on this machine, about two hours
 	@$(PROFILER) qualify --framework torch $(WORKLOAD) $(if $(MINUTES),--minutes $(MINUTES))
 
-profile-mlx: $(READY) ## native MLX alone, then the report with the newest run of the others
-	@$(PROFILER) profile --frameworks mlx $(WORK)
+profile-mlx: $(READY) ## native MLX alone, then the report with the newest run of the others; NPROC=2 as above
+	@$(PROFILER) profile --frameworks mlx $(WORK) $(if $(NPROC),--nproc $(NPROC))
+
+ranks: $(READY) ## rebuild the report of the newest distributed training
+	@$(PROFILER) ranks --runs-dir "$(RUNS)" --out "$(OUT)/ranks"
+
+scaling: $(READY) ## PyTorch alone, on one rank and on two, with equally many threads: speed-up, efficiency, and what is lost
+	@$(PROFILER) scaling --framework torch $(WORKLOAD) --out "$(OUT)/scaling"
 
 DRILL := --device $(DEVICE) --data "$(DATA)" $(NETWORK) $(if $(BATCH),--batch-size $(BATCH)) $(if $(STEPS),--steps $(STEPS)) \
   $(if $(ALLOCATOR),--allocator $(ALLOCATOR)) --runs-dir "$(RUNS)"

@@ -1,7 +1,5 @@
 """The public API for custom training loops: a recorder whose steps are stored as a run."""
 
-import hashlib
-import json
 import os
 import time
 import weakref
@@ -13,6 +11,7 @@ from typing import Any
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.machine.canary import read_machine, rss_bytes
 from epoch_gap.profiler.machine.environment import read_environment
+from epoch_gap.profiler.machine.rank import read_rank, shared_session
 from epoch_gap.profiler.machine.run_lock import hold_run_lock
 from epoch_gap.profiler.machine.usage import read_usage, usage_cost_ns
 from epoch_gap.profiler.phases import RESERVED, Phase, in_order
@@ -80,7 +79,7 @@ def recording(
     train_images = 0 if is_stream else _whole("train_images", train_images, least=1, hint=", or None for a stream")
     unit = str(unit)
     own_clocks = {_phase(name): str(text) for name, text in clocks.items()}
-    session = os.urandom(4).hex()
+    session = shared_session() or os.urandom(4).hex()
     fence = "none" if wait is None else "alternate"
     phases = in_order([*own_clocks, Phase.OTHER, *([Phase.EVALUATE] if test_images else [])])
     manifest = Manifest(
@@ -102,9 +101,10 @@ def recording(
         mark_cost_ns=mark_cost_ns(),
         usage_cost_ns=usage_cost_ns(),
         environment=read_environment(),
+        rank=read_rank(),
     )
     remedy = "pass allow_busy=True to record anyway"
-    with hold_run_lock(_lock_session(session), allow_others=allow_busy, how_to_allow=remedy) as lock:
+    with hold_run_lock(session, allow_others=allow_busy, how_to_allow=remedy) as lock:
         writer = TolerantWriter(create_run(Path(runs_dir), manifest))
         recorder = Recorder(
             phases,
@@ -140,14 +140,6 @@ def _ignore_marks_of_children(recorder: Recorder) -> None:
             inherited.ignore_marks(notice)
 
     os.register_at_fork(after_in_child=in_child)
-
-
-def _lock_session(own: str) -> str:
-    """The session that a run is locked with: `own`, or one that all ranks of a distributed training share."""
-    if os.environ.get("WORLD_SIZE", "1") in ("", "0", "1"):
-        return own
-    names = ("TORCHELASTIC_RUN_ID", "MASTER_ADDR", "MASTER_PORT")
-    return hashlib.sha256(json.dumps([os.environ.get(name) for name in names]).encode()).hexdigest()[:8]
 
 
 def _phase(name: str) -> Phase:

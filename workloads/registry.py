@@ -1,11 +1,13 @@
 """The known frameworks and their capabilities. A framework is imported only when it is built."""
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 
 from epoch_gap.profiler.errors import UserError
+from epoch_gap.profiler.machine.rank import Rank
 from epoch_gap.profiler.storage.manifest import DEFAULT_NETWORK, Network
 from epoch_gap.workloads.architecture import Architecture, find_architecture
 from epoch_gap.workloads.framework import Framework
@@ -29,6 +31,8 @@ class Options:
     """images of a full batch, the unit of scripted costs"""
     network: Network = DEFAULT_NETWORK
     """`--model` and `--image-size`"""
+    rank: Rank | None = None
+    """the process's place in a distributed training; None: it trains alone"""
     compiled: bool = False
     """compile the training step into one function (`--compile`)"""
     costs: str | None = None
@@ -66,6 +70,10 @@ class Entry:
     """that the framework consists of"""
     extra: str = ""
     """the extras that install them, if `make setup` does not"""
+    build_rank: Callable[[Options, Rank], Framework] | None = None
+    """builds it as one rank of a distributed training; None: it cannot be one"""
+    launch: Callable[[int], Sequence[str]] = lambda ranks: ()
+    """the command that starts so many ranks of the module whose name follows; empty: it cannot train ranks"""
     can_compile: bool = False
     """supports `Options.compiled`"""
     is_scripted: bool = False
@@ -80,6 +88,16 @@ def _torch(options: Options) -> Framework:
     from epoch_gap.workloads.adapters.torch_resnet import TorchResNet
 
     return TorchResNet(options.device, options.seed, options.architecture)
+
+
+def _torch_rank(options: Options, rank: Rank) -> Framework:
+    from epoch_gap.workloads.adapters.torch_ranks import TorchRank
+
+    return TorchRank(options.device, options.seed, rank, options.architecture)
+
+
+def _torchrun(ranks: int) -> Sequence[str]:
+    return [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}", "-m"]
 
 
 def _lucid(options: Options) -> Framework:
@@ -112,6 +130,20 @@ def _keras_jax(options: Options) -> Framework:
     return _adapt(KerasJax, "keras_jax", options)
 
 
+def _mlx_rank(options: Options, rank: Rank) -> Framework:
+    from epoch_gap.workloads.adapters.mlx_ranks import MlxRank
+
+    if options.compiled:
+        raise UserError("--compile: the communication of ranks cannot be told from a compiled step")
+    return MlxRank(options.device, options.seed, rank, options.architecture)
+
+
+def _mlx_launch(ranks: int) -> Sequence[str]:
+    start = "from mlx._distributed_utils.launch import main; main()"
+    python = [sys.executable, "-m"]
+    return [sys.executable, "-c", start, "--backend", "ring", "--repeat-hosts", str(ranks), "--", *python]
+
+
 def _fake(options: Options) -> Framework:
     from epoch_gap.workloads.adapters.fake import DEFAULT_COSTS, DEFAULT_VERSION, Fake
 
@@ -133,8 +165,10 @@ def _fake(options: Options) -> Framework:
 
 FRAMEWORKS: dict[str, Entry] = {
     "lucid": Entry(_lucid, ("lucid",), packages=("lucid-dl",), beside=MLX),
-    "torch": Entry(_torch, ("torch",), packages=("torch", "torchvision")),
-    "mlx": Entry(_mlx, ("mlx",), can_compile=True, packages=("mlx", MLX[0])),
+    "torch": Entry(_torch, ("torch",), build_rank=_torch_rank, launch=_torchrun, packages=("torch", "torchvision")),
+    "mlx": Entry(
+        _mlx, ("mlx",), build_rank=_mlx_rank, launch=_mlx_launch, can_compile=True, packages=("mlx", MLX[0])
+    ),
     "jax": Entry(_jax, ("jax",), "jax", can_compile=True, packages=("jax",)),
     "keras_torch": Entry(_keras_torch, ("keras", "torch"), "keras,torch", packages=("keras",), beside=("torch",)),
     "keras_jax": Entry(
@@ -187,6 +221,21 @@ def is_scripted(name: str) -> bool:
     return name in FRAMEWORKS and FRAMEWORKS[name].is_scripted
 
 
+def launch_command(name: str, ranks: int) -> list[str]:
+    """The command that starts this program on so many ranks; its own words follow.
+
+    Raises UserError for a framework that cannot train ranks.
+    """
+    command = FRAMEWORKS[name].launch(ranks)
+    if not command:
+        raise UserError(f"{name} cannot train {ranks} ranks; frameworks that can: {_able_to_train_ranks()}")
+    return [*command, "epoch_gap.profiler"]
+
+
+def _able_to_train_ranks() -> str:
+    return ", ".join(name for name, entry in FRAMEWORKS.items() if entry.build_rank)
+
+
 def build(name: str, options: Options) -> Framework:
     """Build the framework `name`.
 
@@ -205,10 +254,15 @@ def create(name: str, options: Options) -> Framework:
     """Build the framework `name`, whatever the size of its network. Raises UserError as `build` does otherwise."""
     entry = find_entry(name)
     _refuse_unsupported(name, entry, options)
+    if options.rank is not None and entry.build_rank is not None:
+        return entry.build_rank(options, options.rank)
     return entry.build(options)
 
 
 def _refuse_unsupported(name: str, entry: Entry, options: Options) -> None:
+    if options.rank is not None and options.rank.world_size > 1 and not (entry.build_rank or entry.is_scripted):
+        ranks = options.rank.world_size
+        raise UserError(f"{name} cannot train {ranks} ranks; frameworks that can: {_able_to_train_ranks()}")
     if options.compiled and not entry.can_compile:
         able = ", ".join(other for other, e in FRAMEWORKS.items() if e.can_compile)
         raise UserError(f"--compile: {name} cannot compile its step; frameworks that can: {able}")

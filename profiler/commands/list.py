@@ -27,7 +27,8 @@ def execute(args: argparse.Namespace) -> int:
 
 def _describe(run: RunHeader) -> str:
     config = run.manifest.config
+    rank = "" if run.manifest.rank is None else f"  {run.manifest.rank.title}"
     return (
         f"{run.id}  {run.status:<11}  {config.preset:<7}  batch {config.batch_size}  "
-        f"{run.training_steps} steps  {'  '.join([run.manifest.data.kind, *config.network.settings])}"
+        f"{run.training_steps} steps  {'  '.join([run.manifest.data.kind, *config.network.settings])}{rank}"
     )

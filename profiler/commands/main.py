@@ -29,6 +29,8 @@ VERBS = {
     "report": "write the report of stored runs",
     "experiment": "test explanations: predict from stored runs, change one thing, measure, and score the prediction",
     "curve": "train both sides for 20 epochs, and test what makes their accuracies differ",
+    "ranks": "show a distributed training: who waits for whom, and what communication costs",
+    "scaling": "measure how an epoch scales with more ranks, and what the lost efficiency is made of",
     "matrix": "run every version of a matrix in an environment of its own, and show what changed between them",
     "compare": "compare two stored runs, or fail if the second is too slow",
     "baseline": "name the runs that later ones are compared with",

@@ -2,9 +2,10 @@
 
 import argparse
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from epoch_gap.profiler.commands.shared.exit_status import INTERRUPTED, TERMINATED
+from epoch_gap.profiler.commands.shared.exit_status import INTERRUPTED, RANK_ENDED, TERMINATED
 from epoch_gap.profiler.commands.shared.options import (
     add_switches,
     add_workload,
@@ -13,13 +14,16 @@ from epoch_gap.profiler.commands.shared.options import (
     parse_positive,
     workload_arguments,
 )
-from epoch_gap.profiler.commands.shared.output_folder import REPORTS, prepare_report_folder
+from epoch_gap.profiler.commands.shared.output_folder import RANKS, REPORTS, prepare_folder, prepare_report_folder
 from epoch_gap.profiler.commands.shared.printing import ProgressLine, warn
+from epoch_gap.profiler.commands.shared.rank_runs import report_ranks, run_ranks, threads_per_rank
 from epoch_gap.profiler.commands.shared.reporting import report_runs
 from epoch_gap.profiler.commands.shared.rounds import LEAST_ROUNDS, Budget
 from epoch_gap.profiler.commands.shared.run_selection import add_latest_candidates
 from epoch_gap.profiler.commands.shared.sessions import alternating_order, run_rounds, run_session
+from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.storage.reader import read_run
+from epoch_gap.reports.page.ranks_page import FILES
 from epoch_gap.workloads import registry
 from epoch_gap.workloads.cifar10.load import resolve_source
 from epoch_gap.workloads.experiments import switches_of_sides
@@ -38,6 +42,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--minutes", type=parse_positive, default=10, metavar="N", help="time of all rounds together (default: 10)"
     )
+    parser.add_argument(
+        "--nproc",
+        type=parse_positive,
+        metavar="N",
+        help="train on N ranks of this machine at once; one framework (default: no distributed training)",
+    )
     parser.add_argument("--out", type=Path, default=REPORTS, metavar="DIR")
     add_switches(parser)
     add_workload(parser)
@@ -52,6 +62,8 @@ def execute(args: argparse.Namespace) -> int:
     for name in args.frameworks:
         registry.find_entry(name)  # refuse one that cannot be imported before any is trained
     switches = switches_of_sides(args.switch, args.frameworks, args.device, architecture_of(args))
+    if args.nproc is not None:
+        return _profile_ranks(args, switches)
     prepare_report_folder(args.out)
     data, warning = resolve_source(args.data)
     if warning:
@@ -79,6 +91,24 @@ def execute(args: argparse.Namespace) -> int:
     runs = add_latest_candidates([read_run(path) for path in paths], args.runs_dir)
     report_runs(runs, args.out, args.runs_dir)
     return status
+
+
+def _profile_ranks(args: argparse.Namespace, switches: Mapping[str, Sequence[str]]) -> int:
+    """Train one framework on several ranks, and report where they wait for each other."""
+    if len(args.frameworks) != 1:
+        raise UserError("--nproc: the ranks train one framework; name it with --frameworks")
+    if args.repeats is not None:
+        raise UserError("--nproc: the ranks are one training; `scaling --repeats` trains several")
+    (name,) = args.frameworks
+    out = args.out / RANKS.name
+    prepare_folder(out, FILES)
+    data, warning = resolve_source(args.data)
+    if warning:
+        warn(warning)
+    words = [*workload_arguments(args, data=data, switch=switches[name]), "--data-warning", warning or ""]
+    training = run_ranks(name, args.nproc, words, args.runs_dir, threads_per_rank(args.nproc), args.allow_busy)
+    report_ranks(training, out)
+    return 0 if training.is_complete else RANK_ENDED
 
 
 def _takes_rounds(args: argparse.Namespace) -> bool:

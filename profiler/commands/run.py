@@ -29,6 +29,7 @@ from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.machine.allocator import check_allocator
 from epoch_gap.profiler.machine.canary import read_machine, rss_bytes
 from epoch_gap.profiler.machine.environment import read_commit, read_environment
+from epoch_gap.profiler.machine.rank import Rank, read_rank, shared_session
 from epoch_gap.profiler.machine.run_lock import RunLock, hold_run_lock
 from epoch_gap.profiler.machine.usage import read_usage, usage_cost_ns
 from epoch_gap.profiler.phases import Phase
@@ -43,6 +44,7 @@ from epoch_gap.workloads.alternating import Alternating, check_alternation
 from epoch_gap.workloads.cifar10.load import FULL_SIZE, Cifar10, load_cifar10
 from epoch_gap.workloads.cifar10.resized import describe_image_clocks, describe_images
 from epoch_gap.workloads.data_order import DataOrder, describe_clocks, describe_order, own_loader, share_order
+from epoch_gap.workloads.distributed import Distributed, SharedStop, share_of
 from epoch_gap.workloads.experiments import (
     apply_switches,
     check_switches,
@@ -66,6 +68,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_switches(parser)
     add_alternation(parser)
     parser.add_argument("--label", default="", help="name of this configuration, shown in place of the framework's")
+    parser.add_argument(
+        "--collectives",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="of a rank of a distributed training: time every collective through a hook (default)",
+    )
     parser.add_argument("--session", default="", help=argparse.SUPPRESS)
     parser.add_argument("--turn", type=int, default=1, help=argparse.SUPPRESS)
     parser.add_argument("--order", default="", help=argparse.SUPPRESS)
@@ -113,6 +121,9 @@ def execute(args: argparse.Namespace) -> int:
 
 def _execute(args: argparse.Namespace) -> int:
     check_allocator(args.allocator)
+    rank = read_rank()
+    args.session = args.session or shared_session() or ""
+    args.quiet = args.quiet or not _speaks(rank)
     session = args.cell or args.session or secrets.token_hex(4)  # cells exclude each other, in one session too
     with hold_run_lock(session, allow_others=args.allow_busy) as lock:  # before anything slow
         preset = _preset(args)
@@ -124,6 +135,7 @@ def _execute(args: argparse.Namespace) -> int:
                     seed=args.seed,
                     batch_size=preset.batch_size,
                     network=network_of(args),
+                    rank=rank,
                     compiled=args.compile,
                     costs=args.fake_costs,
                     system=args.fake_system,
@@ -140,7 +152,7 @@ def _execute(args: argparse.Namespace) -> int:
         except KeyboardInterrupt:
             print("interrupted before the first step: nothing was stored", file=sys.stderr)
             raise
-        return _store(args, preset, framework, data, lock)
+        return _store(args, preset, framework, data, lock, rank)
 
 
 def _check_checkpoint(args: argparse.Namespace, framework: Framework) -> None:
@@ -148,23 +160,37 @@ def _check_checkpoint(args: argparse.Namespace, framework: Framework) -> None:
         raise UserError(f"--checkpoint: {framework.title} writes none: its adapter does not support it")
 
 
-def _store(args: argparse.Namespace, preset: Preset, framework: Framework, data: Cifar10, lock: RunLock) -> int:
+def _speaks(rank: Rank | None) -> bool:
+    """Whether this process prints: of several ranks, only the first."""
+    return rank is None or rank.rank == 0
+
+
+def _store(
+    args: argparse.Namespace,
+    preset: Preset,
+    framework: Framework,
+    data: Cifar10,
+    lock: RunLock,
+    rank: Rank | None,
+) -> int:
     """Train with every step stored, however the training ends."""
     stream_name, stream = progress.stream(args.quiet or args.turns is not None)
-    writer = create_run(args.runs_dir, _build_manifest(args, preset, framework, data, stream_name))
+    writer = create_run(args.runs_dir, _build_manifest(args, preset, framework, data, stream_name, rank))
     try:
         with store_final_status(writer):
-            if data.warning and args.turns is None:
+            if data.warning and args.turns is None and _speaks(rank):
                 warn(data.warning)
             if warning := data.warning or args.data_warning:
                 writer.event("data", warning)
             _train(args, preset, framework, data, writer, stream, lock)
     except KeyboardInterrupt:
-        shows = f"{command_name()} report {writer.path}"
-        print(f"interrupted: the steps so far are stored; `{shows}` shows them", file=sys.stderr)
+        if _speaks(rank):
+            shows = f"{command_name()} {'report' if rank is None else 'ranks'} {writer.path}"
+            print(f"interrupted: the steps so far are stored; `{shows}` shows them", file=sys.stderr)
         raise
     finally:
-        print(writer.path)
+        if _speaks(rank):
+            print(writer.path)
     return 0
 
 
@@ -188,14 +214,20 @@ def _train(
         read_usage=framework.scripted_usage or read_usage,
         charged_to=framework.charged_to,
     )
-    size = preset.batch_size
-    full_steps = FULL_SIZE[0] / size
-    steps = -(-len(data.y_train) // size)
+    size, ranks = preset.batch_size, _world_size(framework)
+    full_steps = share_of(FULL_SIZE[0], ranks) / size
+    steps = -(-share_of(len(data.y_train), ranks) // size)
     planned = min(steps, preset.steps or steps)
     is_lazy = Phase.FLUSH in framework.phases and preset.fence == "alternate"
     may_end = partial(ends_asrun_block, schedule) if is_lazy else lambda steps: True
     turns = _take_turns(args.turns, Sufficiency(size, schedule, is_lazy), lambda: recorder.take_reading())
-    stopping = StoppingRule(size, FULL_SIZE[0], preset.steps, preset.seconds, preset.share, may_end)
+    stopping: StoppingRule | SharedStop
+    if isinstance(framework, Distributed):
+        stopping = SharedStop(framework, preset.steps, preset.seconds)
+        if args.collectives:
+            framework.watch_collectives(recorder)
+    else:
+        stopping = StoppingRule(size, FULL_SIZE[0], preset.steps, preset.seconds, preset.share, may_end)
     bar = progress.Progress(framework.name, None if preset.seconds else planned, full_steps, stream)
     collation = Collation(loop.timed_collate(recorder))
     train_loader = _train_loader(framework, data, preset, args.seed, collation)
@@ -228,15 +260,22 @@ def _train(
         )
         writer.update({"stopped": plan.reason})
         if not args.quiet and turns is None:
-            batches = -(-len(data.y_test) // size)
+            batches = -(-share_of(len(data.y_test), ranks) // size)
             print(f"{framework.name}: training ended because {plan.reason}", file=sys.stderr)
             if recorder.count("evaluate") < batches:
                 of = f"{recorder.count('evaluate')} of {batches} test batches"
                 print(f"{framework.name}: evaluated on {of}, because its time was spent", file=sys.stderr)
+        if isinstance(framework, Distributed):
+            framework.leave()
     finally:
         alternating.turn_off()
         undo()
         recorder.flush()
+
+
+def _world_size(framework: Framework) -> int:
+    """The ranks that share the images: the scripted fake reads all of them in every rank."""
+    return framework.world_size if isinstance(framework, Distributed) else 1
 
 
 def _take_turns(
@@ -282,11 +321,16 @@ def _load(args: argparse.Namespace, preset: Preset) -> Cifar10:
 
 
 def _build_manifest(
-    args: argparse.Namespace, preset: Preset, framework: Framework, data: Cifar10, progress_stream: str
+    args: argparse.Namespace,
+    preset: Preset,
+    framework: Framework,
+    data: Cifar10,
+    progress_stream: str,
+    rank: Rank | None,
 ) -> Manifest:
     optimizer = {"parameters": framework.parameter_count(), "optimizer": str(ADAM)}
     images = None if registry.is_scripted(args.framework) else data.x_train  # a script reads no images
-    order = preset.data_order
+    order, ranks = preset.data_order, _world_size(framework)
     clocks = {
         **framework.clocks,
         **describe_image_clocks(images),
@@ -335,13 +379,14 @@ def _build_manifest(
             kind=DataKind(data.kind),
             source=data.source,
             sha256=data.sha256,
-            train_images=len(data.y_train),
-            test_images=len(data.y_test),
+            train_images=share_of(len(data.y_train), ranks),
+            test_images=share_of(len(data.y_test), ranks),
         ),
-        full_epoch=EpochSize(train_images=FULL_SIZE[0], test_images=FULL_SIZE[1]),
+        full_epoch=EpochSize(train_images=share_of(FULL_SIZE[0], ranks), test_images=share_of(FULL_SIZE[1], ranks)),
         mark_cost_ns=mark_cost_ns(),
         usage_cost_ns=usage_cost_ns(),
         environment=read_environment(),
+        rank=rank,
         progress=progress_stream,
     )
 

@@ -34,3 +34,5 @@ class Experiment:
     options: Mapping[str, str] = field(default_factory=dict)
     """options of `run` that it sets, without their hyphens; "" for a flag"""
     is_control: bool = False
+    needs_ranks: bool = False
+    """whether it acts on a distributed training only, by `run --alternate` on every rank"""

@@ -74,3 +74,13 @@ def store_interpreter(path: Path, *words: str) -> Path:
     path.write_text(f'#!/bin/sh\ncase "$3" in run|layers) {python} {more};; esac\n{python}\n')
     path.chmod(0o755)
     return path
+
+
+def run_ranks(runs: Path, ranks: int, *words: str) -> "subprocess.CompletedProcess[str]":
+    """A small PyTorch training of several ranks under torchrun, which waits for the last one."""
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}", "-m"]
+    workload = ["--framework", "torch", "--device", "cpu", "--data", "synthetic", "--preset", "smoke"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    options = [*workload, "--batch-size", "2", "--train-limit", "60", "--runs-dir", str(runs)]
+    command = [*launch, "tests.helpers.rank_program", *options, *words]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment)

@@ -35,6 +35,16 @@ class ResizedDataset(Dataset[Any]):
         return torch.from_numpy(self._images[index]), self._labels[index]
 
 
+def dataset_of(images: Images, labels: Labels, order: Sequence[int] | None) -> Dataset[Any]:
+    """The items that a loader reads: all images, resized when they are read, or those of `order`."""
+    dataset: Dataset[Any]
+    if isinstance(images, ResizedImages):
+        dataset = ResizedDataset(images, torch.from_numpy(labels))
+    else:
+        dataset = TensorDataset(torch.from_numpy(images), torch.from_numpy(labels))
+    return dataset if order is None else Subset(dataset, order)
+
+
 class TorchResNet:
     """The article's PyTorch training on `cpu`, `mps` or `cuda`; eager, so without `materialize`."""
 
@@ -82,13 +92,7 @@ class TorchResNet:
         wrap_collate: WrapCollate,
         order: Sequence[int] | None = None,
     ) -> Iterable[Batch]:
-        dataset: Dataset[Any]
-        if isinstance(images, ResizedImages):
-            dataset = ResizedDataset(images, torch.from_numpy(labels))
-        else:
-            dataset = TensorDataset(torch.from_numpy(images), torch.from_numpy(labels))
-        if order is not None:
-            dataset = Subset(dataset, order)
+        dataset = dataset_of(images, labels, order)
         return DataLoader(dataset, batch_size, shuffle=shuffle, collate_fn=wrap_collate(default_collate))
 
     def train(self) -> None:

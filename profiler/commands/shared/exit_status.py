@@ -7,7 +7,7 @@ from collections.abc import Callable
 from epoch_gap.profiler.commands.shared.printing import discard_output
 from epoch_gap.profiler.errors import UserError
 
-GATE_FAILED = CELLS_FAILED = RULES_BROKEN = 1
+GATE_FAILED = CELLS_FAILED = RULES_BROKEN = RANK_ENDED = 1
 USAGE_ERROR = 2
 INTERRUPTED = 128 + signal.SIGINT
 TERMINATED = 128 + signal.SIGTERM

@@ -70,6 +70,8 @@ def choose_combinations(names: Sequence[str], experiments: Sequence[Experiment],
 def _why_untestable(experiment: Experiment, framework: str, device: str, architecture: Architecture) -> str | None:
     if experiment.prediction is None:
         return "by its time: its claim is about the accuracy, which `curve` tests"
+    if experiment.needs_ranks:
+        return "in a process that trains alone; start `run --alternate` with torchrun"
     if experiment.frameworks and framework not in experiment.frameworks:
         return f"on {framework}; it is for {', '.join(experiment.frameworks)}"
     if experiment.devices and device not in (*experiment.devices, "auto"):

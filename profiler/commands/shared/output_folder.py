@@ -17,6 +17,10 @@ HISTORIES = REPORTS / "history"
 """the default folder of histories"""
 MATRICES = REPORTS / "matrix"
 """the default folder of matrices"""
+RANKS = REPORTS / "ranks"
+"""the default folder of distributed trainings"""
+SCALING = REPORTS / "scaling"
+"""the default folder of scaling measurements"""
 
 
 def write_report(report: Report, out: Path) -> Path:

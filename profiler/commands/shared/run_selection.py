@@ -6,7 +6,7 @@ from pathlib import Path
 
 from epoch_gap.profiler.commands.shared.printing import warn
 from epoch_gap.profiler.comparison.complete_rounds import unfinished_rounds
-from epoch_gap.profiler.comparison.identity import alternates, candidate_key, subject_id, why_different_tasks
+from epoch_gap.profiler.comparison.identity import candidate_key, stands_alone, subject_id, why_different_tasks
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.storage.manifest import Manifest, RunStatus
 from epoch_gap.profiler.storage.noise_floor_store import NoiseFloors, load_noise_floors
@@ -44,7 +44,7 @@ def add_latest_candidates(runs: Sequence[Run], runs_dir: Path) -> list[Run]:
     headers = {path: if_readable(read_header, path) for path in find_runs(runs_dir)}
     unfinished = unfinished_rounds(header for header in headers.values() if header is not None)
     for path, header in reversed(headers.items()):
-        if header is not None and (header.id in unfinished or alternates(header.manifest)):
+        if header is not None and (header.id in unfinished or not stands_alone(header.manifest)):
             continue
         run = _read_or_warn(path)
         if run is None or not len(run.train) or candidate_key(run.manifest) in fixed:
@@ -72,6 +72,8 @@ def newest_repeats(runs_dir: Path, fits: Callable[[Manifest], bool]) -> list[Run
     chosen: list[Run] = []
     for path, header in reversed(headers.items()):
         if header.id in unfinished or header.status is not RunStatus.COMPLETE or not fits(header.manifest):
+            continue
+        if header.manifest.rank is not None:
             continue
         if header.training_steps > 1 and (not chosen or _repeats(header.manifest, chosen[0].manifest)):
             run = _read_or_warn(path)

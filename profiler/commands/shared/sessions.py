@@ -152,14 +152,14 @@ def _all_ended(processes: Sequence[TurnProcess]) -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def run_process(arguments: Sequence[str]) -> tuple[int, Path | None]:
+def run_process(arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> tuple[int, Path | None]:
     """The exit status of `run` in a process of its own, and the run's directory if it created one.
 
     SIGTERM is passed on; Ctrl-C reaches the whole process group by itself. Either way, this function returns
     only after the child has ended its run.
     """
     command = [sys.executable, "-m", "epoch_gap.profiler", "run", *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         before = signal.signal(signal.SIGTERM, lambda signum, frame: process.terminate())
         try:
             output, _ = process.communicate()
