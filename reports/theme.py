@@ -37,10 +37,16 @@ PHASE_COLOURS: dict[Phase, str] = {
 }
 
 
+COMMUNICATION_COLOURS = {"wait": "#e377c2", "transfer": "#c51b7d", "communication": "#7b1fa2"}
+"""of the phases in which a rank of a distributed training computes nothing"""
+
+
 def phase_colour(phase: Phase) -> str:
     """The colour of a phase, `#rrggbb`. That of a custom loop's own phase follows from its name."""
     if not phase.is_own:
         return PHASE_COLOURS[phase]
+    if phase in COMMUNICATION_COLOURS:
+        return COMMUNICATION_COLOURS[phase]
     hue = hashlib.blake2b(phase.encode(), digest_size=1).digest()[0] / 256
     return "#" + "".join(f"{round(255 * part):02x}" for part in colorsys.hls_to_rgb(hue, 0.55, 0.5))
 

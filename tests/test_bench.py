@@ -15,6 +15,7 @@ import pytest
 from epoch_gap.profiler.analysis import stats
 from epoch_gap.profiler.analysis.run_analysis import analyse_run
 from epoch_gap.profiler.commands.main import main
+from epoch_gap.profiler.distributed.analysis import analyse_ranks
 from epoch_gap.profiler.drilldown import layers
 from epoch_gap.profiler.drilldown.roofline import numpy_peak_rates
 from epoch_gap.profiler.drilldown.spans import Direction, OperatorCategory, Spans
@@ -25,6 +26,8 @@ from epoch_gap.profiler.recording.recorder import mark_cost_ns
 from epoch_gap.profiler.storage.artifacts import find_artifacts, read_json_artifact
 from epoch_gap.profiler.storage.reader import find_runs, read_run
 from epoch_gap.profiler.storage.schema import DATABASE
+from epoch_gap.reports.page.ranks_page import render_ranks
+from epoch_gap.reports.ranks import RanksView
 from epoch_gap.workloads.adapters.torch_resnet import TorchResNet
 from tests.helpers import own_cost, simulation
 from tests.helpers.adapters import build, images, layer_timings, operators_watch
@@ -33,6 +36,7 @@ from tests.helpers.damage import KINDS, Damage, try_damage
 from tests.helpers.fake_training import scripted_run
 from tests.helpers.large_run import large_run
 from tests.helpers.paths import ROOT
+from tests.helpers.ranks import Script, late, simulate
 from tests.helpers.rounds_simulation import SPEEDS, Simulation
 from tests.helpers.runs import MakeRun
 from tests.helpers.sampling import sampled_phases, skip_without_sampling
@@ -444,3 +448,15 @@ def test_a_report_of_20_epochs_of_three_frameworks(tmp_path: Path, opened: Open)
     )
     assert size < MOST_PAGE_MB
     assert opening < MOST_OPENING_SECONDS
+
+
+def test_64_ranks_of_10_000_steps_are_analysed_and_drawn_in_under_20_s() -> None:
+    delays = {Phase.BACKWARD: late(41, 200, 64)}
+    training = simulate(Script(ranks=64, steps=10_000, noise=0.02, delays=delays))
+    start = time.process_time()
+    view = RanksView(analyse_ranks(training))
+    files = render_ranks(view)
+    seconds = time.process_time() - start
+    print(f"64 ranks x 10 000 steps: {seconds:.1f} s, a page of {len(files['index.html'] or b'') / 1e6:.1f} MB")
+    assert view.verdict.startswith("Rank 41 is late")
+    assert seconds < 20

@@ -39,8 +39,8 @@ def run_to_trace(run: Run, most_steps: int = MOST_STEPS) -> dict[str, Any]:
             _metadata("process_name", 0, f"{run.framework.title} ({run.id})"),
             _metadata("thread_name", STEPS, "steps"),
             _metadata("thread_name", OUTSIDE, "once per epoch"),
-            *_steps(train, "train"),
-            *_steps(evaluate, "evaluate"),
+            *step_events(train, "train"),
+            *step_events(evaluate, "evaluate"),
             *(event for epoch in run.epochs for event in _outside(run, epoch)),
             *_usage_counters(train),
             *(event for reading in run.readings for event in _counters(reading)),
@@ -63,7 +63,8 @@ def _event(name: str, mode: str, start_ns: int, ns: int, thread: int, **args: An
     return {**event, "ts": start_ns / 1000, "dur": ns / 1000, "args": args}
 
 
-def _steps(table: StepTable, stage: str) -> Iterator[dict[str, Any]]:
+def step_events(table: StepTable, stage: str) -> Iterator[dict[str, Any]]:
+    """The events of a stage's steps and their phases, one after the other."""
     others = [phase for phase in table.phase_ns if phase not in ORDER]
     columns = [(phase, table.phase_ns[phase]) for phase in (*ORDER, *others) if phase in table.phase_ns]
     for i in range(len(table)):
