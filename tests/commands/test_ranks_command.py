@@ -137,7 +137,7 @@ def test_the_steps_without_synchronisation_leave_the_training_as_it_was(tmp_path
     assert all(run.config.alternate is not None for run in training.runs)
 
 
-@pytest.mark.parametrize("phase", [Phase.BACKWARD, Phase.COLLATE])
+@pytest.mark.parametrize("phase", [Phase.BACKWARD, pytest.param(Phase.COLLATE, marks=pytest.mark.bench)])
 def test_a_delay_of_one_rank_is_in_its_phase_and_the_other_one_waits(tmp_path: Path, phase: Phase) -> None:
     """The times are real, so nothing is asserted of the machine's own: only that the planted wait is there."""
     done = run_ranks(tmp_path, 2, "--steps", "8", "--allow-busy", "--late", f"1:{phase}=0.2")

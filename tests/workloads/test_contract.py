@@ -37,6 +37,10 @@ CORES: dict[str, Callable[[], Framework]] = {
 }
 
 
+OF_COMPILED = ("phases", "delays", "wait", "parity")
+"""the rules that a compiled step can break though the same core keeps them uncompiled"""
+
+
 @cache
 def subject_of(core: str) -> Subject:
     return subject(CORES[core])
@@ -47,8 +51,10 @@ def subject(build_adapter: Callable[[], Framework], clock: ScriptedClock | None 
     return Subject(build_adapter, lambda: build("torch", "cpu"), data, clock or ScriptedClock())
 
 
-@pytest.mark.parametrize("rule", contract.RULES)
-@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize(
+    ("core", "rule"),
+    [(c, rule) for c in CORES for rule in contract.RULES if c != "compiled jax" or rule in OF_COMPILED],
+)
 def test_the_contract_holds(core: str, rule: str) -> None:
     outcome = check_rule(rule, subject_of(core))
     assert (outcome.is_broken, outcome.is_applicable) == (False, True), outcome.text

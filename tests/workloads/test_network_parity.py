@@ -20,13 +20,16 @@ BATCH, STEPS, TOLERANCE = 4, 2, 1e-4
 NETWORKS = [Network("resnet50", 16), Network("lenet5", 32)]
 FUNCTIONAL_TORCH = "functional torch"
 SLOW = [Network("resnet34", 16), Network("resnet18", 64), Network("resnet34", 32), Network("resnet50", 32)]
+LONG = (Network("resnet50", 16), "jax")
+"""compiling it takes half a minute"""
 OTHERS = [("lucid", "cpu"), ("mlx", "cpu"), (FUNCTIONAL_TORCH, "cpu"), *FUNCTIONAL]
 each = pytest.mark.parametrize(
     ("network", "name", "device"),
     [
-        *((network, *side) for network in NETWORKS for side in OTHERS),
+        *((network, *side) for network in NETWORKS for side in OTHERS if (network, side[0]) != LONG),
         (Network("lenet5", 33), "lucid", "gpu"),
         *(pytest.param(network, *side, marks=pytest.mark.bench) for network in SLOW for side in OTHERS),
+        *(pytest.param(LONG[0], *side, marks=pytest.mark.bench) for side in OTHERS if side[0] == LONG[1]),
     ],
     ids=lambda value: f"{value.model}-{value.image_size}" if isinstance(value, Network) else value,
 )
