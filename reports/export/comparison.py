@@ -6,9 +6,10 @@ from typing import Any
 from epoch_gap.profiler.comparison.qualification import measure_rates
 from epoch_gap.profiler.drilldown.sides import PartDifference
 from epoch_gap.reports.comparison import Comparison, Gate
+from epoch_gap.reports.export.intervals import interval_to_json
 from epoch_gap.reports.export.json_text import strict_json
 from epoch_gap.reports.export.markdown import bullets, table, text
-from epoch_gap.reports.export.summary import interval_to_json, summarise_gap, summarise_subject
+from epoch_gap.reports.export.summary import summarise_gap, summarise_subject
 from epoch_gap.reports.sentences.gate import describe_decision, describe_qualification, name_decision
 from epoch_gap.reports.sentences.side_drilldowns import describe_sides
 from epoch_gap.reports.terminal.comparison import (

@@ -1,14 +1,13 @@
 """The key `cross` of summary.json. Contract: docs/summary.md."""
 
 from collections.abc import Iterator
-from dataclasses import asdict
 from typing import Any
 
-from epoch_gap.profiler.analysis.stats import Estimate
 from epoch_gap.profiler.learning.assessment import Answer, CrossAssessment
 from epoch_gap.profiler.learning.outcomes import Outcome, measure_outcome
 from epoch_gap.profiler.storage.run import Run
 from epoch_gap.reports.cross import Cross
+from epoch_gap.reports.export.intervals import interval_to_json
 
 
 def summarise_cross(cross: Cross | None) -> dict[str, Any] | None:
@@ -53,14 +52,10 @@ def _answer(answer: Answer) -> dict[str, Any]:
         "outcome": rival.outcome,
         "claim": rival.claim,
         "guess": rival.guess,
-        "predicted": _interval(answer.predicted),
-        "measured": None if answer.measured is None else _interval(answer.measured),
+        "predicted": interval_to_json(answer.predicted.interval()),
+        "measured": None if answer.measured is None else interval_to_json(answer.measured.interval()),
         "tolerance": rival.tolerance,
         "verdict": answer.verdict,
         "reason": answer.reason,
         "runs": list(answer.runs),
     }
-
-
-def _interval(estimate: Estimate) -> dict[str, Any]:
-    return asdict(estimate.interval())

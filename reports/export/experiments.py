@@ -3,13 +3,13 @@
 from dataclasses import asdict
 from typing import Any
 
-from epoch_gap.profiler.analysis.stats import Estimate
 from epoch_gap.profiler.experiments.assessment import Assessment, Outcome
 from epoch_gap.profiler.experiments.diagnosis import Cause, Diagnosis, Factor
 from epoch_gap.profiler.experiments.interactions import Interaction
 from epoch_gap.profiler.experiments.prediction import Change
 from epoch_gap.profiler.storage.typed_json import finite_or_none
 from epoch_gap.reports.experiments import ExperimentRow, Experiments
+from epoch_gap.reports.export.intervals import interval_to_json
 
 
 def summarise_experiments(experiments: Experiments) -> dict[str, Any] | None:
@@ -38,9 +38,9 @@ def _test(row: ExperimentRow) -> dict[str, Any]:
         "claim": row.claim,
         "guess": row.guess,
         "predicted": _predicted(outcome.forecast.change),
-        "measured": _interval(outcome.effect.epoch) if outcome.effect else None,
+        "measured": interval_to_json(outcome.effect.epoch.interval()) if outcome.effect else None,
         "is_evaluated": outcome.is_evaluated,
-        "slope": _interval(outcome.slope) if outcome.slope else None,
+        "slope": interval_to_json(outcome.slope.interval()) if outcome.slope else None,
         "verdict": judgement.verdict if judgement else None,
         "reason": _reason(outcome),
         "bound": finite_or_none(judgement.bound) if judgement else None,
@@ -55,7 +55,7 @@ def _test(row: ExperimentRow) -> dict[str, Any]:
 def _predicted(change: Change | None) -> dict[str, Any] | None:
     if change is None:
         return None
-    predicted = _interval(change.whole)
+    predicted = interval_to_json(change.whole.interval())
     if change.is_bound:
         predicted |= {"low": min(0.0, change.whole.value), "high": max(0.0, change.whole.value)}
     return {**predicted, "is_bound": change.is_bound}
@@ -75,13 +75,13 @@ def _interaction(assessment: Assessment, interaction: Interaction) -> dict[str, 
         "parts": [
             {
                 "name": part.name,
-                "first_in": _interval(part.first_in),
-                "last_in": None if part.last_in is None else _interval(part.last_in),
+                "first_in": interval_to_json(part.first_in.interval()),
+                "last_in": None if part.last_in is None else interval_to_json(part.last_in.interval()),
             }
             for part in interaction.parts
         ],
-        "together": _interval(interaction.together),
-        "residual": _interval(interaction.residual),
+        "together": interval_to_json(interaction.together.interval()),
+        "residual": interval_to_json(interaction.residual.interval()),
     }
 
 
@@ -113,7 +113,3 @@ def _fast_gain(cause: Cause) -> dict[str, Any] | None:
 
 def _kind(is_tested: bool) -> str:
     return "tested" if is_tested else "predicted"
-
-
-def _interval(estimate: Estimate) -> dict[str, Any]:
-    return asdict(estimate.interval())

@@ -25,6 +25,7 @@ from epoch_gap.reports.cross import Cross
 from epoch_gap.reports.experiments import NO_EXPERIMENTS, Experiments
 from epoch_gap.reports.export.cross import summarise_cross
 from epoch_gap.reports.export.experiments import summarise_experiments
+from epoch_gap.reports.export.intervals import interval_to_json
 
 SCHEMA_VERSION = 1
 
@@ -228,8 +229,3 @@ def _kernel_gap(gap: Gap) -> dict[str, Any] | None:
 
 def _by_phase(gap: Gap) -> dict[str, dict[str, float | None]]:
     return {phase: interval_to_json(part.interval()) for phase, part in gap.by_phase.items()}
-
-
-def interval_to_json(interval: Interval) -> dict[str, float | None]:
-    """A value with its 95 % interval; None: unknown."""
-    return {"value": interval.value, "low": interval.low, "high": interval.high}
