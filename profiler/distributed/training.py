@@ -50,8 +50,7 @@ class DistributedTraining:
         with the fewest steps.
         """
         ended = [run for run in self.runs if run.status in (RunStatus.INTERRUPTED, RunStatus.FAILED)]
-        key = lambda run: (not was_killed(run), run.manifest.finished or "", len(run.train))  # noqa: E731
-        return min(ended, key=key) if ended else None
+        return min(ended, key=_order_of_end, default=None)
 
 
 def rank_of(manifest: Manifest) -> Rank:
@@ -63,6 +62,10 @@ def rank_of(manifest: Manifest) -> Rank:
 def was_killed(run: Run) -> bool:
     """Whether the run's process ended without storing its end."""
     return run.status is RunStatus.INTERRUPTED and run.manifest.status is RunStatus.RUNNING
+
+
+def _order_of_end(run: Run) -> tuple[bool, str, int]:
+    return not was_killed(run), run.manifest.finished or "", len(run.train)
 
 
 def group_ranks(runs: Sequence[Run]) -> DistributedTraining:

@@ -1,4 +1,4 @@
-"""The time of a first step that compiles is kept apart, and no average includes it."""
+"""A first step that compiles is timed on its own and left out of every average."""
 
 import pytest
 
