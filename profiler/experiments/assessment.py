@@ -48,7 +48,7 @@ class Outcome:
     """of a dose-response: seconds of a step per second of delay"""
     losses: LossCheck | None = None
     off_step: float | None = None
-    """seconds of a step with the intervention off, in a process where it alternates"""
+    """seconds of a step with the intervention off, in a process where it alternates; None if that has options"""
     carried_over: float | None = None
     """the share by which such a step is longer than in the no-op's process, if that is more than `TOLERANCE`: the
     intervention acts beyond its own steps, or the machine changed between the two processes"""
@@ -169,7 +169,7 @@ def _measure(session: Session, forecast: Forecast, read: ReadRun, runs: dict[str
             slope = measure_slope(measure_levels(runs[result.runs[0]]), forecast.delays)
             return Outcome(forecast=forecast, runs=result.runs, slope=slope)
         effect = _effect(session, forecast, result, runs)
-        off_step = _off_step(result, runs) if forecast.alternates else None
+        off_step = _off_step(result, runs) if forecast.alternates and not forecast.options else None
     except UserError as error:
         return Outcome(forecast=forecast, runs=result.runs, problem=str(error))
     claim = None

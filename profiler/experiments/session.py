@@ -36,7 +36,7 @@ class Forecast:
     switches: tuple[str, ...] = ()
     """as `--switch` names them"""
     options: Mapping[str, str] = field(default_factory=dict)
-    """options of `run` that are set, without hyphens; an empty value is a flag"""
+    """options of `run`, without hyphens; an empty value is a flag. If the test alternates, of its whole process"""
     claim: str
     guess: int | None = None
     """the article's guess that it tests"""

@@ -92,6 +92,15 @@ def environment_of(allocator: Allocator) -> dict[str, str]:
     return environment
 
 
+def can_keep() -> bool:
+    """Whether a process that this one starts could keep freed memory, and check that it does."""
+    try:
+        environment_of(Allocator.KEEP)
+    except UserError:
+        return False
+    return read_allocator() is not None
+
+
 def check_allocator(requested: Allocator) -> None:
     """Raise UserError if this process should keep freed memory and does not."""
     if requested is not Allocator.KEEP or (found := read_allocator()) is Allocator.KEEP:

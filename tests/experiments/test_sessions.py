@@ -1,6 +1,7 @@
 """Sessions on the scripted fake, whose truth is its script: costs in milliseconds, on a clock that only they move."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 from epoch_gap.profiler.commands import experiment as experiment_command
 from epoch_gap.profiler.commands.main import main
+from epoch_gap.profiler.commands.shared import experiment_session
 from epoch_gap.profiler.drilldown.layers import OPERATORS
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.experiments.assessment import NO_OP, load_assessments
@@ -21,6 +23,7 @@ from epoch_gap.profiler.storage.reader import find_runs, read_run
 from epoch_gap.reports.experiments import describe_row
 from epoch_gap.reports.sentences.experiments import describe_judgement, describe_phases, describe_prediction
 from epoch_gap.reports.terminal.experiments import experiment_table
+from epoch_gap.workloads import registry
 from tests.helpers.experiments import COSTS, Faster, InProcess, experiment, newest, outcome, scripted
 
 EPOCH_STEPS = 5000
@@ -241,6 +244,28 @@ def test_a_killed_session_keeps_its_predictions_and_results(runs: Path, monkeypa
     assert not any(o.is_edited for o in assessment.outcomes)
     assert {o.problem for o in assessment.outcomes} == {"not measured"}
     assert "half_forward" in experiment_table(assessment)
+
+
+def test_a_planted_wait_is_measured_with_memory_kept(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[list[str]] = []
+
+    class Recording(InProcess):
+        def run(self, words: Sequence[str]) -> tuple[int, Path | None]:
+            taken.append(list(words))
+            return super().run(["default" if word == "keep" else word for word in words])
+
+    with scripted(monkeypatch) as patch:
+        patch.setattr(experiment_command, "FreshProcesses", lambda allow_busy, show: Recording())
+        patch.setattr(registry, "is_scripted", lambda framework: False)
+        patch.setattr(experiment_session, "can_keep", lambda: True)
+        experiment(runs, "half_forward", steps=16)
+    keeping = [" ".join(words) for words in taken if "keep" in words]
+    assert keeping
+    assert all("planted:" in words for words in keeping)
+    planted = outcome(newest(runs), "planted")
+    assert planted.judgement is not None
+    assert planted.judgement.verdict is Verdict.CONFIRMED
+    assert planted.carried_over is None
 
 
 def test_nothing_is_reported_if_a_control_is_not_found_right(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,7 @@
 """Plan a session: choose the experiments, and predict each from the evidence before anything is measured."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import ModuleType
 
 from epoch_gap.profiler.analysis.stats import Estimate
@@ -133,6 +133,8 @@ class Planner:
     """training steps of an epoch"""
     phase: Phase | None = None
     """where a dose-response waits; None: the experiment's own phase"""
+    options_of_wait: Mapping[str, str] = field(default_factory=dict)
+    """options of `run` under which a wait costs what it takes (docs/decisions/0022)"""
 
     def controls(self, modules: Mapping[str, ModuleType]) -> list[Forecast]:
         """The forecasts of the controls. The planted slowdown is in a phase that nothing overlaps with."""
@@ -161,7 +163,8 @@ class Planner:
             return replace(plain, missing=str(error))
 
     def _delay(self, experiment: Experiment, rule: Delay) -> Forecast:
-        plain = replace(_without_prediction(experiment), may_change=(str(rule.phase),))
+        options = dict(self.options_of_wait)
+        plain = replace(_without_prediction(experiment), may_change=(str(rule.phase),), options=options)
         if experiment.name != DOSES:
             change = rule.predict(self.evidence).scaled(self.epoch_steps)
             return replace(_with_change(plain, change), switches=(_delay_switch(experiment, rule),))

@@ -39,10 +39,11 @@ from epoch_gap.profiler.experiments.level_times import LEAST_GROUPS
 from epoch_gap.profiler.experiments.session import Forecast, Result, Session, store_estimate
 from epoch_gap.profiler.experiments.session_store import add_result, create_session
 from epoch_gap.profiler.experiments.stored_evidence import find_operators, gather_evidence
-from epoch_gap.profiler.machine.allocator import Allocator
+from epoch_gap.profiler.machine.allocator import Allocator, can_keep
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.storage.manifest import DataKind, Manifest
 from epoch_gap.profiler.storage.run import Run
+from epoch_gap.workloads import registry
 from epoch_gap.workloads.presets import PRESETS
 
 OFF, ON = "off", "on"
@@ -145,7 +146,7 @@ class ExperimentSession:
         analyses = {name: side.analyses for name, side in sides.items()}
         evidence = gather_evidence(analyses, own.framework, operators)
         epoch_steps = own.first.manifest.full_epoch.train_images / own.first.batch_size
-        planner = Planner(evidence, isolated, epoch_steps, self.args.phase)
+        planner = Planner(evidence, isolated, epoch_steps, self.args.phase, self._options_of_wait())
         subject = Subject.from_analyses(own.analyses)
         floors = readable_noise_floors(self.args.runs_dir).get(machine_key(subject.manifest), {})
         floor = floors.get(comparison_key(subject.manifest))
@@ -164,6 +165,11 @@ class ExperimentSession:
             isolated={name: store_estimate(ratio) for name, ratio in isolated.items()},
             forecasts=(*planner.controls(self.modules), *planner.tests(experiments, sets)),
         )
+
+    def _options_of_wait(self) -> dict[str, str]:
+        """Memory is kept where it can be: given back, it costs more to get again after a wait."""
+        is_kept = self.args.allocator is Allocator.KEEP or registry.is_scripted(self.args.framework)
+        return {} if is_kept or not can_keep() else {"allocator": str(Allocator.KEEP)}
 
     def _side(self, framework: str) -> Side:
         """The newest stored runs of a framework, or a new one if there are none."""
@@ -244,8 +250,7 @@ class ExperimentSession:
         else:
             words = self._run_words(session.framework, runs_dir=folder, steps=None, seconds=None)
             switches = [word for switch in forecast.switches for word in ("--switch", switch)]
-            options = [w for name, value in forecast.options.items() for w in (f"--{name}", value) if w]
-            sides = {OFF: words, ON: [*words, *switches, *options]}
+            sides = {OFF: words, ON: [*words, *switches, *_option_words(forecast)]}
             status, paths = self.processes.rounds(sides, self._seconds(session), session.seal)
             paths = _off_before_on(paths)
         problem = f"its process ended with status {status}" if status else ""
@@ -262,12 +267,16 @@ class ExperimentSession:
             batches = size * max(LEAST_GROUPS, round(TEST_BATCHES * groups))
             alternate.append("--alternate-evaluation")
         words = self._run_words(session.framework, **changes, test_limit=batches * session.batch_size)
-        return [*words, *alternate, "--session", session.seal]
+        return [*words, *_option_words(forecast), *alternate, "--session", session.seal]
 
 
 def seconds_of_step(session: Session) -> float:
     """About the seconds of a training step, from those of the epoch."""
     return (session.epoch["value"] or 0.0) / session.epoch_steps
+
+
+def _option_words(forecast: Forecast) -> list[str]:
+    return [word for name, value in forecast.options.items() for word in (f"--{name}", value) if word]
 
 
 def _controls_are_done(session: Session) -> bool:
