@@ -1,7 +1,9 @@
 """The requirements and pins of a matrix's environments."""
 
+import platform
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -51,6 +53,18 @@ def test_requirements_are_the_version_the_pinned_rest_and_what_a_cell_imports() 
     assert spec.pinned[-len(NEEDED) :] == NEEDED
     assert any(requirement.startswith("mlx[cpu] ;") for requirement in spec.pinned)
     assert environment_of(configuration("fake")) is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "is_own"), [("", True), ("3.13", True), ("3.13.2", True), ("3.1", False), ("3.14", False)]
+)
+def test_this_python_serves_where_it_has_the_version_that_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, asked: str, is_own: bool
+) -> None:
+    monkeypatch.setattr(platform, "python_version_tuple", lambda: ("3", "13", "2"))
+    spec = environment_of(replace(configuration("torch"), python=asked))
+    assert spec is not None
+    assert spec.python == (str(Path(sys.executable).resolve()) if is_own else asked)
 
 
 RESOLVE = """#!/bin/sh

@@ -73,10 +73,17 @@ def environment_of(configuration: Configuration) -> EnvironmentSpec | None:
     return EnvironmentSpec(
         id=f"{safe_name(f'{configuration.framework}-{configuration.version}')}-{digest}",
         title=f"environment of {configuration.framework} {configuration.version}",
-        python=configuration.python or str(Path(sys.executable).resolve()),
+        python=_interpreter(configuration.python),
         own=own,
         pinned=pinned,
     )
+
+
+def _interpreter(version: str) -> str:
+    """This process's Python if it has the version; otherwise the version, and uv finds or downloads such a Python."""
+    wanted, own = version.split("."), platform.python_version_tuple()
+    is_own = not version or wanted == list(own[: len(wanted)])
+    return str(Path(sys.executable).resolve()) if is_own else version
 
 
 def _parse(requirement: str) -> Requirement:
