@@ -12,14 +12,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from epoch_gap.profiler.analysis.stats import LEVEL, Estimate, difference, t_quantile, total
+from epoch_gap.profiler.analysis.significance import p_positive, share_error
+from epoch_gap.profiler.analysis.stats import Estimate, difference, t_quantile, total
 from epoch_gap.profiler.experiments.effect import Effect
 from epoch_gap.profiler.experiments.prediction import Change
 from epoch_gap.profiler.phases import Phase
 
 TOLERANCE = 0.05
 """share of the epoch"""
-ERROR = 1 - LEVEL
 LEAST_SHARE = 0.5
 """of a phase's claimed change: moving by less refutes the claim"""
 MOST_STEPS = 10_000_000
@@ -118,21 +118,6 @@ def judge(claims: Sequence[Claim]) -> list[Judgement]:
     ]
 
 
-def share_error(p_values: Sequence[float]) -> tuple[set[int], list[float]]:
-    """The claims that are decided by Holm's method, and the error rate that each was allowed.
-
-    In the order of their p-values, the i-th of n claims, from 0, is decided if its p-value is at most 0.05 / (n - i)
-    and those before it were decided.
-    """
-    allowed = [ERROR] * len(p_values)
-    decided: set[int] = set()
-    for rank, i in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
-        allowed[i] = ERROR / (len(p_values) - rank)
-        if p_values[i] <= allowed[i] and len(decided) == rank:
-            decided.add(i)
-    return decided, allowed
-
-
 def _decided(claim: Claim, decision: _Decision) -> Judgement:
     return Judgement(decision.verdict, decision.p, decision.reason, _bound(claim))
 
@@ -173,17 +158,6 @@ def _refute(claim: Claim) -> _Decision:
     ]
     reason, p = min(((reason, p_positive(excess)) for reason, excess in ways), key=lambda way: way[1])
     return _Decision(Verdict.REFUTED, min(1.0, len(ways) * p), reason)
-
-
-def p_positive(estimate: Estimate) -> float:
-    """The p-value of the one-sided test that a value is positive: Student's; 1 if its spread is unknown."""
-    from scipy.special import stdtr  # imported late, as in stats.py
-
-    if estimate.dof <= 0:
-        return 1.0
-    if estimate.variance <= 0:
-        return 0.0 if estimate.value > 0 else 1.0
-    return float(stdtr(estimate.dof, -estimate.value / math.sqrt(estimate.variance)))
 
 
 def shifted(estimate: Estimate, value: float) -> Estimate:

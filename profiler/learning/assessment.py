@@ -5,9 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from epoch_gap.profiler.analysis.significance import p_positive, share_error
 from epoch_gap.profiler.analysis.stats import Estimate
 from epoch_gap.profiler.errors import UserError
-from epoch_gap.profiler.experiments.verdict import LEAST_SHARE, Verdict, p_positive, share_error, shifted
+from epoch_gap.profiler.experiments.verdict import LEAST_SHARE, Verdict, shifted
 from epoch_gap.profiler.learning.cross import Cell
 from epoch_gap.profiler.learning.effects import CrossEffects, Factors, measure_effects
 from epoch_gap.profiler.learning.outcomes import Outcome, measure_outcome

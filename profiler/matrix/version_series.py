@@ -2,22 +2,23 @@
 
 Neighbouring versions are compared by the rules of every other comparison (`comparison/gap.py`): the intervals exclude
 equality, and the ratio is beyond the noise floor. The spread between processes is pooled with that of the other
-versions. As several neighbours are compared at once, they share the error by Holm's method (1979).
+versions. As several neighbours are compared at once, they share the error by Holm's method (1979). So do their
+phases, as a phase can change beyond doubt while the epoch varies too much.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import batched, pairwise
 
-from epoch_gap.profiler.analysis.stats import LEVEL, Estimate
+from epoch_gap.profiler.analysis.significance import p_different, share_error
+from epoch_gap.profiler.analysis.stats import Estimate
 from epoch_gap.profiler.comparison.gap import Gap, measure_gap
 from epoch_gap.profiler.comparison.history import Entry, Series
 from epoch_gap.profiler.comparison.identity import series_key
 from epoch_gap.profiler.comparison.spread_history import KnownSpread
 from epoch_gap.profiler.comparison.subject import Subject, shorten_titles
 from epoch_gap.profiler.comparison.timing_modes import modes_agree
-from epoch_gap.profiler.drilldown.layers import Drilldown
+from epoch_gap.profiler.drilldown.layers import PHASES_OF, Drilldown
 from epoch_gap.profiler.drilldown.matching import explains
 from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.matrix.layer_changes import LayerChange, layer_changes
@@ -25,6 +26,8 @@ from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.storage.noise_floor_store import NoiseFloors
 from epoch_gap.profiler.storage.run import Run
 
+SMALLEST_PHASE = 0.01
+"""share of the epoch in either version: smaller phases are not tested where the epoch does not change"""
 SIMILAR = 2.0
 """The spread of two versions is pooled with that of another two if their epochs differ by less than this factor."""
 
@@ -36,6 +39,9 @@ class Change:
     gap: Gap
     is_shown: bool
     """whether the epochs differ by the rules of a comparison, together with all other changes of the series"""
+    phases: tuple[tuple[Phase, Estimate], ...] = ()
+    """the phases that changed, the largest change first. If the change is shown: those whose interval excludes 0.
+    Otherwise those that differ together with all other phases of all such changes"""
     layers: tuple[LayerChange, ...] = ()
     """the layers of both versions, the largest change first; empty without layer times of both"""
 
@@ -52,15 +58,13 @@ class Change:
     @property
     def where(self) -> Gap:
         """The gap whose phases name the work: from fenced steps if a version charges work to other phases."""
-        fenced = self.gap.fenced
-        is_shifted = not all(modes_agree(side) for side in (self.before, self.after))
-        return fenced if fenced is not None and is_shifted else self.gap
+        return _where(self.gap)
 
     @property
-    def phases(self) -> list[tuple[Phase, Estimate]]:
-        """The phases whose change excludes 0, the largest first."""
-        parts = [(phase, part) for phase, part in self.where.by_phase.items() if part.interval().excludes(0)]
-        return sorted(parts, key=lambda item: -abs(item[1].value))
+    def has_layer_times(self) -> bool:
+        """Whether the layers were timed in the phases that changed; in any, if no phase alone changed."""
+        timed = {phase for phases in PHASES_OF.values() for phase in phases}
+        return bool(self.layers) and (not self.phases or any(phase in timed for phase, _ in self.phases))
 
     @property
     def shares_no_session(self) -> bool:
@@ -204,9 +208,39 @@ def find_changes(
     clear = _clear_together(gaps)
     known = layers or {}
     return [
-        Change(gap, is_shown, _layers_of(known.get(gap.fast.id), known.get(gap.slow.id)))
-        for gap, is_shown in zip(gaps, clear, strict=True)
+        Change(gap, is_shown, phases, _layers_of(known.get(gap.fast.id), known.get(gap.slow.id)))
+        for gap, is_shown, phases in zip(gaps, clear, _phases(gaps, clear), strict=True)
     ]
+
+
+def _where(gap: Gap) -> Gap:
+    is_shifted = not all(modes_agree(side) for side in (gap.fast, gap.slow))
+    return gap.fenced if gap.fenced is not None and is_shifted else gap
+
+
+def _phases(gaps: Sequence[Gap], clear: Sequence[bool]) -> list[tuple[tuple[Phase, Estimate], ...]]:
+    """The phases of each gap that changed."""
+    found = [
+        {phase: part for phase, part in _where(gap).by_phase.items() if is_clear and part.interval().excludes(0)}
+        for gap, is_clear in zip(gaps, clear, strict=True)
+    ]
+    tested = [
+        (i, phase, part)
+        for i, (gap, is_clear) in enumerate(zip(gaps, clear, strict=True))
+        if not is_clear and gap.basis is not None
+        for phase, part in _where(gap).by_phase.items()
+        if max(_share(side, phase) for side in (gap.fast, gap.slow)) >= SMALLEST_PHASE
+        and abs(part.value) > (gap.floor or 0.0) * gap.fast.epoch.total.value
+    ]
+    decided, _ = share_error([p_different(part) for _, _, part in tested])
+    for i, phase, part in (tested[place] for place in decided):
+        found[i][phase] = part
+    return [tuple(sorted(parts.items(), key=lambda item: -abs(item[1].value))) for parts in found]
+
+
+def _share(version: Subject, phase: Phase) -> float:
+    part = version.epoch.phases.get(phase)
+    return 0.0 if part is None else part.value / version.epoch.total.value
 
 
 def _layers_of(before: Drilldown | None, after: Drilldown | None) -> tuple[LayerChange, ...]:
@@ -214,27 +248,6 @@ def _layers_of(before: Drilldown | None, after: Drilldown | None) -> tuple[Layer
 
 
 def _clear_together(gaps: Sequence[Gap]) -> list[bool]:
-    """Whether each gap is clear, with an error of 5 % for all of them together.
-
-    In the order of their p-values, the i-th of n gaps, from 0, counts if its p-value is at most 0.05 / (n - i) and
-    those before it count.
-    """
-    clear = [False] * len(gaps)
-    values = [_p_value(gap) for gap in gaps]
-    for rank, i in enumerate(sorted(range(len(gaps)), key=values.__getitem__)):
-        if values[i] > (1 - LEVEL) / (len(gaps) - rank):
-            break
-        clear[i] = gaps[i].is_clear
-    return clear
-
-
-def _p_value(gap: Gap) -> float:
-    """Of the difference in seconds, Student's, in two directions; 1 if the spread between processes is unknown."""
-    from scipy.special import stdtr  # imported late, as in stats.py
-
-    difference = gap.seconds
-    if gap.basis is None or difference.dof <= 0:
-        return 1.0
-    if difference.variance <= 0:
-        return 1.0 if difference.value == 0 else 0.0
-    return float(2 * stdtr(difference.dof, -abs(difference.value) / math.sqrt(difference.variance)))
+    """Whether each gap is clear, with an error of 5 % for all of them together; never if its spread is unknown."""
+    decided, _ = share_error([1.0 if gap.basis is None else p_different(gap.seconds) for gap in gaps])
+    return [gap.is_clear and i in decided for i, gap in enumerate(gaps)]

@@ -106,9 +106,8 @@ def _change_to(series: VersionSeries, place: int) -> Change | None:
 
 def _phase_cell(series: VersionSeries, place: int, phase: Phase) -> Cell:
     interval, change = series.versions[place].epoch.interval(phase), _change_to(series, place)
-    part = change.gap.by_phase.get(phase) if change is not None and change.is_shown else None
-    is_shown = part is not None and part.interval().excludes(0)
-    return _cell(interval, formats.signed(formats.seconds(part.value)) if part is not None and is_shown else "")
+    part = dict(change.phases).get(phase) if change is not None else None
+    return _cell(interval, formats.signed(formats.seconds(part.value)) if part is not None else "")
 
 
 def _total_change(change: Change | None) -> str:
@@ -139,11 +138,11 @@ def change_rows(series: VersionSeries) -> list[list[str]]:
 
 
 def layer_tables(series: VersionSeries) -> list[tuple[int, list[list[str]]]]:
-    """The largest changes of layers in each shown change, by its place."""
+    """The largest changes of layers in each change that is shown or has phases that changed, by its place."""
     return [
         (place, _layer_rows(series, place, change))
         for place, change in enumerate(series.changes)
-        if change.is_shown and change.layers
+        if (change.is_shown or change.phases) and change.has_layer_times
     ]
 
 

@@ -35,12 +35,16 @@ def describe_finding(series: VersionSeries) -> str:
     if not series.changes:
         return f"{name}: only {versions[0]} has complete runs, so there is nothing to compare it with."
     span = f"{name}, {versions[0]} to {versions[-1]}"
-    if not series.shown:
-        return f"{span}: no change from one version to the next is shown."
     changes = [
         f"{describe_size(change)} in {versions[i + 1]}" for i, change in enumerate(series.changes) if change.is_shown
     ]
-    return f"{span}: {', '.join(changes)}."
+    parts = [
+        f"{describe_phases(change)} in {versions[i + 1]}"
+        for i, change in enumerate(series.changes)
+        if change.phases and not change.is_shown
+    ]
+    total = ", ".join(changes) or f"no change {'of the total ' if parts else ''}from one version to the next is shown"
+    return "; ".join([f"{span}: {total}", *parts]) + "."
 
 
 def shown_version(series: VersionSeries, place: int) -> str:
@@ -77,8 +81,8 @@ def describe_interval(change: Change) -> str:
 
 
 def describe_phases(change: Change) -> str:
-    """The phases that changed, the largest first; empty if the change is not shown."""
-    if not change.is_shown:
+    """The phases that changed, the largest first; empty if nothing changed."""
+    if not change.is_shown and not change.phases:
         return ""
     mode = " (fenced steps)" if change.where is not change.gap else ""
     parts = [f"{phase} {_signed_interval(part.interval())}" for phase, part in change.phases[:TOP]]
@@ -86,10 +90,10 @@ def describe_phases(change: Change) -> str:
 
 
 def describe_layers(change: Change, series: VersionSeries) -> str:
-    """The layers that changed in the phases that changed, in seconds per epoch; empty if the change is not shown."""
-    if not change.is_shown:
+    """The layers that changed in the phases that changed, in seconds per epoch; empty if nothing changed."""
+    if not change.is_shown and not change.phases:
         return ""
-    if not change.layers:
+    if not change.has_layer_times:
         return "not timed"
     steps = steps_per_epoch(series)
     layers = layers_of_phases(change)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from epoch_gap.profiler.comparison.gap import Verdict
@@ -13,7 +14,7 @@ from epoch_gap.profiler.matrix.version_series import VersionSeries, build_series
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.storage.noise_floor_store import NoiseFloor
 from epoch_gap.profiler.storage.run import Run
-from epoch_gap.reports.sentences.matrix import describe_finding, describe_interval, describe_result
+from epoch_gap.reports.sentences.matrix import describe_finding, describe_interval, describe_phases, describe_result
 from tests.helpers.drilldowns import CONDITIONS, drilldown
 from tests.helpers.runs import MakeRun
 from tests.helpers.version_runs import STEADY, runs_of_versions, with_longer
@@ -99,6 +100,44 @@ def test_a_change_names_the_phase_that_changed_and_no_other(make_run: MakeRun) -
     assert change.after.framework.version == "3"
     assert [phase for phase, _ in change.phases] == [Phase.BACKWARD]
     assert change.phases[0][1].value == pytest.approx(0.2 * 0.75 * 10.4, rel=0.02)
+
+
+VARYING = [(0.8, 1.0, 1.2), (1.2, 0.8, 1.0), (1.0, 1.2, 0.8), (0.8, 1.2, 1.0)]
+"""factors of `backward`, by version and repeat"""
+
+
+def test_a_phase_can_change_beyond_doubt_while_the_epoch_varies_too_much(make_run: MakeRun) -> None:
+    factors = [factor for of_version in VARYING for factor in of_version]
+    runs = [
+        with_longer(run, Phase.BACKWARD, factor)
+        for run, factor in zip(runs_of_versions(make_run, dict.fromkeys("1234", 1.0)), factors, strict=True)
+    ]
+    later = [with_longer(run, Phase.FORWARD, 1.3) if run.framework.version in "34" else run for run in runs]
+    assert not any(change.phases for change in series_of(runs).changes)
+    series = series_of(later)
+    assert series.shown == []
+    changed = [[phase for phase, _ in change.phases] for change in series.changes]
+    assert changed == [[], [Phase.FORWARD], []]
+    assert "no change of the total from one version to the next is shown; forward +" in describe_finding(series)
+    assert describe_phases(series.changes[1]) in describe_finding(series)
+
+
+def test_phases_of_equal_versions_share_an_error_of_5_percent(make_run: MakeRun) -> None:
+    """In 40 series of four versions with three pairs of two phases each, at most 5 name a phase (p = 0.01 at 5 %)."""
+    random = np.random.default_rng(20261129)
+    runs = runs_of_versions(make_run, dict.fromkeys("1234", 1.0))
+    named = 0
+    for _ in range(40):
+        series = series_of(
+            [
+                with_longer(
+                    with_longer(run, Phase.BACKWARD, random.normal(1, 0.1)), Phase.FORWARD, random.normal(1, 0.1)
+                )
+                for run in runs
+            ]
+        )
+        named += any(change.phases for change in series.changes if not change.is_shown)
+    assert named <= 5
 
 
 def test_versions_that_did_not_alternate_are_not_paired_and_the_page_says_so(make_run: MakeRun) -> None:
