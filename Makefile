@@ -110,8 +110,9 @@ report: $(READY) ## rebuild the report from the newest stored runs; SVG=1 also w
 	@$(PROFILER) report $(STORES) $(if $(SVG),--svg)
 
 sample: $(READY) ## regenerate docs/sample from the runs stored in it
-	@for name in batch-128 batch-8 experiments curve; do \
+	@for name in batch-128 batch-8 frameworks experiments curve; do \
 	  $(PROFILER) report --runs-dir docs/sample/runs/$$name --out docs/sample/$$name || exit $$?; done
+	@$(PROFILER) matrix docs/sample/versions.toml --show --runs-dir docs/sample/runs --out docs/sample/versions
 	@for folder in docs/sample/parity/*; do \
 	  $(PROFILER) parity "$$folder/parity.json" --out "$$folder" || exit $$?; done
 

@@ -2,9 +2,12 @@
 
 import html
 import json
+import re
+from pathlib import Path
 
 import pytest
 
+from epoch_gap.profiler.commands.main import main
 from epoch_gap.profiler.commands.shared.run_selection import add_latest_candidates, readable_noise_floors
 from epoch_gap.profiler.drilldown.loading import load_drilldowns
 from epoch_gap.profiler.experiments.assessment import load_assessments
@@ -21,7 +24,7 @@ from tests.helpers.views import build_view
 SAMPLE = ROOT / "docs" / "sample"
 
 
-@pytest.mark.parametrize("name", ["batch-128", "batch-8", "experiments", "curve"])
+@pytest.mark.parametrize("name", ["batch-128", "batch-8", "frameworks", "experiments", "curve"])
 def test_the_sample_equals_the_report_of_its_stored_runs(name: str) -> None:
     runs_dir = SAMPLE / "runs" / name
     runs = add_latest_candidates([], runs_dir)
@@ -47,3 +50,19 @@ def test_the_sample_of_a_parity_check_equals_its_stored_result(name: str) -> Non
     assert parity.data.kind is DataKind.CIFAR10
     page = html.unescape((folder / "index.html").read_text())
     assert all(line in page for line in (describe_verdict(parity), *describe_first(parity)))
+
+
+def test_the_sample_of_a_matrix_equals_what_is_made_of_its_stored_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stored = SAMPLE / "versions"
+    words = ["matrix", f"{stored}.toml", "--show", "--runs-dir", str(SAMPLE / "runs"), "--out", str(tmp_path)]
+    assert main(words) == 0
+    assert "skipped" not in capsys.readouterr().err
+    assert (tmp_path / "history.csv").read_text() == (stored / "history.csv").read_text()
+    assert without_pictures(tmp_path / "index.html") == without_pictures(stored / "index.html")
+
+
+def without_pictures(page: Path) -> str:
+    """The text of a page; how a picture is drawn depends on the fonts of the machine."""
+    return re.sub(r"data:image/[^\"]*", "", page.read_text())
