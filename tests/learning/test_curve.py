@@ -117,6 +117,7 @@ def test_the_cross_is_trained_on_the_side_with_the_shorter_steps_even_if_it_lear
     )
 
 
+@pytest.mark.bench
 def test_noise_alone_seldom_decides_a_claim(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Wrong decisions: the cause of the whole difference is refuted, or one without any part in it is confirmed."""
     wrong = 0
