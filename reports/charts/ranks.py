@@ -62,12 +62,18 @@ def _draw_bars(axes: Axes, view: RanksView) -> None:
     axes.invert_yaxis()
     axes.set_xlabel("ms per step; hatched: communication that is not hidden behind the rank's own work")
     axes.grid(axis="x", linewidth=0.5)
-    canvas.phase_legend(axes, [*view.by_phase])
+    canvas.phase_legend(axes, _visible_phases(view))
+
+
+def _visible_phases(view: RanksView) -> list[Phase]:
+    """The phases that are wide enough to be seen in some rank's bar."""
+    longest = max(np.sum([*view.by_phase.values()], axis=0))
+    return [phase for phase, seconds in view.by_phase.items() if seconds.max() >= canvas.VISIBLE_FROM * longest]
 
 
 def _draw_heat(figure: Figure, axes: Axes, view: RanksView) -> None:
-    """Rank x phase: ms per step more or less than the mean of all ranks."""
-    phases = [*view.by_phase]
+    """Rank x phase: ms per step more or less than the mean of all ranks, of the phases that the bars show."""
+    phases = _visible_phases(view)
     cells = np.stack([view.by_phase[phase] for phase in phases], axis=1) * 1e3
     cells = cells - cells.mean(axis=0)
     limit = float(np.abs(cells).max()) or 1.0
@@ -140,7 +146,7 @@ def _draw_steps(axes: Axes, view: RanksView, first: int) -> None:
     each = -(-len(view.ranks) // 32)
     axes.set_yticks(range(0, len(view.ranks), each), [f"rank {rank}" for rank in view.ranks[::each]])
     axes.set_xlabel("ms on the first rank's clock")
-    canvas.phase_legend(axes, [*view.by_phase])
+    canvas.phase_legend(axes, _visible_phases(view))
 
 
 def _boxes_of_step(view: RanksView, steps: StepTable, place: int, step: int, begin: int) -> list[Box]:

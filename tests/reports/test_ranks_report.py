@@ -16,7 +16,7 @@ from epoch_gap.reports.page.ranks_page import render_ranks
 from epoch_gap.reports.ranks import RanksView, collective_rows, excess_rows, phase_rows, rank_rows
 from epoch_gap.reports.scaling import scaling_csv
 from epoch_gap.reports.terminal.ranks import ranks_tables, scaling_tables
-from tests.helpers.ranks import Script, late, simulate, without_collectives
+from tests.helpers.ranks import WORK, Script, late, simulate, without_collectives
 from tests.helpers.scaling import ALONE, TWO
 
 
@@ -148,3 +148,16 @@ def test_scaling_is_shown_as_tables_a_picture_and_a_file() -> None:
     rows = scaling_csv(modes).splitlines()
     assert rows[0].startswith("mode,ranks,distributed,batch_size,phase,epoch_s,lost_s")
     assert len(rows) == 1 + 2 * (1 + 3)
+
+
+def test_the_pictures_leave_out_phases_that_are_too_short_to_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A legend of thirteen phases was wider than the picture, whose panels shrank to half of it."""
+    monkeypatch.setitem(WORK, Phase.FETCH, 0.2)
+    view = view_of(Script(delays={Phase.BACKWARD: late(1, 200)}))
+    for figure in (ranks_figure(view), timeline_figure(view)):
+        assert figure is not None
+        legend = figure.axes[0].get_legend()
+        assert legend is not None
+        names = [text.get_text() for text in legend.get_texts()]
+        assert "fetch" not in names
+        assert {"collate", "backward", "wait"} <= set(names)
