@@ -61,6 +61,11 @@ class Change:
         return _where(self.gap)
 
     @property
+    def has_changed(self) -> bool:
+        """Whether the epoch or a phase did."""
+        return self.is_shown or bool(self.phases)
+
+    @property
     def has_layer_times(self) -> bool:
         """Whether the layers were timed in the phases that changed; in any, if no phase alone changed."""
         timed = {phase for phases in PHASES_OF.values() for phase in phases}

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from epoch_gap.profiler.analysis.stats import Interval
+from epoch_gap.profiler.analysis.stats import Estimate, Interval
 from epoch_gap.profiler.comparison.fairness import audit_fairness
 from epoch_gap.profiler.comparison.history import build_histories
 from epoch_gap.profiler.comparison.spread_history import KnownSpread
@@ -106,8 +106,16 @@ def _change_to(series: VersionSeries, place: int) -> Change | None:
 
 def _phase_cell(series: VersionSeries, place: int, phase: Phase) -> Cell:
     interval, change = series.versions[place].epoch.interval(phase), _change_to(series, place)
-    part = dict(change.phases).get(phase) if change is not None else None
+    part = _change_as_charged(change, phase) if change is not None else None
     return _cell(interval, formats.signed(formats.seconds(part.value)) if part is not None else "")
+
+
+def _change_as_charged(change: Change, phase: Phase) -> Estimate | None:
+    """The change of a phase beside its as-run seconds; None if there is none, or only one of fenced steps."""
+    if not change.is_shown:
+        return dict(change.phases).get(phase) if change.where is change.gap else None
+    part = change.gap.by_phase.get(phase)
+    return part if part is not None and part.interval().excludes(0) else None
 
 
 def _total_change(change: Change | None) -> str:
@@ -142,7 +150,7 @@ def layer_tables(series: VersionSeries) -> list[tuple[int, list[list[str]]]]:
     return [
         (place, _layer_rows(series, place, change))
         for place, change in enumerate(series.changes)
-        if (change.is_shown or change.phases) and change.has_layer_times
+        if change.has_changed and change.has_layer_times
     ]
 
 

@@ -82,7 +82,7 @@ def describe_interval(change: Change) -> str:
 
 def describe_phases(change: Change) -> str:
     """The phases that changed, the largest first; empty if nothing changed."""
-    if not change.is_shown and not change.phases:
+    if not change.has_changed:
         return ""
     mode = " (fenced steps)" if change.where is not change.gap else ""
     parts = [f"{phase} {_signed_interval(part.interval())}" for phase, part in change.phases[:TOP]]
@@ -91,7 +91,7 @@ def describe_phases(change: Change) -> str:
 
 def describe_layers(change: Change, series: VersionSeries) -> str:
     """The layers that changed in the phases that changed, in seconds per epoch; empty if nothing changed."""
-    if not change.is_shown and not change.phases:
+    if not change.has_changed:
         return ""
     if not change.has_layer_times:
         return "not timed"
