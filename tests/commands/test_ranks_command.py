@@ -4,19 +4,23 @@ How long anything takes is asserted nowhere: the machine may be busy.
 """
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from epoch_gap.profiler.commands.main import main
+from epoch_gap.profiler.commands.shared import rank_runs
 from epoch_gap.profiler.distributed.analysis import analyse_ranks
 from epoch_gap.profiler.distributed.communication import REST
 from epoch_gap.profiler.distributed.training import DistributedTraining, group_ranks
+from epoch_gap.profiler.errors import UserError
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.recording.collectives import CollectiveKind
 from epoch_gap.profiler.storage.manifest import RunStatus
 from epoch_gap.profiler.storage.reader import find_runs, read_run
+from epoch_gap.workloads import registry
 from tests.helpers.processes import run_ranks
 
 STEPS = 6
@@ -190,3 +194,13 @@ def test_mlx_trains_ranks_whose_communication_is_a_phase_of_fenced_steps(
     assert first.train.loss.tolist() != second.train.loss.tolist()
     assert all((run.train.phase_ns[REST] > 0).all() for run in training.runs)
     assert "rank 1" in capsys.readouterr().out
+
+
+def test_the_launchers_standard_input_never_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """MLX's launcher reads an input that has ended again and again, and takes a core from the ranks."""
+    told = tmp_path / "told"
+    program = f"import select, sys; open({str(told)!r}, 'w').write(str(select.select([sys.stdin], [], [], 0)[0]))"
+    monkeypatch.setattr(registry, "launch_command", lambda framework, ranks: [sys.executable, "-c", program])
+    with pytest.raises(UserError, match="no rank of mlx stored a run"):
+        rank_runs.run_ranks("mlx", 2, [], tmp_path / "runs", threads=1, allow_busy=True)
+    assert told.read_text() == "[]"

@@ -40,8 +40,13 @@ def run_ranks(
     launcher = registry.launch_command(framework, ranks)
     session = secrets.token_hex(4)
     command = [*launcher, "run", "--framework", framework, *words, "--session", session]
-    with hold_run_lock(session, allow_others=allow_busy):
-        _wait_for(subprocess.Popen(command, env=environment_of_ranks(threads), stdout=subprocess.DEVNULL))
+    environment = environment_of_ranks(threads)
+    with (
+        hold_run_lock(session, allow_others=allow_busy),
+        # Its input never ends: MLX's launcher reads one that has ended without a pause, and keeps a core busy.
+        subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as launched,
+    ):
+        _wait_for(launched)
     headers = {path: header for path, header in _rank_headers(runs_dir).items() if header.manifest.session == session}
     if not headers:
         raise UserError(f"no rank of {framework} stored a run; the messages above say why")
