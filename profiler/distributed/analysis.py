@@ -9,7 +9,7 @@ import numpy as np
 from epoch_gap.profiler.analysis.epoch import EpochEstimate
 from epoch_gap.profiler.analysis.run_analysis import RunAnalysis, analyse_run
 from epoch_gap.profiler.analysis.stats import Interval
-from epoch_gap.profiler.distributed.arrivals import REBUILT, Arrivals, align_arrivals, step_key
+from epoch_gap.profiler.distributed.arrivals import Arrivals, align_arrivals, step_key
 from epoch_gap.profiler.distributed.communication import (
     BucketTimes,
     Exposed,
@@ -18,9 +18,9 @@ from epoch_gap.profiler.distributed.communication import (
     measure_exposed,
     split_communication,
 )
+from epoch_gap.profiler.distributed.exchange import ExchangeCost, measure_exchange
 from epoch_gap.profiler.distributed.straggler import Blame, find_straggler, unknown
 from epoch_gap.profiler.distributed.training import DistributedTraining
-from epoch_gap.profiler.experiments.arms import follows_a_switch, levels_of
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.recording.collectives import CollectiveKind
 from epoch_gap.profiler.storage.run import Run, StepTable
@@ -95,17 +95,9 @@ class DistributedAnalysis:
         return tuple((float(own), theirs) for own, theirs in known if theirs is not None)
 
     @cached_property
-    def without_exchange(self) -> tuple[float, float] | None:
-        """Exposed seconds per step, mean of the ranks: by arrivals, and as forward and backward are longer with it.
-
-        None unless the exchange of gradients was turned on and off in blocks of steps.
-        """
-        saved = [_saved_by_no_sync(run) for run in self.training.runs]
-        known = [seconds for seconds in saved if seconds is not None]
-        if not self.exposed or not known:
-            return None
-        held = np.sum([times.held.mean() for times in self.exposed.values()]) * NS
-        return float(held), float(np.mean(known))
+    def exchange(self) -> ExchangeCost | None:
+        """None unless the exchange of gradients was turned on and off in blocks of steps."""
+        return measure_exchange(self.training.runs, self.steps, self.exposed)
 
 
 def analyse_ranks(training: DistributedTraining) -> DistributedAnalysis:
@@ -140,24 +132,6 @@ def _missing(training: DistributedTraining) -> str:
 
 def _is_lazy(run: Run) -> bool:
     return Phase.FLUSH in run.framework.phases
-
-
-def _saved_by_no_sync(run: Run) -> float | None:
-    """Mean seconds by which forward and backward are shorter without the exchange; None if it did not alternate.
-
-    The first step of a block does not count: it may wait for ranks that are late from the block before.
-    """
-    alternation = run.config.alternate
-    if alternation is None or alternation.levels != ((), ("no_sync",)):
-        return None
-    train = run.train.where(run.train.index >= REBUILT)
-    levels = levels_of(alternation, train.index)
-    inside = ~follows_a_switch(alternation, train.index)
-    ns = sum(
-        (train.phase_ns[p] for p in (Phase.FORWARD, Phase.BACKWARD) if p in train.phase_ns), np.zeros(len(train))
-    )
-    on, off = ns[inside & (levels == 1)], ns[inside & (levels == 0)]
-    return float(off.mean() - on.mean()) * NS if len(on) and len(off) else None
 
 
 def _mean_of_timers(run: Run, arrivals: Arrivals) -> float | None:

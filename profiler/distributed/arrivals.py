@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from epoch_gap.profiler.analysis.step_selection import select_steps
 from epoch_gap.profiler.distributed.training import DistributedTraining, rank_of
-from epoch_gap.profiler.experiments.arms import levels_of
+from epoch_gap.profiler.experiments.arms import follows_a_switch, levels_of
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.recording.collectives import CollectiveKind
 from epoch_gap.profiler.storage.run import CollectiveTable, Run, StepTable
@@ -98,12 +98,14 @@ def align_arrivals(training: DistributedTraining) -> Arrivals | None:
 def _counted_keys(run: Run) -> NDArray[np.int64]:
     """The full steps after the start whose marks say where work was done: on a lazy device, the fenced ones.
 
-    Of a run whose interventions alternated, those without.
+    Of a run whose interventions alternated, those without; the first after a switch has other collectives, as DDP
+    broadcasts no buffers before it, and may wait for ranks that are late from the block before.
     """
     selection = select_steps(run.train, run.batch_size)
     steps = selection.full.where(np.arange(len(selection.full)) >= max(REBUILT, selection.start.steps))
     if (alternation := run.config.alternate) is not None:
-        steps = steps.where(levels_of(alternation, steps.index) == 0)
+        is_plain = levels_of(alternation, steps.index) == 0
+        steps = steps.where(is_plain & ~follows_a_switch(alternation, steps.index))
     return _keys_of(steps.where(steps.fenced) if Phase.FLUSH in run.framework.phases else steps)
 
 

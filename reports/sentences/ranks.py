@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from epoch_gap.profiler.distributed.analysis import DistributedAnalysis
+from epoch_gap.profiler.distributed.exchange import ExchangeCost
 from epoch_gap.profiler.distributed.straggler import COVERS, MATTERS, Pattern
 from epoch_gap.profiler.distributed.training import DistributedTraining, was_killed
 from epoch_gap.profiler.recording.collectives import CollectiveKind
@@ -71,15 +72,25 @@ def describe_conditions(analysis: DistributedAnalysis) -> Iterator[str]:
             f"exposed communication of backward on rank {training.ranks[0]}: {formats.milliseconds(own)} by the hook"
             f", {formats.milliseconds(theirs)} by DDP's own timers; {_agreement(own, theirs)}"
         )
-    if (both := analysis.without_exchange) is not None:
-        yield (
-            f"exposed communication, mean of the ranks: {formats.milliseconds(both[0])} by the hook"
-            f", {formats.milliseconds(both[1])} by steps without the exchange (no_sync); {_agreement(*both)}"
-        )
+    if analysis.exchange is not None:
+        yield _describe_exchange(analysis.exchange)
     if analysis.own_cost_share is not None:
         yield f"timing the collectives costs {formats.percent(analysis.own_cost_share)} of a step"
     yield from _describe_threads(training)
     yield from _describe_accuracy(training)
+
+
+def _describe_exchange(cost: ExchangeCost) -> str:
+    """The exposed communication by the hook beside that by `no_sync`, and what the difference is made of."""
+    held, longer = (formats.interval_ms(part.interval()) for part in (cost.held, cost.longer))
+    by_hook = f"exposed communication, mean of the ranks: {held} by the hook"
+    both = f"{by_hook}; steps without the exchange are {longer} shorter"
+    if abs(cost.work.value) <= AGREE * cost.longer.value:
+        return f"{both}; they agree"
+    work = f"with it the ranks also work {formats.interval_ms(cost.work.interval())} longer"
+    if cost.cpu is None:
+        return f"{both}: {work}"
+    return f"{both}: {work}, and use {formats.interval_ms(cost.cpu.interval())} more CPU time"
 
 
 def _describe_accuracy(training: DistributedTraining) -> Iterator[str]:

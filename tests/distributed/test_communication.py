@@ -5,12 +5,13 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from epoch_gap.profiler.distributed.analysis import analyse_ranks
+from epoch_gap.profiler.distributed.analysis import DistributedAnalysis, analyse_ranks
 from epoch_gap.profiler.distributed.communication import COMMUNICATION, REST, TRANSFER, WAIT
 from epoch_gap.profiler.distributed.training import group_ranks
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.recording.collectives import CollectiveKind
 from epoch_gap.profiler.storage.run import CollectiveTable
+from epoch_gap.reports.sentences.ranks import describe_conditions
 from tests.helpers.ranks import BROADCAST_MS, MS, TRANSFER_MS, WORK, Script, late, simulate, without_collectives
 
 
@@ -97,26 +98,49 @@ def test_a_step_without_the_times_of_all_ranks_is_dropped_and_counted() -> None:
     assert 20 not in arrivals.steps
 
 
-def test_steps_without_the_exchange_tell_the_exposed_communication_too() -> None:
-    """A run in which the exchange was turned on and off: blocks of two steps, A B B A."""
+def with_no_sync(work_ms: float) -> DistributedAnalysis:
+    """A run in which the exchange, which also costs `work_ms` of work, was on and off in blocks of two: A B B A."""
     alternate = {"levels": [[], ["no_sync"]], "block": 2}
     training = simulate(Script(steps=80, noise=0.01), config={"alternate": alternate})
-    is_off = np.isin(np.arange(80) % 8, [2, 3, 4, 5])
-    held = (BROADCAST_MS + TRANSFER_MS) * MS
+    steps = np.arange(80)
+    is_off, is_first = np.isin(steps % 8, [2, 3, 4, 5]), steps % 8 == 6
+    saved = round((BROADCAST_MS + TRANSFER_MS + work_ms) * MS)
     runs = []
     for run in training.runs:
         phases = dict(run.train.phase_ns)
-        phases[Phase.BACKWARD] = phases[Phase.BACKWARD] - np.where(is_off, held, 0)
-        table = run.collectives.where(~np.isin(run.collectives.step, np.flatnonzero(is_off)))
+        phases[Phase.BACKWARD] = phases[Phase.BACKWARD] - np.where(is_off, saved, 0)
+        table = run.collectives
+        is_broadcast = np.equal(table.kind, CollectiveKind.BROADCAST)
+        table = table.where(~(is_off[table.step] | (is_broadcast & is_first[table.step]).astype(np.bool_)))
         train = replace(run.train, phase_ns=phases, wall_ns=sum(phases.values()))
         runs.append(replace(run, train=train, collectives=table))
-    analysis = analyse_ranks(group_ranks(runs))
+    return analyse_ranks(group_ranks(runs))
+
+
+def test_steps_without_the_exchange_tell_the_exposed_communication_too() -> None:
+    analysis = with_no_sync(work_ms=0)
+    assert analysis.exchange is not None
+    assert analysis.exchange.longer.value == pytest.approx(0.014, abs=0.004)
+    assert analysis.exchange.held.value > 0.014 - 1e-9
+
+
+def test_work_that_the_exchange_makes_is_told_from_the_time_in_which_the_ranks_are_held() -> None:
+    none, some = (with_no_sync(work_ms) for work_ms in (0, 30))
+    assert none.exchange is not None
+    assert some.exchange is not None
+    assert some.exchange.held == none.exchange.held
+    assert some.exchange.work.value - none.exchange.work.value == pytest.approx(0.030)
+    assert some.exchange.longer.value == pytest.approx(some.exchange.held.value + some.exchange.work.value)
+    (line,) = (line for line in describe_conditions(some) if "without the exchange" in line)
+    assert "with it the ranks also work" in line
+
+
+def test_the_first_step_after_a_block_without_the_exchange_is_neither_counted_nor_missed() -> None:
+    """DDP broadcasts no buffers before it."""
+    analysis = with_no_sync(work_ms=0)
     assert analysis.arrivals is not None
     assert analysis.arrivals.dropped == 0
-    assert analysis.without_exchange is not None
-    by_arrivals, by_no_sync = analysis.without_exchange
-    assert by_no_sync == pytest.approx(0.014, abs=0.004)
-    assert by_arrivals > 0.014 - 1e-9
+    assert analysis.blame.reason == ""
 
 
 def test_ddps_own_timers_are_compared_with_the_arrivals() -> None:

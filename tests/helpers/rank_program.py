@@ -1,6 +1,6 @@
 """One rank of a PyTorch training under torchrun, with what a test plants in a single rank.
 
-Usage: rank_program.py [--kill RANK:STEP] [--late RANK:PHASE=SECONDS] WORDS OF `run`...
+Usage: rank_program.py [--one-bucket] [--kill RANK:STEP] [--late RANK:PHASE=SECONDS] WORDS OF `run`...
 """
 
 import os
@@ -9,9 +9,12 @@ import sys
 from functools import partial
 from typing import Any
 
+from torch import distributed
+
 from epoch_gap.profiler.commands import run as run_command
 from epoch_gap.profiler.commands.main import main
 from epoch_gap.profiler.recording.recorder import Recorder
+from epoch_gap.workloads.adapters import torch_ranks
 from epoch_gap.workloads.adapters.torch_ranks import TorchRank
 
 
@@ -30,6 +33,13 @@ def kill_after(steps: int) -> None:
     TorchRank.step = step_or_die  # type: ignore[method-assign]
 
 
+def exchange_in_one_bucket() -> None:
+    """Reduce all gradients at once at the end of the backward pass: nothing of the exchange hides behind it."""
+    distributed._DEFAULT_FIRST_BUCKET_BYTES = 2**30  # type: ignore[attr-defined]
+    whole = partial(torch_ranks.DistributedDataParallel, bucket_cap_mb=1024)
+    torch_ranks.DistributedDataParallel = whole  # type: ignore[assignment, misc]
+
+
 def take(words: list[str], option: str) -> str | None:
     """The value of an option if it is for this rank; the option is removed."""
     if option not in words:
@@ -42,6 +52,9 @@ def take(words: list[str], option: str) -> str | None:
 
 if __name__ == "__main__":
     words = sys.argv[1:]
+    if "--one-bucket" in words:
+        words.remove("--one-bucket")
+        exchange_in_one_bucket()
     if (steps := take(words, "--kill")) is not None:
         kill_after(int(steps))
     if (late := take(words, "--late")) is not None:
