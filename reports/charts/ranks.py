@@ -175,18 +175,16 @@ def loop_order(steps: StepTable) -> list[Phase]:
 
 
 def _draw_lateness(figure: Figure, axes: Axes, view: RanksView) -> None:
-    """Rank x step: how much later than the first rank each arrived at the step's last collective."""
-    arrivals = view.analysis.arrivals
-    assert arrivals is not None
-    ready = arrivals.ready_ns[:, :, -1]
-    late = (ready - ready.min(axis=0)) * NS * 1e3
+    """Rank x step: how much later than the first rank each arrived where ranks wait, all such places together."""
+    lateness = [times.lateness for times in view.analysis.exposed.values()]
+    late = np.sum([earlier.max(axis=0) - earlier for earlier in lateness], axis=0) * NS * 1e3
     cells = _thinned(np.asarray(late, np.float64))
-    span = (-0.5, len(arrivals.steps) - 0.5, len(view.ranks) - 0.5, -0.5)
+    span = (-0.5, late.shape[1] - 0.5, len(view.ranks) - 0.5, -0.5)
     image = axes.imshow(cells, cmap="magma_r", aspect="auto", interpolation="nearest", extent=span, vmin=0)
     each = -(-len(view.ranks) // 32)
     axes.set_yticks(range(0, len(view.ranks), each), [f"rank {rank}" for rank in view.ranks[::each]])
     axes.set_xlabel("steady steps, in order")
-    figure.colorbar(image, ax=axes, label="ms after the first rank,\nat the last collective")
+    figure.colorbar(image, ax=axes, label="ms after the first rank,\nin all phases that wait")
 
 
 def _thinned(cells: NDArray[np.float64]) -> NDArray[np.float64]:

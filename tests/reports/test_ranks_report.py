@@ -138,6 +138,31 @@ def test_pictures_draw_all_ranks(blank_pictures: None) -> None:
     assert [label.get_text() for label in timeline.axes[0].get_yticklabels()] == ["rank 0", "rank 1", "rank 2"]
 
 
+def test_the_bars_of_the_picture_of_scaling_are_what_the_efficiency_lacks() -> None:
+    modes = {mode: measure_scaling([ALONE, TWO]) for mode in ScalingMode}
+    (axes,) = scaling_figure(modes, "a source").get_axes()
+    for row in range(len(modes)):
+        widths = [bar.get_width() for bar in axes.patches if round(bar.get_center()[1]) == row]
+        assert sorted(widths) == pytest.approx([100 * 2 / 60, 100 * 8 / 60])
+    lost = "efficiency 83.3 % (82 to 85 %), 10.0 s (8.96 s to 11.0 s) lost per epoch"
+    assert [text.get_text() for text in axes.texts] == [
+        f"2 ranks, {mode}, 64 images per step each: {lost}" for mode in modes
+    ]
+
+
+@pytest.mark.parametrize("phase", [Phase.COLLATE, Phase.BACKWARD])
+def test_the_map_of_arrivals_shows_a_late_rank_wherever_the_others_wait_for_it(
+    blank_pictures: None, phase: Phase
+) -> None:
+    """A rank that is late in collate is waited for in forward, and arrives at the last collective like the others."""
+    timeline = timeline_figure(view_of(Script(delays={phase: late(1, 200)})))
+    assert timeline is not None
+    (cells,) = (image.get_array() for axes in timeline.axes for image in axes.images)
+    assert cells is not None
+    assert cells[0].max() == 0
+    assert cells[1].tolist() == pytest.approx([200] * 58)
+
+
 def test_scaling_is_shown_as_tables_a_picture_and_a_file() -> None:
     modes = {mode: measure_scaling([ALONE, TWO]) for mode in ScalingMode}
     text = scaling_tables(modes)
