@@ -24,7 +24,7 @@ def scaling_rows(points: Sequence[ScaledPoint]) -> list[list[str]]:
                 formats.interval(point.epoch.seconds),
                 formats.seconds(scaled.ideal),
                 _times(scaled.speedup),
-                _percent(scaled.efficiency),
+                efficiency_text(scaled),
             ]
         )
     return rows
@@ -34,16 +34,19 @@ def _times(value: Interval) -> str:
     return f"{formats.times(value.value)} ({formats.within(value.low, value.high, 'x')})"
 
 
-def _percent(value: Interval) -> str:
+def efficiency_text(scaled: ScaledPoint) -> str:
+    """The efficiency with its interval: `86.3 % (85 to 87 %)`."""
+    value = scaled.efficiency
     return f"{formats.percent(value.value)} ({formats.within_percent(value.low, value.high)})"
 
 
 def loss_rows(points: Sequence[ScaledPoint]) -> list[list[str]]:
-    """Seconds per epoch beyond the ideal, by phase; the group of communication last."""
-    rows = [["lost per epoch", *(scaled.point.title for scaled in points)]]
-    for phase in lost_phases(points):
-        rows.append([str(phase), *(_lost(scaled, phase) for scaled in points)])
-    return [*rows, ["all", *(formats.interval(scaled.lost.interval()) for scaled in points)]]
+    """Seconds per epoch beyond the ideal, by phase, of all but the baseline; the group of communication last."""
+    beyond = points[1:]
+    rows = [["lost per epoch", *(scaled.point.title for scaled in beyond)]]
+    for phase in lost_phases(beyond):
+        rows.append([str(phase), *(_lost(scaled.lost_by_phase.get(phase)) for scaled in beyond)])
+    return [*rows, ["all", *(_lost(scaled.lost) for scaled in beyond)]]
 
 
 def lost_phases(points: Sequence[ScaledPoint]) -> list[Phase]:
@@ -52,9 +55,8 @@ def lost_phases(points: Sequence[ScaledPoint]) -> list[Phase]:
     return [*(p for p in named if p not in COMMUNICATION), *(p for p in COMMUNICATION if p in named)]
 
 
-def _lost(scaled: ScaledPoint, phase: Phase) -> str:
-    lost = scaled.lost_by_phase.get(phase)
-    return "n/a" if lost is None else formats.signed(formats.seconds(lost.value))
+def _lost(lost: Estimate | None) -> str:
+    return "n/a" if lost is None else formats.signed(formats.interval(lost.interval()))
 
 
 SCALING_CSV_COLUMNS = (

@@ -75,12 +75,12 @@ def execute(args: argparse.Namespace) -> int:
     if warning:
         warn(warning)
     threads = threads_per_rank(args.ranks[-1])
-    first = _train_alone(args, batch, threads)
+    first, run = _train_alone(args, batch, threads)
     trained: dict[tuple[int, int], ScalingPoint] = {}
     for ranks, size in sorted({pair for pairs in wanted.values() for pair in pairs}):
         trained[ranks, size] = _train_ranks(args, ranks, size, threads)
     modes = {mode: measure_scaling([first, *(trained[pair] for pair in pairs)]) for mode, pairs in wanted.items()}
-    _report(args, modes)
+    _report(args, modes, run)
     return 0
 
 
@@ -96,7 +96,7 @@ def _configurations(mode: ScalingMode, numbers: Sequence[int], batch: int) -> li
     return [(ranks, batch // ranks) for ranks in numbers]
 
 
-def _train_alone(args: argparse.Namespace, batch: int, threads: int) -> ScalingPoint:
+def _train_alone(args: argparse.Namespace, batch: int, threads: int) -> tuple[ScalingPoint, Run]:
     epochs, run = [], None
     for _ in range(args.repeats):
         words = ["--framework", args.framework, *workload_arguments(args, batch_size=batch)]
@@ -106,7 +106,7 @@ def _train_alone(args: argparse.Namespace, batch: int, threads: int) -> ScalingP
         run = read_run(path)
         epochs.append(analyse_run(run).asrun.own_epoch)
     assert run is not None
-    return _point(run, 1, False, epochs)
+    return _point(run, 1, False, epochs), run
 
 
 def _train_ranks(args: argparse.Namespace, ranks: int, batch: int, threads: int) -> ScalingPoint:
@@ -127,8 +127,10 @@ def _point(run: Run, ranks: int, is_distributed: bool, epochs: Sequence[EpochEst
     return ScalingPoint(ranks, is_distributed, threads, run.batch_size, mean_of_repeats(epochs))
 
 
-def _report(args: argparse.Namespace, modes: dict[ScalingMode, list[ScaledPoint]]) -> None:
-    source = f"{args.framework}, preset {args.preset}, {args.repeats} trainings each"
+def _report(args: argparse.Namespace, modes: dict[ScalingMode, list[ScaledPoint]], alone: Run) -> None:
+    machine, day = alone.manifest.environment.machine.description, alone.manifest.created[:10]
+    trainings = f"{args.repeats} training{'s' if args.repeats > 1 else ''} each"
+    source = f"{args.framework}, {alone.manifest.data.title}, preset {args.preset}, {trainings} | {machine} | {day}"
     figure = scaling_figure(modes, source)
     write_files(args.out, {PICTURE: canvas.png(figure), TABLE: scaling_csv(modes)})
     print(scaling_tables(modes))

@@ -62,4 +62,7 @@ def test_the_tables_show_every_point_and_all_that_was_lost() -> None:
     rows = scaling_rows(points)
     assert [row[0] for row in rows] == ["", "alone", "2 ranks"]
     assert rows[2][2] == "64 x 2"
-    assert [row[0] for row in loss_rows(points)] == ["lost per epoch", "forward", "wait", "all"]
+    lost = loss_rows(points)
+    assert lost[0] == ["lost per epoch", "2 ranks"]
+    assert [row[0] for row in lost[1:]] == ["forward", "wait", "all"]
+    assert all("+" in row[1] and " to " in row[1] for row in lost[1:]), "each with its interval"
