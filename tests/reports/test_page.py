@@ -103,6 +103,16 @@ def test_the_page_begins_with_the_verdict(make_run: MakeRun) -> None:
     assert f"<h1>{build_view(runs).verdict}</h1>" in rendered(*runs)
 
 
+def test_the_lines_on_each_of_three_sides_are_folded_so_that_what_to_do_next_stays_in_sight(
+    make_run: MakeRun,
+) -> None:
+    three = [*a_pair(make_run), make_run([3.0] * 6, config={"label": "third"})]
+    tags = [tag for tag, _ in parsed(*three).tags]
+    assert "details" in tags[: tags.index("nav")]
+    tags = [tag for tag, _ in parsed(*three[:2]).tags]
+    assert "details" not in tags[: tags.index("nav")]
+
+
 def test_a_phase_that_one_side_lacks_reads_na_and_never_0(make_run: MakeRun) -> None:
     lazy, eager = a_pair(make_run)
     materialize = parsed(with_materialize(lazy), eager).row("materialize")
