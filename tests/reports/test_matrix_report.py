@@ -24,6 +24,7 @@ from epoch_gap.reports.page.matrix_page import (
 )
 from epoch_gap.reports.terminal.matrix import matrix_tables
 from tests.helpers.drilldowns import CONDITIONS, drilldown
+from tests.helpers.fake_training import scripted_run
 from tests.helpers.matrix import write_matrix
 from tests.helpers.runs import MakeRun
 from tests.helpers.version_runs import REPEATS, STEADY, runs_of_versions, with_longer
@@ -67,6 +68,28 @@ def test_a_phase_is_marked_in_the_version_in_which_it_changed(result: MatrixResu
     assert not any(cell.change for cell in rows["forward"])
     assert rows["epoch"][2].change == "14.3 % slower"
     assert all(cell.range for cell in rows["epoch"])
+
+
+def lazy_run(folder: Path, version: str, backward: float) -> Run:
+    run = scripted_run(folder, lazy=True, costs=f"forward=30,backward={backward},step=5")
+    framework = replace(run.manifest.framework, version=version)
+    return replace(run, manifest=replace(run.manifest, framework=framework))
+
+
+def test_a_lazy_versions_change_is_named_where_it_works_and_marked_where_it_is_charged(tmp_path: Path) -> None:
+    costs = {"1": (80, 81, 82), "2": (120, 121, 122)}
+    runs = [
+        lazy_run(tmp_path / f"{version}-{cost}", version, cost)
+        for version, all_of in costs.items()
+        for cost in all_of
+    ]
+    (series,) = build_series(runs, [], {}, {})
+    (change,) = series.changes
+    assert [phase for phase, _ in change.phases] == [Phase.BACKWARD]
+    rows = dict(phase_rows(series))
+    assert rows["step"][1].change.startswith("+"), "the as-run step waits for the backward pass"
+    assert rows["backward"][1].change == "", "as run, the backward pass took no longer"
+    assert rows["epoch"][1].change.endswith("slower")
 
 
 def test_a_change_names_its_phases_and_layers_and_an_undecided_one_does_not(result: MatrixResult) -> None:
