@@ -24,6 +24,7 @@ FRAMEWORKS = {
     "torch_parity": {"torch"},
     "torch_ranks": {"torch"},
     "mlx_ranks": {"mlx"},
+    "mlx_launch": {"mlx"},
     "lucid_resnet": {"lucid", "mlx"},
     "lucid_networks": {"lucid"},
     "lucid_spans": {"lucid", "mlx"},

@@ -139,9 +139,8 @@ def _mlx_rank(options: Options, rank: Rank) -> Framework:
 
 
 def _mlx_launch(ranks: int) -> Sequence[str]:
-    start = "from mlx._distributed_utils.launch import main; main()"
-    python = [sys.executable, "-m"]
-    return [sys.executable, "-c", start, "--backend", "ring", "--repeat-hosts", str(ranks), "--", *python]
+    launcher = [sys.executable, "-m", "epoch_gap.workloads.adapters.mlx_launch"]
+    return [*launcher, "--backend", "ring", "--repeat-hosts", str(ranks), "--", sys.executable, "-m"]
 
 
 def _fake(options: Options) -> Framework:

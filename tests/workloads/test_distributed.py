@@ -1,6 +1,11 @@
 """All ranks take the same number of steps, and share the images."""
 
+import importlib
+import os
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from epoch_gap.profiler.analysis.stopping import ALL_IMAGES
 from epoch_gap.workloads.distributed import PROBE, SharedStop, share_of
@@ -66,3 +71,19 @@ def test_without_a_limit_all_images_are_used() -> None:
 
 def test_shares_are_equal() -> None:
     assert [share_of(50_000, ranks) for ranks in (1, 2, 3)] == [50_000, 25_000, 16_667]
+
+
+def test_mlxs_launcher_waits_for_what_ranks_say_and_not_until_they_could_be_told_something(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its own `select` returns at once, as a rank's input can be written to: it kept a core busy."""
+    launch = pytest.importorskip("mlx._distributed_utils.launch")
+    mlx_launch = importlib.import_module("epoch_gap.workloads.adapters.mlx_launch")
+    used: list[Any] = []
+    monkeypatch.setattr(launch, "select", launch.select)
+    monkeypatch.setattr(launch, "main", lambda: used.append(launch.select))
+    mlx_launch.main()
+    with Path(os.devnull).open("wb") as always_ready:
+        files: list[int] = [always_ready.fileno()]
+        assert used[0]([], files, [], 0) == ([], [], [])
+        assert used[0](files, [], [], 0) == (files, [], [])
