@@ -104,7 +104,7 @@ def rank_rows(view: RanksView) -> list[list[str]]:
         whole = sum(float(seconds[place]) for seconds in view.by_phase.values())
         parts = [float(view.by_phase[phase][place]) for phase in group]
         found = late.get(view.ranks[place])
-        per_epoch = None if found is None else found.cost.value * view.analysis.steps_per_epoch
+        cost = None if found is None else found.cost.scaled(view.analysis.steps_per_epoch).interval(least=0.0)
         rows.append(
             [
                 str(view.ranks[place]),
@@ -112,7 +112,7 @@ def rank_rows(view: RanksView) -> list[list[str]]:
                 formats.milliseconds(whole - sum(parts)),
                 *map(formats.milliseconds, parts),
                 "n/a" if found is None else formats.percent(found.last_share),
-                formats.seconds(per_epoch),
+                "n/a" if cost is None else formats.interval(cost),
             ]
         )
     return rows
@@ -137,9 +137,10 @@ def excess_rows(view: RanksView) -> list[list[str]]:
     straggler = view.analysis.blame.straggler
     if straggler is None:
         return []
-    named = sorted(straggler.excess.items(), key=lambda item: -item[1])
+    named = sorted(view.analysis.blame.excess.items(), key=lambda item: -item[1].value)
     rows = [[f"rank {straggler.rank} works longer than the others in", "per step"]]
-    return [*rows, *([str(name), formats.milliseconds(value)] for name, value in named if value or name != BETWEEN)]
+    shown = ((name, excess) for name, excess in named if excess.value or name != BETWEEN)
+    return [*rows, *([str(name), formats.interval_ms(excess.interval())] for name, excess in shown)]
 
 
 def collective_rows(view: RanksView) -> list[list[str]]:

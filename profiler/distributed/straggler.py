@@ -7,7 +7,7 @@ the next, the excess of its work over all phases is what the others wait longer.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
@@ -59,8 +59,6 @@ class RankLateness:
     """what the steps would be shorter by without its lateness"""
     net_cost: Estimate
     """the same beyond the mean of the other ranks"""
-    excess: Mapping[str, float]
-    """by phase, or `BETWEEN`: its own work beyond the mean of the other ranks"""
 
 
 @dataclass(frozen=True)
@@ -79,6 +77,8 @@ class Blame:
     by_rank: tuple[RankLateness, ...]
     lost: Estimate
     """seconds per step that the lateness of all ranks costs together"""
+    excess: Mapping[str, Estimate] = field(default_factory=dict)
+    """by phase, or `BETWEEN`: seconds per step that the straggler works beyond the mean of the other ranks"""
 
 
 def unknown(reason: str) -> Blame:
@@ -98,7 +98,7 @@ def find_straggler(arrivals: Arrivals, exposed: Mapping[Phase, Exposed], tables:
     if arrivals.error_ns is None:
         return unknown("the ranks have different clocks, and no offset between them fits all collectives")
     costs = sum((_costs(times) for times in exposed.values()), np.zeros((len(arrivals.ranks), steps), np.int64))
-    ranks = _measure_ranks(arrivals, exposed, tables, np.asarray(costs * NS, np.float64))
+    ranks = _measure_ranks(arrivals, exposed, np.asarray(costs * NS, np.float64))
     lost = mean(costs.sum(axis=0) * NS)
     threshold = MATTERS * float(np.mean([table.wall_ns.mean() for table in tables])) * NS
     named = max(ranks, key=lambda rank: rank.net_cost.value)
@@ -106,10 +106,11 @@ def find_straggler(arrivals: Arrivals, exposed: Mapping[Phase, Exposed], tables:
     if _exceeds(named.net_cost, threshold):
         if not _exceeds(named.net_cost, threshold + error):
             return unknown(_below_error(named.cost.value, error))
-        cause, excess = max(named.excess.items(), key=lambda item: item[1])
-        coverage = excess / named.net_cost.value
+        excess = _measure_excess(arrivals.ranks.index(named.rank), exposed, tables)
+        cause = max(excess, key=lambda name: excess[name].value)
+        coverage = excess[cause].value / named.net_cost.value
         pattern = Pattern.CONSTANT if named.last_share >= ALWAYS else Pattern.INTERMITTENT
-        return Blame(pattern, named, cause if coverage >= COVERS else None, coverage, "", ranks, lost)
+        return Blame(pattern, named, cause if coverage >= COVERS else None, coverage, "", ranks, lost, excess)
     if _exceeds(lost, threshold):
         if not _exceeds(lost, threshold + error):
             return unknown(_below_error(lost.value, error))
@@ -136,12 +137,11 @@ def _costs(times: Exposed) -> NDArray[np.int64]:
 
 
 def _measure_ranks(
-    arrivals: Arrivals, exposed: Mapping[Phase, Exposed], tables: Sequence[StepTable], costs: NDArray[np.float64]
+    arrivals: Arrivals, exposed: Mapping[Phase, Exposed], costs: NDArray[np.float64]
 ) -> tuple[RankLateness, ...]:
     """`costs` are in seconds, of shape (ranks, steps)."""
-    work = _own_work(exposed, tables)
     last = np.where(costs.max(axis=0) > 0, costs.argmax(axis=0), -1)
-    others = len(tables) - 1
+    others = len(arrivals.ranks) - 1
     total, waits = costs.sum(axis=0), np.sum([times.wait for times in exposed.values()], axis=0) * NS
     return tuple(
         RankLateness(
@@ -150,27 +150,32 @@ def _measure_ranks(
             wait=float(waits[place].mean()),
             cost=mean(costs[place]),
             net_cost=mean(costs[place] - (total - costs[place]) / others),
-            excess={
-                name: float(seconds[place] - (seconds.sum() - seconds[place]) / others)
-                for name, seconds in work.items()
-            },
         )
         for place, rank in enumerate(arrivals.ranks)
     )
 
 
-def _own_work(exposed: Mapping[Phase, Exposed], tables: Sequence[StepTable]) -> dict[str, NDArray[np.float64]]:
-    """Mean seconds per step in which each rank worked, by phase, without its communication, and between steps."""
-    phases = dict.fromkeys(phase for table in tables for phase in table.phase_ns if phase not in COMMUNICATION)
-    work = {}
-    for phase in phases:
-        ns = np.array([table.phase_ns[phase].mean() if phase in table.phase_ns else 0.0 for table in tables])
-        work[str(phase)] = (ns - exposed[phase].held.mean(axis=1) if phase in exposed else ns) * NS
-    return {**work, BETWEEN: np.array([_mean_gap(table) for table in tables])}
+def _measure_excess(place: int, exposed: Mapping[Phase, Exposed], tables: Sequence[StepTable]) -> dict[str, Estimate]:
+    """By how much the rank at `place` works longer than the mean of the others, by phase and between steps.
+
+    Without communication. A phase that a rank does not mark takes it no time.
+    """
+    found = {}
+    for phase in dict.fromkeys(phase for table in tables for phase in table.phase_ns if phase not in COMMUNICATION):
+        zero = np.zeros(len(tables[0]), np.int64)
+        ns = np.array([table.phase_ns.get(phase, zero) for table in tables])
+        found[str(phase)] = _beyond_others(place, ns - exposed[phase].held if phase in exposed else ns)
+    gaps = np.array([_gaps(table) for table in tables])
+    return {**found, BETWEEN: _beyond_others(place, gaps) if gaps.size else Estimate(0.0)}
 
 
-def _mean_gap(table: StepTable) -> float:
-    """Mean seconds from the end of a step to the start of the next one."""
+def _beyond_others(place: int, ns: NDArray[np.int64]) -> Estimate:
+    """`ns` has the shape (ranks, steps)."""
+    others = (ns.sum(axis=0) - ns[place]) / (len(ns) - 1)
+    return mean((ns[place] - others) * NS)
+
+
+def _gaps(table: StepTable) -> NDArray[np.int64]:
+    """From the end of each step to the start of the next one, ns."""
     follows = (table.epoch[1:] == table.epoch[:-1]) & (table.index[1:] == table.index[:-1] + 1)
-    gaps = table.start_ns[1:] - table.start_ns[:-1] - table.wall_ns[:-1]
-    return float(gaps[follows].mean()) * NS if follows.any() else 0.0
+    return np.asarray((table.start_ns[1:] - table.start_ns[:-1] - table.wall_ns[:-1])[follows], np.int64)

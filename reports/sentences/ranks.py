@@ -33,11 +33,10 @@ def describe_blame(analysis: DistributedAnalysis) -> str:
 
 
 def _cause(analysis: DistributedAnalysis) -> str:
-    blame, straggler = analysis.blame, analysis.blame.straggler
-    assert straggler is not None
+    blame = analysis.blame
     if blame.cause is None:
         return f"No phase explains {COVERS:.0%} of it"
-    ms = formats.milliseconds(straggler.excess[blame.cause])
+    ms = formats.interval_ms(blame.excess[blame.cause].interval())
     return f"The cause is {blame.cause}, {ms} longer per step than on the other ranks"
 
 

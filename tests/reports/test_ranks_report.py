@@ -30,7 +30,7 @@ LATE = Script(noise=0.01, delays={Phase.BACKWARD: late(1, 200)})
 def test_the_verdict_names_the_rank_the_phase_and_the_cost() -> None:
     verdict = view_of(LATE).verdict
     assert verdict.startswith("Rank 1 is late, last in 100.0 % of the steps: it costs 2.0")
-    assert "The cause is backward, 200 ms longer per step than on the other ranks" in verdict
+    assert "The cause is backward, 200 ms (200 ms to 201 ms) longer per step than on the other ranks" in verdict
 
 
 @pytest.mark.parametrize(
