@@ -14,7 +14,7 @@ from epoch_gap.reports.scaling import efficiency_text, lost_phases
 
 ROW = 0.5
 """height of a bar with its text, inches"""
-LEAST_SHARE = 0.002
+LEAST_SHARE = 0.001
 """of an epoch: a phase that loses less everywhere has no entry in the legend"""
 
 
