@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from epoch_gap.profiler.analysis.epoch import EpochEstimate
 from epoch_gap.profiler.analysis.run_analysis import RunAnalysis, analyse_run
@@ -85,12 +86,16 @@ class DistributedAnalysis:
     def timers(self) -> tuple[tuple[float, float], ...]:
         """Exposed seconds per step of `backward`, by rank: by arrivals, and by the framework's own timers.
 
-        Empty if these were not read.
+        Empty if these were not read. DDP's timers of a step are noted in the next one, so only steps count whose next
+        one counts, too: a step without the exchange repeats older timers.
         """
         if self.arrivals is None or Phase.BACKWARD not in self.exposed:
             return ()
-        by_arrivals = self.exposed[Phase.BACKWARD].held.mean(axis=1) * NS
-        by_timers = [_mean_of_timers(run, self.arrivals) for run in self.training.runs]
+        followed = np.isin(self.arrivals.steps + 1, self.arrivals.steps)
+        if not followed.any():
+            return ()
+        by_arrivals = self.exposed[Phase.BACKWARD].held[:, followed].mean(axis=1) * NS
+        by_timers = [_mean_of_timers(run, self.arrivals.steps[followed]) for run in self.training.runs]
         known = zip(by_arrivals, by_timers, strict=True)
         return tuple((float(own), theirs) for own, theirs in known if theirs is not None)
 
@@ -134,8 +139,8 @@ def _is_lazy(run: Run) -> bool:
     return Phase.FLUSH in run.framework.phases
 
 
-def _mean_of_timers(run: Run, arrivals: Arrivals) -> float | None:
-    """Mean seconds over the steps of `arrivals`; the timers of a step are noted in the next one."""
+def _mean_of_timers(run: Run, steps: NDArray[np.int64]) -> float | None:
+    """Mean seconds over the steps with these keys, noted in the next one; None without any."""
     table = run.collectives.where(np.equal(run.collectives.kind, CollectiveKind.TIMERS).astype(np.bool_))
-    noted = table.where(np.isin(step_key(table.epoch, table.step) - 1, arrivals.steps))
+    noted = table.where(np.isin(step_key(table.epoch, table.step) - 1, steps))
     return float((noted.done_ns - noted.ready_ns).mean()) * NS if len(noted) else None

@@ -72,7 +72,7 @@ def align_arrivals(training: DistributedTraining) -> Arrivals | None:
 
     Ranks wait for each other in every step, so the start of one is that of all.
     """
-    counted = _counted_keys(training.runs[0])
+    counted = _keys_of(counted_steps(training.runs[0]))
     taken = set(counted.tolist()).intersection(*(_keys_of(run.train).tolist() for run in training.runs))
     tables = [_collectives_of(run, counted) for run in training.runs]
     if not all(map(len, tables)):
@@ -95,18 +95,18 @@ def align_arrivals(training: DistributedTraining) -> Arrivals | None:
     return _on_one_clock(arrivals, [rank_of(run.manifest).boot for run in training.runs])
 
 
-def _counted_keys(run: Run) -> NDArray[np.int64]:
+def counted_steps(run: Run, level: int = 0) -> StepTable:
     """The full steps after the start whose marks say where work was done: on a lazy device, the fenced ones.
 
-    Of a run whose interventions alternated, those without; the first after a switch has other collectives, as DDP
-    broadcasts no buffers before it, and may wait for ranks that are late from the block before.
+    Of a run whose interventions alternated, those of one level: 0 is without. The first after a switch does not
+    count: DDP broadcasts no buffers before it, and it may wait for ranks that are late from the block before.
     """
     selection = select_steps(run.train, run.batch_size)
     steps = selection.full.where(np.arange(len(selection.full)) >= max(REBUILT, selection.start.steps))
     if (alternation := run.config.alternate) is not None:
-        is_plain = levels_of(alternation, steps.index) == 0
-        steps = steps.where(is_plain & ~follows_a_switch(alternation, steps.index))
-    return _keys_of(steps.where(steps.fenced) if Phase.FLUSH in run.framework.phases else steps)
+        is_of_level = levels_of(alternation, steps.index) == level
+        steps = steps.where(is_of_level & ~follows_a_switch(alternation, steps.index))
+    return steps.where(steps.fenced) if Phase.FLUSH in run.framework.phases else steps
 
 
 def _keys_of(steps: StepTable) -> NDArray[np.int64]:

@@ -1,26 +1,25 @@
 """What the exchange of gradients costs a rank, from one training in which blocks of steps left it out (`no_sync`).
 
-Its cost is more than the time in which a rank is held: copying gradients into buckets and back is the rank's own
-work, and where no core is free, the threads that reduce hidden buckets slow the backward pass down.
+Its cost may be more than the time in which a rank is held: DDP also works on its buckets, and hidden transfers take
+CPU time, too.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from epoch_gap.profiler.analysis.stats import Estimate, difference, mean
-from epoch_gap.profiler.distributed.arrivals import REBUILT, step_key
+from epoch_gap.profiler.analysis.stats import Estimate, Series, mean
+from epoch_gap.profiler.distributed.arrivals import counted_steps
 from epoch_gap.profiler.distributed.communication import Exposed
-from epoch_gap.profiler.experiments.arms import follows_a_switch, levels_of
+from epoch_gap.profiler.experiments.arms import groups_of
 from epoch_gap.profiler.phases import Phase
+from epoch_gap.profiler.storage.manifest import Alternation
 from epoch_gap.profiler.storage.run import Run, StepTable
 
 LEVELS = ((), ("no_sync",))
 NS = 1e-9
-
-Series = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -40,46 +39,47 @@ class ExchangeCost:
 def measure_exchange(
     runs: Sequence[Run], steps: Sequence[StepTable], exposed: Mapping[Phase, Exposed]
 ) -> ExchangeCost | None:
-    """The cost of the exchange; None unless it was turned on and off in the runs.
+    """The cost of the exchange; None unless it was turned on and off in the runs, in at least one group of blocks.
 
-    `steps` are the ranks' steps with it, those of `exposed`. Of the steps without it, the first of a block does not
-    count: it may wait for ranks that are late from the block before.
+    `steps` are the ranks' steps with it, those of `exposed`. Steps are compared within their group, so that a slow
+    change of the machine cancels.
     """
-    without = [_steps_without(run) for run in runs]
-    if not exposed or not all(map(len, without)):
+    alternation = runs[0].config.alternate
+    if alternation is None or alternation.levels != LEVELS or not exposed:
         return None
-    held = np.sum([times.held.mean(axis=0) for times in exposed.values()], axis=0) * NS
-    taken, taken_without = (_mean_of_ranks(tables, _passes) for tables in (steps, without))
-    known = all(table.usage is not None for table in (*steps, *without))
-    cpu = [mean(_mean_of_ranks(tables, _cpu)) for tables in (steps, without)] if known else None
+    without = [counted_steps(run, level=1) for run in runs]
+    tables = [*steps, *without]
+    groups = sorted(set.intersection(*(set(groups_of(alternation, table.index).tolist()) for table in tables)))
+    if not groups:
+        return None
+
+    def saved(with_it: Sequence[Series], without_it: Sequence[Series]) -> Series:
+        """The difference of the means of each group, mean of the ranks, of shape (groups,)."""
+        pairs = ((steps, with_it), (without, without_it))
+        means = [
+            [_means(alternation, table, values, groups) for table, values in zip(of, series, strict=True)]
+            for of, series in pairs
+        ]
+        return np.asarray(np.mean(means[0], axis=0) - np.mean(means[1], axis=0), np.float64)
+
+    held = np.sum([times.held for times in exposed.values()], axis=0) * NS
+    longer = saved([*map(_passes, steps)], [*map(_passes, without)])
+    only_held = saved([*held], [np.zeros(len(table)) for table in without])
+    known = all(table.usage is not None for table in tables)
+    cpu = saved([*map(_cpu, steps)], [*map(_cpu, without)]) if known else None
     return ExchangeCost(
-        longer=difference(mean(taken), mean(taken_without)),
-        held=mean(held),
-        work=difference(mean(taken - held), mean(taken_without)),
-        cpu=difference(*cpu) if cpu is not None else None,
+        mean(longer), mean(only_held), mean(longer - only_held), mean(cpu) if cpu is not None else None
     )
 
 
-def _steps_without(run: Run) -> StepTable:
-    alternation, table = run.config.alternate, run.train
-    if alternation is None or alternation.levels != LEVELS:
-        return table.where(np.zeros(len(table), np.bool_))
-    is_off = levels_of(alternation, table.index) == LEVELS.index(("no_sync",))
-    return table.where(is_off & ~follows_a_switch(alternation, table.index) & (table.index >= REBUILT))
-
-
-def _mean_of_ranks(tables: Sequence[StepTable], seconds: Callable[[StepTable], Series]) -> Series:
-    """Of each step that all ranks have, the mean of the ranks."""
-    keys = [step_key(table.epoch, table.index) for table in tables]
-    common = sorted(set(keys[0].tolist()).intersection(*(one.tolist() for one in keys[1:])))
-    of_ranks = [seconds(table)[np.isin(one, common)] for table, one in zip(tables, keys, strict=True)]
-    return np.asarray(np.mean(of_ranks, axis=0), np.float64)
+def _means(alternation: Alternation, table: StepTable, seconds: Series, groups: Sequence[int]) -> NDArray[np.float64]:
+    of_step = groups_of(alternation, table.index)
+    return np.array([seconds[of_step == group].mean() for group in groups])
 
 
 def _passes(table: StepTable) -> Series:
-    ns = sum(
-        (table.phase_ns[p] for p in (Phase.FORWARD, Phase.BACKWARD) if p in table.phase_ns), np.zeros(len(table))
-    )
+    zero = np.zeros(len(table), np.int64)
+    ns = sum((table.phase_ns.get(phase, zero) for phase in (Phase.FORWARD, Phase.BACKWARD)), zero)
     return np.asarray(ns * NS, np.float64)
 
 

@@ -82,14 +82,19 @@ def describe_conditions(analysis: DistributedAnalysis) -> Iterator[str]:
 def _describe_exchange(cost: ExchangeCost) -> str:
     """The exposed communication by the hook beside that by `no_sync`, and what the difference is made of."""
     held, longer = (formats.interval_ms(part.interval()) for part in (cost.held, cost.longer))
-    by_hook = f"exposed communication, mean of the ranks: {held} by the hook"
-    both = f"{by_hook}; steps without the exchange are {longer} shorter"
-    if abs(cost.work.value) <= AGREE * cost.longer.value:
-        return f"{both}; they agree"
-    work = f"with it the ranks also work {formats.interval_ms(cost.work.interval())} longer"
+    both = (
+        f"exposed communication, mean of the ranks: {held} by the hook; "
+        f"forward and backward are {longer} shorter without the exchange"
+    )
+    work = cost.work.interval()
+    if not work.excludes(0):
+        return f"{both}: no difference is shown"
+    if work.value < 0:
+        return f"{both}: the hook gives {formats.interval_ms(cost.work.scaled(-1).interval())} more"
+    longer_work = f"{both}: with it the ranks also work {formats.interval_ms(work)} longer"
     if cost.cpu is None:
-        return f"{both}: {work}"
-    return f"{both}: {work}, and use {formats.interval_ms(cost.cpu.interval())} more CPU time"
+        return longer_work
+    return f"{longer_work}, and use {formats.interval_ms(cost.cpu.interval())} more CPU time"
 
 
 def _describe_accuracy(training: DistributedTraining) -> Iterator[str]:

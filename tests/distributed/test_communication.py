@@ -1,16 +1,18 @@
 """Compute, wait, transfer and rest of every rank, against scripts in which they are known."""
 
+from collections.abc import Sequence
 from dataclasses import fields, replace
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from epoch_gap.profiler.distributed.analysis import DistributedAnalysis, analyse_ranks
 from epoch_gap.profiler.distributed.communication import COMMUNICATION, REST, TRANSFER, WAIT
 from epoch_gap.profiler.distributed.training import group_ranks
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.recording.collectives import CollectiveKind
-from epoch_gap.profiler.storage.run import CollectiveTable
+from epoch_gap.profiler.storage.run import CollectiveTable, Run
 from epoch_gap.reports.sentences.ranks import describe_conditions
 from tests.helpers.ranks import BROADCAST_MS, MS, TRANSFER_MS, WORK, Script, late, simulate, without_collectives
 
@@ -98,8 +100,11 @@ def test_a_step_without_the_times_of_all_ranks_is_dropped_and_counted() -> None:
     assert 20 not in arrivals.steps
 
 
-def with_no_sync(work_ms: float) -> DistributedAnalysis:
-    """A run in which the exchange, which also costs `work_ms` of work, was on and off in blocks of two: A B B A."""
+def with_no_sync(work_ms: float, drift_ms: float = 0) -> DistributedAnalysis:
+    """A run in which the exchange, which also costs `work_ms` of work, was on and off in blocks of two: A B B A.
+
+    Each step takes `drift_ms` longer than the one before.
+    """
     alternate = {"levels": [[], ["no_sync"]], "block": 2}
     training = simulate(Script(steps=80, noise=0.01), config={"alternate": alternate})
     steps = np.arange(80)
@@ -108,7 +113,8 @@ def with_no_sync(work_ms: float) -> DistributedAnalysis:
     runs = []
     for run in training.runs:
         phases = dict(run.train.phase_ns)
-        phases[Phase.BACKWARD] = phases[Phase.BACKWARD] - np.where(is_off, saved, 0)
+        drift = np.rint(steps * drift_ms * MS).astype(np.int64)
+        phases[Phase.BACKWARD] = phases[Phase.BACKWARD] - np.where(is_off, saved, 0) + drift
         table = run.collectives
         is_broadcast = np.equal(table.kind, CollectiveKind.BROADCAST)
         table = table.where(~(is_off[table.step] | (is_broadcast & is_first[table.step]).astype(np.bool_)))
@@ -131,8 +137,26 @@ def test_work_that_the_exchange_makes_is_told_from_the_time_in_which_the_ranks_a
     assert some.exchange.held == none.exchange.held
     assert some.exchange.work.value - none.exchange.work.value == pytest.approx(0.030)
     assert some.exchange.longer.value == pytest.approx(some.exchange.held.value + some.exchange.work.value)
-    (line,) = (line for line in describe_conditions(some) if "without the exchange" in line)
-    assert "with it the ranks also work" in line
+
+
+def test_a_machine_that_slows_down_does_not_change_what_the_exchange_costs() -> None:
+    still, slowing = (with_no_sync(30, drift_ms).exchange for drift_ms in (0, 1))
+    assert still is not None
+    assert slowing is not None
+    assert slowing.longer.value == pytest.approx(still.longer.value, abs=0.001)
+
+
+def test_the_two_ways_to_time_communication_are_compared_with_their_uncertainty() -> None:
+    """In the script, steps without the exchange save no waiting, which the hook counts."""
+    waiting = with_no_sync(work_ms=0).exchange
+    assert waiting is not None
+    for work_ms, words in (
+        (30, "with it the ranks also work 2"),
+        (0, "the hook gives "),
+        (-1e3 * waiting.work.value, "no difference is shown"),
+    ):
+        (line,) = (line for line in describe_conditions(with_no_sync(work_ms)) if "without the exchange" in line)
+        assert words in line
 
 
 def test_the_first_step_after_a_block_without_the_exchange_is_neither_counted_nor_missed() -> None:
@@ -143,18 +167,31 @@ def test_the_first_step_after_a_block_without_the_exchange_is_neither_counted_no
     assert analysis.blame.reason == ""
 
 
-def test_ddps_own_timers_are_compared_with_the_arrivals() -> None:
-    """They are noted one step late, on another clock."""
-    training = simulate(Script(steps=40))
-    runs = []
-    for run in training.runs:
+def with_timers(runs: Sequence[Run], ms: NDArray[np.float64]) -> DistributedAnalysis:
+    """DDP's own timers, of which each step notes those of the one before: `ms` by step, on another clock."""
+    found = []
+    for run in runs:
         table = run.collectives
         noted = [
-            (0, step, Phase.BACKWARD, CollectiveKind.TIMERS, 0, 10**18, 10**18 + TRANSFER_MS * MS)
-            for step in range(1, 40)
+            (0, step, Phase.BACKWARD, CollectiveKind.TIMERS, 0, 10**18, 10**18 + round(ms[step - 1] * MS))
+            for step in range(1, len(ms))
         ]
         rows = zip(*(getattr(table, column.name).tolist() for column in fields(table)), strict=True)
-        runs.append(replace(run, collectives=CollectiveTable.from_rows(sorted([*rows, *noted], key=lambda r: r[:2]))))
-    analysis = analyse_ranks(group_ranks(runs))
+        collectives = CollectiveTable.from_rows(sorted([*rows, *noted], key=lambda row: row[:2]))
+        found.append(replace(run, collectives=collectives))
+    return analyse_ranks(group_ranks(found))
+
+
+def test_ddps_own_timers_are_compared_with_the_arrivals() -> None:
+    training = simulate(Script(steps=40))
+    analysis = with_timers(training.runs, np.full(40, float(TRANSFER_MS)))
     assert np.array(analysis.timers) == pytest.approx(np.full((2, 2), TRANSFER_MS / 1e3))
     assert analyse_ranks(training).timers == ()
+
+
+def test_timers_that_a_step_without_the_exchange_repeats_do_not_count() -> None:
+    """DDP reads its timers in steps with the exchange only, so the last step before a block has none."""
+    steps = np.arange(80)
+    before_a_block = steps % 8 == 1
+    analysis = with_timers(with_no_sync(work_ms=0).training.runs, np.where(before_a_block, 1000.0, TRANSFER_MS))
+    assert [timers for _, timers in analysis.timers] == pytest.approx([TRANSFER_MS / 1e3] * 2)

@@ -25,7 +25,6 @@ def test_200_ms_are_blamed_on_the_rank_and_the_phase_within_10_ms(phase: Phase, 
     assert abs(straggler.cost.value - PLANTED) < 0.010
     assert abs(blame.excess[phase].value - PLANTED) < 0.010
     assert blame.excess[phase].interval().excludes(0)
-    assert blame.excess[phase].variance > 0
     assert straggler.last_share == 1
     assert blame.coverage > 0.95
 

@@ -9,8 +9,6 @@ import sys
 from functools import partial
 from typing import Any
 
-from torch import distributed
-
 from epoch_gap.profiler.commands import run as run_command
 from epoch_gap.profiler.commands.main import main
 from epoch_gap.profiler.recording.recorder import Recorder
@@ -35,7 +33,6 @@ def kill_after(steps: int) -> None:
 
 def exchange_in_one_bucket() -> None:
     """Reduce all gradients at once at the end of the backward pass: nothing of the exchange hides behind it."""
-    distributed._DEFAULT_FIRST_BUCKET_BYTES = 2**30  # type: ignore[attr-defined]
     whole = partial(torch_ranks.DistributedDataParallel, bucket_cap_mb=1024)
     torch_ranks.DistributedDataParallel = whole  # type: ignore[assignment, misc]
 
