@@ -83,4 +83,4 @@ def _draw(axes: Axes, row: int, name: str, scaled: ScaledPoint) -> None:
         ends[share > 0] += share
     lost = formats.interval(scaled.lost.interval())
     text = f"{name}: efficiency {efficiency_text(scaled)}, {lost} lost per epoch"
-    axes.text(min(ends[False], 0), row - 0.27, text, va="bottom", fontsize=canvas.SMALL)
+    axes.text(ends[False], row - 0.27, text, va="bottom", fontsize=canvas.SMALL)

@@ -197,7 +197,7 @@ def test_mlx_trains_ranks_whose_communication_is_a_phase_of_fenced_steps(
 
 
 def test_the_launchers_standard_input_never_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """MLX's launcher reads an input that has ended again and again, without a pause."""
+    """MLX's launcher spins on a closed standard input."""
     told = tmp_path / "told"
     program = f"import select, sys; open({str(told)!r}, 'w').write(str(select.select([sys.stdin], [], [], 0)[0]))"
     monkeypatch.setattr(registry, "launch_command", lambda framework, ranks: [sys.executable, "-c", program])

@@ -1,7 +1,7 @@
 """MLX's launcher of ranks, without its busy wait.
 
-Its threads ask whether a rank's input can be written to, which it nearly always can, so they never pause: together
-they keep a core busy, which the ranks lack. Ranks read no input, so here nobody asks.
+Its threads poll whether each rank's standard input is writable. It nearly always is, so they never sleep, and take a
+core from the ranks. Ranks read no input, so here nobody polls.
 """
 
 from collections.abc import Sequence

@@ -43,7 +43,7 @@ def run_ranks(
     environment = environment_of_ranks(threads)
     with (
         hold_run_lock(session, allow_others=allow_busy),
-        # Its input never ends: MLX's launcher reads one that has ended without a pause.
+        # Its input never ends: MLX's launcher spins on a closed standard input.
         subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as launched,
     ):
         _wait_for(launched)
