@@ -113,6 +113,8 @@ sample: $(READY) ## regenerate docs/sample from the runs stored in it
 	@for name in batch-128 batch-8 frameworks experiments curve; do \
 	  $(PROFILER) report --runs-dir docs/sample/runs/$$name --out docs/sample/$$name || exit $$?; done
 	@$(PROFILER) matrix docs/sample/versions.toml --show --runs-dir docs/sample/runs --out docs/sample/versions
+	@for name in ranks late-rank; do \
+	  $(PROFILER) ranks --runs-dir docs/sample/runs/$$name --out docs/sample/$$name || exit $$?; done
 	@for folder in docs/sample/parity/*; do \
 	  $(PROFILER) parity "$$folder/parity.json" --out "$$folder" || exit $$?; done
 

@@ -63,6 +63,14 @@ def test_the_sample_of_a_matrix_equals_what_is_made_of_its_stored_runs(
     assert without_pictures(tmp_path / "index.html") == without_pictures(stored / "index.html")
 
 
+@pytest.mark.parametrize("name", ["ranks", "late-rank"])
+def test_the_sample_of_ranks_equals_what_is_made_of_their_stored_runs(name: str, tmp_path: Path) -> None:
+    stored = SAMPLE / name
+    assert main(["ranks", "--runs-dir", str(SAMPLE / "runs" / name), "--out", str(tmp_path)]) == 0
+    assert (tmp_path / "trace.json").read_text() == (stored / "trace.json").read_text()
+    assert without_pictures(tmp_path / "index.html") == without_pictures(stored / "index.html")
+
+
 def without_pictures(page: Path) -> str:
     """The text of a page; how a picture is drawn depends on the fonts of the machine."""
     return re.sub(r"data:image/[^\"]*", "", page.read_text())
