@@ -1,7 +1,10 @@
 """Ranks: what a framework can do that trains as one process of several, and when all of them stop."""
 
+import time
+from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
+from epoch_gap.profiler.analysis.evaluation import LEAST_BATCHES
 from epoch_gap.profiler.analysis.stopping import ALL_IMAGES, EVALUATION
 from epoch_gap.profiler.recording.recorder import Recorder
 from epoch_gap.profiler.recording.records import Step
@@ -37,11 +40,19 @@ class SharedStop:
     """A `Plan` that ends the training of every rank after the same step; `reason` names the limit.
 
     A time limit becomes a number of steps: once, after step `PROBE`, as rank 0 measures them. Ranks that stopped each
-    by its own clock would wait for each other forever.
+    by its own clock would wait for each other forever. In the evaluation no rank waits for another, so each ends it
+    by its own clock, when the seconds from the end of the epoch's first step are over.
     """
 
-    def __init__(self, framework: Distributed, steps: int | None, seconds: float | None) -> None:
-        self._framework, self._steps, self._seconds = framework, steps, seconds
+    def __init__(
+        self,
+        framework: Distributed,
+        steps: int | None,
+        seconds: float | None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._framework, self._steps, self._seconds, self._clock = framework, steps, seconds, clock
+        self._first_end = 0.0
         self._most: int | None = steps
         self._wall_ns: list[int] = []
         self.reason = ALL_IMAGES
@@ -50,6 +61,7 @@ class SharedStop:
         """Whether training stops after `step`, the newest of its epoch."""
         if step.index == 0:
             self._wall_ns.clear()
+            self._first_end = self._clock()
             self._most, self.reason = self._steps, ALL_IMAGES
         self._wall_ns.append(step.wall_ns)
         if self._seconds is not None and len(self._wall_ns) == PROBE:
@@ -72,5 +84,7 @@ class SharedStop:
         return False
 
     def ends_after(self, batches: int) -> bool:
-        """Whether the evaluation ends early: never."""
-        return False
+        """Whether the evaluation ends after this number of test batches, because the time is over."""
+        if self._seconds is None or batches < LEAST_BATCHES:
+            return False
+        return self._clock() - self._first_end >= self._seconds

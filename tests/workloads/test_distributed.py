@@ -69,6 +69,18 @@ def test_without_a_limit_all_images_are_used() -> None:
     assert not rule.ends_after(10**6)
 
 
+def test_a_rank_ends_its_evaluation_when_its_own_time_is_over() -> None:
+    """No rank waits for another there. A slow framework on small batches evaluated for longer than it trained."""
+    now = [100.0]
+    rule = SharedStop(Peers(), None, 60.0, clock=lambda: now[0])
+    rule(known_step(0))
+    now[0] = 159.0
+    assert not rule.ends_after(10**6)
+    now[0] = 160.0
+    assert [rule.ends_after(batches) for batches in (1, 2, 3)] == [False, False, True]
+    assert not SharedStop(Peers(), 5, None, clock=lambda: now[0]).ends_after(10**6)
+
+
 def test_shares_are_equal() -> None:
     assert [share_of(50_000, ranks) for ranks in (1, 2, 3)] == [50_000, 25_000, 16_667]
 
