@@ -7,7 +7,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from epoch_gap.profiler.distributed.analysis import NS, DistributedAnalysis
+from epoch_gap.profiler.analysis.epoch import NS
+from epoch_gap.profiler.distributed.analysis import DistributedAnalysis
 from epoch_gap.profiler.distributed.communication import COMMUNICATION
 from epoch_gap.profiler.distributed.straggler import BETWEEN
 from epoch_gap.profiler.phases import Phase, in_order
@@ -104,7 +105,7 @@ def rank_rows(view: RanksView) -> list[list[str]]:
         whole = sum(float(seconds[place]) for seconds in view.by_phase.values())
         parts = [float(view.by_phase[phase][place]) for phase in group]
         found = late.get(view.ranks[place])
-        cost = None if found is None else found.cost.scaled(view.analysis.steps_per_epoch).interval(least=0.0)
+        cost = None if found is None else view.analysis.per_epoch(found.cost)
         rows.append(
             [
                 str(view.ranks[place]),

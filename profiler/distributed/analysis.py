@@ -7,9 +7,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from epoch_gap.profiler.analysis.epoch import EpochEstimate
+from epoch_gap.profiler.analysis.epoch import NS, EpochEstimate
 from epoch_gap.profiler.analysis.run_analysis import RunAnalysis, analyse_run
-from epoch_gap.profiler.analysis.stats import Interval
+from epoch_gap.profiler.analysis.stats import Estimate, Interval
 from epoch_gap.profiler.distributed.arrivals import Arrivals, align_arrivals, step_key
 from epoch_gap.profiler.distributed.communication import (
     BucketTimes,
@@ -25,8 +25,6 @@ from epoch_gap.profiler.distributed.training import DistributedTraining
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.recording.collectives import CollectiveKind
 from epoch_gap.profiler.storage.run import Run, StepTable
-
-NS = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +70,11 @@ class DistributedAnalysis:
     def cost_per_epoch(self) -> Interval | None:
         """Seconds per epoch that the straggler costs; None without one."""
         straggler = self.blame.straggler
-        return None if straggler is None else straggler.cost.scaled(self.steps_per_epoch).interval(least=0.0)
+        return None if straggler is None else self.per_epoch(straggler.cost)
+
+    def per_epoch(self, lost: Estimate) -> Interval:
+        """Seconds per epoch, at least 0, from the seconds per step that lateness costs."""
+        return lost.scaled(self.steps_per_epoch).interval(least=0.0)
 
     @property
     def own_cost_share(self) -> float | None:

@@ -4,22 +4,21 @@ Its cost may be more than the time in which a rank is held: DDP also works on it
 CPU time, too.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from epoch_gap.profiler.analysis.epoch import NS
 from epoch_gap.profiler.analysis.stats import Estimate, Series, mean
 from epoch_gap.profiler.distributed.arrivals import counted_steps
 from epoch_gap.profiler.distributed.communication import Exposed
 from epoch_gap.profiler.experiments.arms import groups_of
 from epoch_gap.profiler.phases import Phase
-from epoch_gap.profiler.storage.manifest import Alternation
 from epoch_gap.profiler.storage.run import Run, StepTable
 
 LEVELS = ((), ("no_sync",))
-NS = 1e-9
 
 
 @dataclass(frozen=True)
@@ -53,28 +52,26 @@ def measure_exchange(
     if not groups:
         return None
 
-    def saved(with_it: Sequence[Series], without_it: Sequence[Series]) -> Series:
-        """The difference of the means of each group, mean of the ranks, of shape (groups,)."""
-        pairs = ((steps, with_it), (without, without_it))
-        means = [
-            [_means(alternation, table, values, groups) for table, values in zip(of, series, strict=True)]
-            for of, series in pairs
-        ]
-        return np.asarray(np.mean(means[0], axis=0) - np.mean(means[1], axis=0), np.float64)
+    def by_group(tables: Sequence[StepTable], seconds: Iterable[Series]) -> NDArray[np.float64]:
+        """The mean of each group's steps, then of the ranks, of shape (groups,). `seconds`: by rank and step."""
+        of_ranks = []
+        for table, of_step in zip(tables, seconds, strict=True):
+            group_of_step = groups_of(alternation, table.index)
+            of_ranks.append([of_step[group_of_step == group].mean() for group in groups])
+        return np.asarray(np.mean(of_ranks, axis=0), np.float64)
 
-    held = np.sum([times.held for times in exposed.values()], axis=0) * NS
-    longer = saved([*map(_passes, steps)], [*map(_passes, without)])
-    only_held = saved([*held], [np.zeros(len(table)) for table in without])
-    known = all(table.usage is not None for table in tables)
-    cpu = saved([*map(_cpu, steps)], [*map(_cpu, without)]) if known else None
+    def longer(seconds: Callable[[StepTable], Series]) -> NDArray[np.float64]:
+        return by_group(steps, map(seconds, steps)) - by_group(without, map(seconds, without))
+
+    passes = longer(_passes)
+    held = by_group(steps, np.sum([times.held for times in exposed.values()], axis=0) * NS)
+    is_cpu_known = all(table.usage is not None for table in tables)
     return ExchangeCost(
-        mean(longer), mean(only_held), mean(longer - only_held), mean(cpu) if cpu is not None else None
+        longer=mean(passes),
+        held=mean(held),
+        work=mean(passes - held),
+        cpu=mean(longer(_cpu)) if is_cpu_known else None,
     )
-
-
-def _means(alternation: Alternation, table: StepTable, seconds: Series, groups: Sequence[int]) -> NDArray[np.float64]:
-    of_step = groups_of(alternation, table.index)
-    return np.array([seconds[of_step == group].mean() for group in groups])
 
 
 def _passes(table: StepTable) -> Series:

@@ -13,6 +13,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from epoch_gap.profiler.analysis.epoch import NS
 from epoch_gap.profiler.analysis.stats import Estimate, mean
 from epoch_gap.profiler.distributed.arrivals import Arrivals
 from epoch_gap.profiler.distributed.communication import COMMUNICATION, Exposed
@@ -30,7 +31,6 @@ LEAST_SHARE = 0.9
 """of the steps that must have the collectives of all ranks"""
 BETWEEN = "between steps"
 """in place of a phase: the recorder's own time, which belongs to none"""
-NS = 1e-9
 
 
 class Pattern(StrEnum):

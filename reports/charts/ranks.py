@@ -6,7 +6,7 @@ from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from epoch_gap.profiler.distributed.analysis import NS
+from epoch_gap.profiler.analysis.epoch import NS
 from epoch_gap.profiler.distributed.communication import COMMUNICATION, TRANSFER, WAIT
 from epoch_gap.profiler.phases import Phase
 from epoch_gap.profiler.storage.run import StepTable

@@ -21,7 +21,7 @@ def describe_blame(analysis: DistributedAnalysis) -> str:
         return f"{ranks} ranks, nobody is blamed: {blame.reason}"
     if blame.pattern is Pattern.NOBODY:
         return f"{ranks} ranks, none is late by more than {formats.percent(MATTERS)} of a step"
-    lost = formats.interval(blame.lost.scaled(analysis.steps_per_epoch).interval(least=0.0))
+    lost = formats.interval(analysis.per_epoch(blame.lost))
     if blame.pattern is Pattern.ROTATING:
         return f"{ranks} ranks are late in turn: no single one, but waiting for the last costs {lost} per epoch"
     straggler, cost = blame.straggler, analysis.cost_per_epoch
