@@ -59,6 +59,7 @@ def _lost(lost: Estimate | None) -> str:
     return "n/a" if lost is None else formats.signed(formats.interval(lost.interval()))
 
 
+SCALING_CSV = "scaling.csv"
 SCALING_CSV_COLUMNS = (
     *("mode", "ranks", "distributed", "batch_size", "phase"),
     *("epoch_s", "lost_s", "lost_low_s", "lost_high_s"),

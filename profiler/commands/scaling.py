@@ -25,13 +25,13 @@ from epoch_gap.profiler.storage.reader import read_run
 from epoch_gap.profiler.storage.run import Run
 from epoch_gap.reports.charts import canvas
 from epoch_gap.reports.charts.scaling import headline, scaling_figure
-from epoch_gap.reports.scaling import scaling_csv
+from epoch_gap.reports.scaling import SCALING_CSV, scaling_csv
 from epoch_gap.reports.terminal.ranks import scaling_tables
 from epoch_gap.workloads import registry
 from epoch_gap.workloads.cifar10.load import resolve_source
 from epoch_gap.workloads.presets import PRESETS
 
-PICTURE, TABLE = "scaling.png", "scaling.csv"
+PICTURE = "scaling.png"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -68,7 +68,7 @@ def execute(args: argparse.Namespace) -> int:
 
     Raises UserError before any training if a batch cannot be split, and if a training did not complete.
     """
-    prepare_folder(args.out, (PICTURE, TABLE))
+    prepare_folder(args.out, (PICTURE, SCALING_CSV))
     batch = args.batch_size or PRESETS[args.preset].batch_size
     wanted = {mode: _configurations(mode, args.ranks, batch) for mode in ([args.keep] if args.keep else ScalingMode)}
     args.data, warning = resolve_source(args.data)
@@ -132,7 +132,7 @@ def _report(args: argparse.Namespace, modes: dict[ScalingMode, list[ScaledPoint]
     trainings = f"{args.repeats} training{'s' if args.repeats > 1 else ''} each"
     source = f"{args.framework}, {alone.manifest.data.title}, preset {args.preset}, {trainings} | {machine} | {day}"
     figure = scaling_figure(modes, source)
-    write_files(args.out, {PICTURE: canvas.png(figure), TABLE: scaling_csv(modes)})
+    write_files(args.out, {PICTURE: canvas.png(figure), SCALING_CSV: scaling_csv(modes)})
     print(scaling_tables(modes))
     print(headline(modes))
     print(f"picture: {args.out / PICTURE}")

@@ -9,7 +9,9 @@ from epoch_gap.profiler.machine.folder_lock import hold_folder
 from epoch_gap.profiler.parity.result import FILE as PARITY_JSON
 from epoch_gap.profiler.storage.atomic import is_partial, write_atomically
 from epoch_gap.reports.export.report_csv import HISTORY_CSV
+from epoch_gap.reports.page.ranks_page import PICTURE as RANKS_PICTURE
 from epoch_gap.reports.report import FILES, SUMMARY, Report
+from epoch_gap.reports.scaling import SCALING_CSV
 
 REPORTS = Path("reports/out")
 """the default folder of reports"""
@@ -61,8 +63,8 @@ def prepare_folder(out: Path, own: Collection[str]) -> None:
 
 
 def _is_ours(folder: Path) -> bool:
-    """Whether a folder holds a report, a history or a parity check; a report's folder may contain such folders."""
-    return any((folder / name).is_file() for name in (SUMMARY, HISTORY_CSV, PARITY_JSON))
+    """Whether a folder holds what a command writes below a report by default; a report's folder may contain it."""
+    return any((folder / name).is_file() for name in (SUMMARY, HISTORY_CSV, PARITY_JSON, RANKS_PICTURE, SCALING_CSV))
 
 
 def errors_as_one_line(out: Path) -> AbstractContextManager[None]:
